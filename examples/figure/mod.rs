@@ -1,0 +1,228 @@
+//! A figure: a row of panels of curves that share both axes and one legend, written as SVG.
+//!
+//! Colour and line style mean two things, which keeps the legend short: a colour stands for a case
+//! (a width, say), named once however many panels show it; a line style stands for a kind of curve
+//! (measured, predicted), named in black by [`Figure::keys`].
+//!
+//! What cannot be drawn is left out, never a panic: a point that is not finite (1e150 counts as
+//! infinite), or on a log axis not positive (1e-150 counts as zero), breaks its line; a band that
+//! reaches zero on a log axis is cut at the frame.
+//! Equal figures give equal bytes. Fonts are named, not embedded. Labels are Unicode; `$...$` is
+//! kuva's ASCII maths, which drops `\ell`: write a plain `ℓ` outside it.
+#![allow(dead_code, reason = "each example uses its own part of this file")]
+
+use kuva::backend::svg::SvgBackend;
+use kuva::plot::{BandPlot, LinePlot, LineStyle, ScatterPlot};
+use kuva::render::plots::Plot;
+use kuva::render::render::{Primitive, Scene, render_multiple};
+use std::{fs, io, path::Path};
+
+use axes::Axes;
+use text::{Role, text};
+
+mod axes;
+mod legend;
+#[cfg(test)]
+mod tests;
+mod text;
+
+/// The Okabe–Ito palette for colour-blind readers without its pale yellow: M. Okabe and K. Ito,
+/// "Color Universal Design" (2008), <https://jfly.uni-koeln.de/color/>; B. Wong, Nat. Methods 8:441.
+const PALETTE: [[u8; 3]; 7] = [
+    [0x00, 0x72, 0xB2], // blue
+    [0xD5, 0x5E, 0x00], // vermilion
+    [0x00, 0x9E, 0x73], // bluish green
+    [0xCC, 0x79, 0xA7], // reddish purple
+    [0xE6, 0x9F, 0x00], // orange
+    [0x56, 0xB4, 0xE9], // sky blue
+    [0x00, 0x00, 0x00], // black
+];
+/// Width and height in pixels.
+const SIZE: (f64, f64) = (900.0, 560.0);
+/// Left end, right end and gaps of the row of panels.
+const ROW: (f64, f64, f64) = (84.0, 874.0, 32.0);
+/// Colour of texts and of the legend's styles.
+const INK: &str = "#222222";
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Dash {
+    /// Unbroken.
+    #[default]
+    Solid,
+    /// Long strokes.
+    Dashed,
+    /// Short strokes, as all levels.
+    Dotted,
+}
+
+impl Dash {
+    /// The same in kuva's words.
+    fn style(self) -> LineStyle {
+        match self {
+            Self::Solid => LineStyle::Solid,
+            Self::Dashed => LineStyle::Dashed,
+            Self::Dotted => LineStyle::Custom("2 3".to_owned()),
+        }
+    }
+}
+
+/// One curve.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    /// Its case in the legend; empty for none.
+    pub label: String,
+    /// Number of its colour in the palette, counted round.
+    pub colour: usize,
+    /// The curve, from left to right.
+    pub points: Vec<(f64, f64)>,
+    /// Its 95 % band, `(lower, upper)` at each point; may be empty.
+    pub band: Vec<(f64, f64)>,
+    /// Its kind.
+    pub dash: Dash,
+}
+
+/// One plotting area.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Heading; may be empty.
+    pub title: String,
+    /// The curves, later ones above.
+    pub series: Vec<Series>,
+    /// Dotted horizontal lines above all curves, in a darker shade: `(y, colour)`.
+    pub levels: Vec<(f64, usize)>,
+}
+
+/// Panels side by side, over one legend.
+#[derive(Clone, Debug, Default)]
+pub struct Figure {
+    /// Heading; may be empty.
+    pub title: String,
+    /// What x is, below every panel.
+    pub x_label: String,
+    /// What y is, left of the row.
+    pub y_label: String,
+    /// Whether the y axis is logarithmic.
+    pub log_y: bool,
+    /// The panels from left to right.
+    pub panels: Vec<Panel>,
+    /// What the line styles mean.
+    pub keys: Vec<(String, Dash)>,
+}
+
+impl Figure {
+    /// Writes the figure, whole or not at all, and creates the folders above it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there is no point to draw, or what the file system reports.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let svg = self.svg().ok_or(io::ErrorKind::InvalidInput)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let part = path.with_extension("svg.part");
+        let written = fs::write(&part, svg).and_then(|()| fs::rename(&part, path));
+        written.inspect_err(|_| drop(fs::remove_file(&part)))
+    }
+
+    /// The figure as SVG; `None` if there is no point to draw.
+    pub fn svg(&self) -> Option<String> {
+        let axes = Axes::around(self)?;
+        let ((width, height), (left, right, gap)) = (SIZE, ROW);
+        let mut scene = Scene::new(width, height);
+        scene.font_family = Some("DejaVu Sans, Verdana, Arial, sans-serif".to_owned());
+        scene.text_color = Some(INK.to_owned());
+
+        let legend_top = legend::draw(self, &mut scene);
+        let bottom = legend_top - 56.0;
+        let headed = self.panels.iter().any(|panel| !panel.title.is_empty());
+        let above = if self.title.is_empty() { 16.0 } else { 50.0 };
+        let top = if headed { above + 24.0 } else { above };
+        let count = u16::try_from(self.panels.len()).map_or(1.0, f64::from);
+        let room = ((right - left + gap) / count - gap).max(1.0);
+        let mut x = left;
+        for (index, panel) in self.panels.iter().enumerate() {
+            let frame = axes.layout().with_force_margins(x, width - x - room);
+            let mut frame = frame.with_force_margins_y(top, height - bottom);
+            frame.suppress_y_ticks = index > 0;
+            for mut element in render_multiple(panel.plots(&axes), frame).elements {
+                // kuva numbers its clips through the whole process; equal figures need equal names.
+                if let Primitive::ClipStart { id, .. } = &mut element {
+                    *id = format!("panel-{index}");
+                    let high = bottom - top;
+                    let area = format!(r#"x="{x}" y="{top}" width="{room}" height="{high}""#);
+                    let clip = format!(r#"<clipPath id="{id}"><rect {area}/></clipPath>"#);
+                    scene.defs.push(clip);
+                }
+                scene.add(element);
+            }
+            let centre = x + room / 2.0;
+            scene.add(text(Role::Panel, centre, top - 9.0, &panel.title));
+            scene.add(text(Role::Axis, centre, bottom + 42.0, &self.x_label));
+            x += room + gap;
+        }
+        let middle = left.midpoint(right);
+        scene.add(text(Role::Title, middle, 33.0, &self.title));
+        scene.add(text(Role::Side, 24.0, top.midpoint(bottom), &self.y_label));
+        let svg = SvgBackend::new().with_pretty(true).render_scene(&scene);
+        let scalable = format!(r#"<svg viewBox="0 0 {width} {height}" "#);
+        Some(svg.replacen("<svg ", &scalable, 1))
+    }
+}
+
+impl Panel {
+    /// What kuva is to draw: bands below curves below levels.
+    fn plots(&self, axes: &Axes) -> Vec<Plot> {
+        // Even an empty panel gets its frame.
+        let (mut bands, mut curves) = (vec![Plot::Line(LinePlot::new())], Vec::new());
+        for series in &self.series {
+            let colour = shade(series.colour, 1.0);
+            let rows = series.points.iter().zip(&series.band);
+            for run in runs(rows.map(|(point, band)| axes.band(point.0, *band))) {
+                let (x, y): (Vec<_>, Vec<_>) = run.into_iter().unzip();
+                let (low, high): (Vec<_>, Vec<_>) = y.into_iter().unzip();
+                let band = BandPlot::new(x, low, high).with_color(colour.as_str());
+                bands.push(Plot::Band(band.with_opacity(0.2)));
+            }
+            for run in runs(series.points.iter().map(|point| axes.point(*point))) {
+                curves.push(if run.len() > 1 {
+                    line(run, &colour, 2.2, series.dash)
+                } else {
+                    let point = ScatterPlot::new().with_data(run).with_size(3.0);
+                    Plot::Scatter(point.with_color(colour.as_str()))
+                });
+            }
+        }
+        for (y, colour) in &self.levels {
+            let ends = [axes.x.0, axes.x.1].map(|x| axes.point((x, *y)));
+            let ends = ends.into_iter().flatten().collect();
+            curves.push(line(ends, &shade(*colour, 0.6), 1.7, Dash::Dotted));
+        }
+        bands.extend(curves);
+        bands
+    }
+}
+
+/// A line in kuva's words.
+fn line(points: Vec<(f64, f64)>, colour: &str, width: f64, dash: Dash) -> Plot {
+    let line = LinePlot::new().with_data(points).with_color(colour);
+    Plot::Line(line.with_stroke_width(width).with_line_style(dash.style()))
+}
+
+/// A colour of the palette as CSS, darkened if `light` is below one.
+fn shade(colour: usize, light: f64) -> String {
+    let [red, green, blue] = PALETTE[colour % PALETTE.len()].map(|part| f64::from(part) * light);
+    format!("rgb({red:.0},{green:.0},{blue:.0})")
+}
+
+/// Cuts a sequence at its gaps.
+fn runs<T>(items: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
+    let mut runs = vec![Vec::new()];
+    for item in items {
+        match (item, runs.last_mut()) {
+            (Some(item), Some(run)) => run.push(item),
+            _ => runs.push(Vec::new()),
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    runs
+}

@@ -1,0 +1,153 @@
+//! The Markov chain of hidden representations, as an iterator over layers.
+
+mod explicit;
+mod stream;
+
+use std::ops::Deref;
+
+pub use explicit::{ExplicitChain, ExplicitLayer};
+use stream::RowStream;
+
+use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
+
+/// A layer of a chain: its Gram matrix, its depth and its scale.
+///
+/// It dereferences to its [`Gram`], so every metric is at hand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    depth: usize,
+    gram: Gram,
+    log_scale: f64,
+}
+
+impl Layer {
+    fn input(input: &Input) -> Self {
+        Self { depth: 0, gram: input.gram().clone(), log_scale: input.log_scale() }
+    }
+
+    /// The number of layers above the input, which is layer 0.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The Gram matrix of the representations.
+    #[must_use]
+    pub fn gram(&self) -> &Gram {
+        &self.gram
+    }
+
+    /// Natural logarithm of the root mean square entry of `H`.
+    ///
+    /// Under the paper's batch normalisation it is always `-log(n)/2` (rows of unit norm); in a
+    /// vanilla network it grows or falls without bound, and nothing overflows.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, normalization::Normalization, weights::Gaussian};
+    ///
+    /// let vanilla = Network::<f64>::new(64)
+    ///     .normalization(Normalization::None)
+    ///     .weights(Gaussian::new(2.0)?);
+    /// let mut chain = vanilla.chain(&Input::orthogonal(4)?, Seed(7))?;
+    /// let growth = chain.advance(2000)?.log_scale() / 2000.0;
+    /// assert!((growth - 2f64.ln()).abs() < 0.02 && growth * 2000.0 > 700.0); // beyond f64
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn log_scale(&self) -> f64 {
+        self.log_scale
+    }
+}
+
+impl Deref for Layer {
+    type Target = Gram;
+
+    fn deref(&self) -> &Gram {
+        &self.gram
+    }
+}
+
+/// The chain of hidden representations of a batch through a random network.
+///
+/// The state is the Gram matrix: the rows of a layer are drawn, used and forgotten in blocks.
+/// As an iterator it yields layer 1 first and never ends of itself; the input, layer 0, is
+/// [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) lends the layer
+/// instead of copying it.
+///
+/// After an error the last good layer stays available, and the iterator ends.
+///
+/// ```
+/// use orthogap::{Input, Network, Seed};
+///
+/// let mut chain = Network::<f32>::new(128).chain(&Input::near_collinear(3, 1e-3)?, Seed(7))?;
+/// assert_eq!(chain.layer().depth(), 0);
+/// let initial = chain.layer().orthogonality_gap();
+/// let layer = chain.advance(30)?;
+/// assert_eq!(layer.depth(), 30);
+/// assert!(layer.orthogonality_gap() < initial / 4.0);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chain<T> {
+    network: Network<T>,
+    run: Run,
+    layer: Layer,
+    rows: RowStream<T>,
+    failed: bool,
+}
+
+impl<T: Scalar> Chain<T> {
+    pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
+        let rows = RowStream::new(input.gram().rank());
+        Self { network, run, layer: Layer::input(input), rows, failed: false }
+    }
+
+    /// The current layer: the input at first, then the one last stepped to.
+    #[must_use]
+    pub fn layer(&self) -> &Layer {
+        &self.layer
+    }
+
+    /// Goes one layer deeper and lends it.
+    ///
+    /// Cost: `r d` normals and about `2 d n²` multiply-adds (`r` the rank of the input).
+    ///
+    /// # Errors
+    /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation,
+    /// beneath 1e-308: until then the smallest singular value is exact. [`Error::Breakdown`] if
+    /// the scale leaves the range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers
+    /// or blocks of rows. The chain stays at the layer before.
+    pub fn step(&mut self) -> Result<&Layer> {
+        self.layer = self.rows.next_layer(&self.network, self.run, &self.layer)?;
+        Ok(&self.layer)
+    }
+
+    /// Goes `layers` layers deeper and lends the last one.
+    ///
+    /// # Errors
+    /// Those of [`step`](Self::step); the chain stays at the last good layer.
+    pub fn advance(&mut self, layers: usize) -> Result<&Layer> {
+        for _ in 0..layers {
+            self.step()?;
+        }
+        Ok(&self.layer)
+    }
+}
+
+impl<T: Scalar> Iterator for Chain<T> {
+    type Item = Result<Layer>;
+
+    fn next(&mut self) -> Option<Result<Layer>> {
+        if self.failed {
+            return None;
+        }
+        let layer = self.step().cloned();
+        self.failed = layer.is_err();
+        Some(layer)
+    }
+}
+
+/// A layer or a block of rows as a coordinate of random streams.
+fn coordinate(name: &'static str, value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::StreamExhausted { coordinate: name, value })
+}

@@ -1,0 +1,191 @@
+//! What can go wrong: one typed error that prints the values that caused it.
+
+use std::fmt;
+
+/// The result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that this crate refuses to do, with the values that made it refuse.
+///
+/// Bad input is never repaired silently: there is no hidden epsilon, no clamped eigenvalue and
+/// no NaN passed on. What ran before an error stays available (see [`Chain`](crate::Chain)).
+///
+/// ```
+/// use nalgebra::dmatrix;
+/// use orthogap::{Error, Gram};
+///
+/// let error = Gram::from_columns(&dmatrix![1.0, f64::NAN; 0.5, 2.0]).unwrap_err();
+/// assert!(matches!(error, Error::NotFinite { row: 0, column: 1, .. }));
+/// assert_eq!(error.to_string(), "entry (0, 1) is NaN, not a finite number");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A matrix without rows or without columns: there is no batch.
+    Empty {
+        /// Rows of the matrix.
+        rows: usize,
+        /// Columns of the matrix, the batch size.
+        columns: usize,
+    },
+    /// An entry is NaN or infinite.
+    NotFinite {
+        /// Row (neuron) of the entry.
+        row: usize,
+        /// Column (sample) of the entry.
+        column: usize,
+        /// The entry.
+        value: f64,
+    },
+    /// All entries are zero, so the matrix has no direction and no normalised Gram matrix.
+    ZeroMatrix {
+        /// Rows of the matrix.
+        rows: usize,
+        /// Columns of the matrix.
+        columns: usize,
+    },
+    /// A row is zero, or constant where rows are centred: batch normalisation is undefined.
+    DegenerateRow {
+        /// The row (neuron).
+        row: usize,
+        /// Its constant value.
+        value: f64,
+    },
+    /// A column is zero: the sample has no direction.
+    ZeroColumn {
+        /// The column (sample).
+        column: usize,
+    },
+    /// The columns are linearly dependent to working precision.
+    RankDeficient {
+        /// The numerical rank.
+        rank: usize,
+        /// Number of columns, the batch size.
+        batch_size: usize,
+    },
+    /// The batch is too small for the operation.
+    BatchTooSmall {
+        /// The batch size.
+        batch_size: usize,
+        /// The smallest that works.
+        minimum: usize,
+    },
+    /// The batch is larger than the width: its representations cannot be orthogonal.
+    BatchExceedsWidth {
+        /// The batch size `n`.
+        batch_size: usize,
+        /// The width `d`.
+        width: usize,
+    },
+    /// Two shapes that must agree do not.
+    ShapeMismatch {
+        /// What was given.
+        what: &'static str,
+        /// Its rows and columns.
+        found: (usize, usize),
+        /// The rows and columns that were needed.
+        expected: (usize, usize),
+    },
+    /// A parameter lies outside its range.
+    InvalidParameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The range, in words.
+        expected: &'static str,
+    },
+    /// A statistic of a row exceeds the range of its number type.
+    Overflow {
+        /// The statistic.
+        what: &'static str,
+        /// The row (neuron).
+        row: usize,
+        /// Its value in `f64`.
+        value: f64,
+    },
+    /// A coordinate of a random stream exceeds the 32 bits reserved for it.
+    StreamExhausted {
+        /// The coordinate: layer or block.
+        coordinate: &'static str,
+        /// Its value.
+        value: usize,
+    },
+    /// All directions but one have vanished beneath the smallest float: the representations have
+    /// rank one and stay there.
+    Collapsed {
+        /// The layer at which it happened.
+        layer: usize,
+        /// The batch size, the rank there could have been.
+        batch_size: usize,
+    },
+    /// A layer could not be factored, or its scale left the range of floating point.
+    Breakdown {
+        /// The layer that could not be computed.
+        layer: usize,
+        /// Natural logarithm of the scale of the representations before that layer.
+        log_scale: f64,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Empty { rows, columns } => {
+                write!(f, "a {rows} x {columns} matrix holds no batch")
+            }
+            Self::NotFinite { row, column, value } => {
+                write!(f, "entry ({row}, {column}) is {value}, not a finite number")
+            }
+            Self::ZeroMatrix { rows, columns } => {
+                write!(f, "all entries of the {rows} x {columns} matrix are zero")
+            }
+            Self::DegenerateRow { row, value } => write!(
+                f,
+                "row {row} is constantly {value:e} over the batch: its normalisation is undefined"
+            ),
+            Self::ZeroColumn { column } => {
+                write!(f, "column {column} (a sample) is zero and has no direction")
+            }
+            Self::RankDeficient { rank, batch_size } => write!(
+                f,
+                "the {batch_size} columns are linearly dependent: their numerical rank is {rank}"
+            ),
+            Self::BatchTooSmall { batch_size, minimum } => {
+                write!(f, "a batch of {batch_size} is too small: at least {minimum} needed")
+            }
+            Self::BatchExceedsWidth { batch_size, width } => write!(
+                f,
+                "a batch of {batch_size} samples cannot be orthogonal in width {width}: \
+                 the batch size must not exceed the width"
+            ),
+            Self::ShapeMismatch { what, found, expected } => write!(
+                f,
+                "{what} is {} x {}, expected {} x {}",
+                found.0, found.1, expected.0, expected.1
+            ),
+            Self::InvalidParameter { name, value, expected } => {
+                write!(f, "{name} = {value} is invalid: expected {expected}")
+            }
+            Self::Overflow { what, row, value } => {
+                write!(f, "the {what} of row {row}, {value:e}, exceeds the range of its type")
+            }
+            Self::StreamExhausted { coordinate, value } => write!(
+                f,
+                "{coordinate} {value} exceeds {}, the last one with a random stream of its own",
+                u32::MAX
+            ),
+            Self::Collapsed { layer, batch_size } => write!(
+                f,
+                "representations of {batch_size} samples collapsed to rank one at layer {layer}"
+            ),
+            Self::Breakdown { layer, log_scale } => write!(
+                f,
+                "layer {layer} cannot be computed in floating point \
+                 (log scale of its input {log_scale})"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,286 @@
+//! The normalised Gram matrix of a batch, held as a factor: the state of the chain.
+
+use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
+
+use crate::scalar::exponent;
+use crate::{Error, Result, Scalar};
+
+/// The normalised Gram matrix $`C = H^\top H / \lVert H \rVert_F^2`$ of a representation `H`
+/// (`d x n`, samples are columns), held as a factor `R` with $`R^\top R = C`$.
+///
+/// `C` is `n x n`, symmetric, positive semidefinite, and has trace one. It is stored as `R`
+/// (`r x n`, where `r` is the numerical rank) because squaring would lose every singular value
+/// beneath 1e-8: with `R`, singular values of (1, 1e-6, 1e-6, 1e-6) or (1, 1e-100) survive.
+///
+/// Every metric of this crate is a method here:
+///
+/// | method | of | range |
+/// | --- | --- | --- |
+/// | [`orthogonality_gap`](Self::orthogonality_gap) | Eq. 2 of the paper | 0 to sqrt(1 - 1/n) |
+/// | [`lyapunov`](Self::lyapunov) | Eq. 11 of the paper | 0 to 1/n |
+/// | [`isometry_gap`](Self::isometry_gap) | Meterez et al. 2024 | 0 to infinity |
+/// | [`singular_values`](Self::singular_values) and [`spectrum`](Self::spectrum) | all of them | squares add up to 1 |
+/// | [`min_singular_value`](Self::min_singular_value) | alpha of assumption A1 | 0 to 1/sqrt(n) |
+/// | [`condition_number`](Self::condition_number) | `H` | 1 to infinity |
+/// | [`stable_rank`](Self::stable_rank), [`participation_ratio`](Self::participation_ratio), [`effective_rank`](Self::effective_rank) | `C` | 1 to n |
+/// | [`coupling_bound`](Self::coupling_bound) | Lemma 2 of the paper | 0 to 2 - 2/sqrt(n) |
+/// | [`cosine`](Self::cosine), [`cosines`](Self::cosines) | pairs of samples | -1 to 1 |
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use nalgebra::dmatrix;
+/// use orthogap::Gram;
+///
+/// // Three neurons, two samples; the second sample is twice as long and orthogonal.
+/// let h = dmatrix![3.0, 0.0; 4.0, 0.0; 0.0, 10.0];
+/// let gram = Gram::from_columns(&h)?;
+/// assert_relative_eq!(gram.matrix(), dmatrix![0.2, 0.0; 0.0, 0.8], epsilon = 1e-15);
+/// assert_relative_eq!(gram.condition_number(), 2.0, epsilon = 1e-14);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gram {
+    factor: DMatrix<f64>,
+}
+
+impl Gram {
+    /// The Gram matrix of the columns of `h` (`d x n`), through a QR factorisation of `h`.
+    ///
+    /// Any nalgebra matrix or view does. Columns may differ in size by hundreds of orders of
+    /// magnitude. Columns that are linearly dependent to working precision (relative residual below
+    /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
+    /// rounding noise never passes for a direction of the data; [`rank`](Self::rank) tells.
+    ///
+    /// Cost: `2 d n²` multiply-adds, one `d x n` copy.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
+    pub fn from_columns<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<Self>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        Ok(Self::with_log_norm(h)?.0)
+    }
+
+    /// The Gram matrix $`R^\top R`$ of a factor (`r x n`, any `r`), scaled to trace one.
+    ///
+    /// Cost: `r n` operations: the factor is taken as it is, so its rank counts as `r`.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::Gram;
+    ///
+    /// let gram = Gram::from_factor(dmatrix![1.0, 0.0; 0.0, 1e-100])?;
+    /// assert!((gram.condition_number() / 1e100 - 1.0).abs() < 1e-14);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
+    pub fn from_factor(mut factor: DMatrix<f64>) -> Result<Self> {
+        let largest = largest_entry(&factor)?;
+        factor /= largest;
+        factor /= factor.norm();
+        Ok(Self { factor })
+    }
+
+    /// The factor and the logarithm of the Frobenius norm that was divided out.
+    pub(crate) fn with_log_norm<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<(Self, f64)>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        let top = exponent(largest_entry(h)?);
+        // Powers of two make all columns about equally long: exact, and no square can underflow.
+        let mut columns = DMatrix::from_fn(h.nrows(), h.ncols(), |i, j| h[(i, j)].into());
+        let exponents: Vec<i32> =
+            columns.column_iter().map(|column| exponent(column.amax())).collect();
+        for (mut column, &e) in columns.column_iter_mut().zip(&exponents) {
+            column *= 2f64.powi(-e);
+        }
+        let tolerance = (4.0 * T::EPSILON).max(h.nrows().max(h.ncols()) as f64 * f64::EPSILON);
+        let mut factor = independent_rows(columns.qr().unpack_r(), tolerance);
+        for (mut column, &e) in factor.column_iter_mut().zip(&exponents) {
+            column *= 2f64.powi(e - top);
+        }
+        let norm = factor.norm();
+        factor /= norm;
+        Ok((Self { factor }, f64::from(top) * std::f64::consts::LN_2 + norm.ln()))
+    }
+
+    /// Takes a finite factor of Frobenius norm one as it is.
+    pub(crate) fn from_unit_factor(factor: DMatrix<f64>) -> Self {
+        debug_assert!((factor.norm() - 1.0).abs() < 1e-9, "norm {}", factor.norm());
+        Self { factor }
+    }
+
+    /// The batch size `n`, the order of the matrix.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.factor.ncols()
+    }
+
+    /// The numerical rank `r`: the number of rows of the factor.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::Gram;
+    ///
+    /// let twins = dmatrix![0.1, 0.1, 0.7; 0.2, 0.2, -0.3; 0.3, 0.3, 0.9];
+    /// assert_eq!(Gram::from_columns(&twins)?.rank(), 2);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.factor.nrows()
+    }
+
+    /// The factor `R` (`r x n`, Frobenius norm one) with $`R^\top R = C`$.
+    ///
+    /// It is unique up to a rotation from the left only, and need not be triangular.
+    #[must_use]
+    pub fn factor(&self) -> &DMatrix<f64> {
+        &self.factor
+    }
+
+    /// The matrix `C` itself (`n x n`, trace one). Cost: `r n²` multiply-adds.
+    ///
+    /// ```
+    /// use orthogap::Input;
+    ///
+    /// let gram = Input::orthogonal(4)?.gram().clone();
+    /// assert_eq!(gram.matrix(), nalgebra::DMatrix::identity(4, 4) * 0.25);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn matrix(&self) -> DMatrix<f64> {
+        // An explicit transpose feeds the blocked product, which `tr_mul` does not reach.
+        self.factor.transpose() * &self.factor
+    }
+}
+
+/// The largest absolute entry of a matrix that is not empty, finite and not all zero.
+fn largest_entry<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<f64>
+where
+    T: Scalar,
+    R: Dim,
+    C: Dim,
+    S: RawStorage<T, R, C>,
+{
+    let (rows, columns) = h.shape();
+    if h.is_empty() {
+        return Err(Error::Empty { rows, columns });
+    }
+    let mut largest = 0.0f64;
+    for column in 0..columns {
+        for row in 0..rows {
+            let value: f64 = h[(row, column)].into();
+            if !value.is_finite() {
+                return Err(Error::NotFinite { row, column, value });
+            }
+            largest = largest.max(value.abs());
+        }
+    }
+    if largest == 0.0 {
+        return Err(Error::ZeroMatrix { rows, columns });
+    }
+    Ok(largest)
+}
+
+/// Drops the rows that a triangular factor owes to rounding: as many rows stay as there are
+/// independent columns. Columns come with about equal norms.
+fn independent_rows(triangular: DMatrix<f64>, tolerance: f64) -> DMatrix<f64> {
+    let (rows, columns) = triangular.shape();
+    let is_independent =
+        |j: usize| j < rows && triangular[(j, j)] > tolerance * triangular.column(j).norm();
+    if (0..columns).all(is_independent) {
+        return triangular;
+    }
+    // A pivoted factorisation gathers what is independent in its first rows.
+    let pivoted = triangular.col_piv_qr();
+    let mut factor = pivoted.r();
+    let threshold = tolerance * factor[(0, 0)].abs();
+    let rank = (0..rows).take_while(|&i| factor[(i, i)].abs() > threshold).count();
+    pivoted.p().inv_permute_columns(&mut factor);
+    factor.rows(0, rank).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+    use proptest::prelude::*;
+
+    #[test]
+    fn tiny_and_huge_columns_keep_their_digits() {
+        for scale in [1e-300, 1e-12, 1.0, 1e150, 1e300f64] {
+            let h = dmatrix![1.0, 2e-6; 1.0, 1e-6; -1.0, 3e-6] * scale;
+            let (gram, log_norm) = Gram::with_log_norm(&h).unwrap();
+            let norm = (3.0f64 + 14e-12).sqrt();
+            assert_relative_eq!(log_norm, scale.ln() + norm.ln(), max_relative = 1e-14);
+            // Second column: projection 0, so the factor is diagonal.
+            assert_relative_eq!(
+                gram.factor()[(1, 1)],
+                14f64.sqrt() * 1e-6 / norm,
+                max_relative = 1e-14
+            );
+        }
+    }
+
+    #[test]
+    fn the_factor_of_full_rank_columns_is_triangular_with_positive_diagonal() {
+        // nalgebra promises this sign nowhere, and Haar sampling will rest on it.
+        let h = dmatrix![-1.0, 2.0; -3.0, 1.0; 0.5, 4.0];
+        let factor = Gram::from_columns(&h).unwrap().factor;
+        assert!(factor[(0, 0)] > 0.0 && factor[(1, 1)] > 0.0 && factor[(1, 0)] == 0.0);
+    }
+
+    #[test]
+    fn more_columns_than_rows_have_the_rank_of_the_rows() {
+        let gram = Gram::from_columns(&dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, -6.0]).unwrap();
+        assert_eq!((gram.rank(), gram.batch_size()), (2, 3));
+    }
+
+    #[test]
+    fn duplicates_in_single_precision_are_duplicates() {
+        let h = dmatrix![0.1f32, 0.1, 0.4; 0.2, 0.2, 0.3; 0.7, 0.7, -0.6; 0.3, 0.3, 0.2];
+        assert_eq!(Gram::from_columns(&h).unwrap().rank(), 2);
+        let near = dmatrix![0.1f32, 0.1001, 0.4; 0.2, 0.2, 0.3; 0.7, 0.7, -0.6; 0.3, 0.3, 0.2];
+        assert_eq!(Gram::from_columns(&near).unwrap().rank(), 3);
+    }
+
+    #[test]
+    fn bad_matrices_are_named() {
+        let of = |h: &DMatrix<f64>| Gram::from_columns(h).unwrap_err();
+        assert_eq!(of(&DMatrix::zeros(3, 0)), Error::Empty { rows: 3, columns: 0 });
+        assert_eq!(of(&DMatrix::zeros(0, 3)), Error::Empty { rows: 0, columns: 3 });
+        assert_eq!(of(&DMatrix::zeros(3, 2)), Error::ZeroMatrix { rows: 3, columns: 2 });
+        let infinite = dmatrix![1.0, 2.0; f64::NEG_INFINITY, 1.0];
+        assert_eq!(of(&infinite), Error::NotFinite { row: 1, column: 0, value: f64::NEG_INFINITY });
+        assert!(Gram::from_factor(DMatrix::zeros(2, 2)).is_err());
+    }
+
+    proptest! {
+        /// The factor against the naive product, for any scale, shape and sign.
+        #[test]
+        fn factor_reproduces_the_naive_gram(
+            (rows, columns, entries) in (1usize..9, 1usize..9).prop_flat_map(|(d, n)| {
+                (Just(d), Just(n), proptest::collection::vec(-1.0..1.0f64, d * n))
+            }),
+            log_scale in -300..300i32,
+        ) {
+            let h = DMatrix::from_vec(rows, columns, entries);
+            prop_assume!(h.amax() > 1e-3);
+            let naive = h.transpose() * &h / h.norm_squared();
+            let gram = Gram::from_columns(&(h * 10f64.powi(log_scale))).unwrap();
+            prop_assert!((gram.matrix() - naive).amax() < 1e-13);
+            prop_assert!(gram.rank() <= rows.min(columns));
+        }
+    }
+}

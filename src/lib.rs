@@ -1,0 +1,79 @@
+//! Random deep networks through their Gram matrix.
+//!
+//! Batch normalisation makes the hidden representations of a deep random network orthogonal:
+//! layer by layer, any batch of inputs, however alike, is pulled apart until its samples are as
+//! good as perpendicular. This crate makes executable the theory of Daneshmand, Joudaki and Bach,
+//! *Batch Normalization Orthogonalizes Representations in Deep Random Networks* (NeurIPS 2021,
+//! arXiv 2106.03970), and the sharper laws behind it.
+//!
+//! ```
+//! use orthogap::{Input, Network, Seed};
+//!
+//! let network = Network::<f64>::new(512); // width; linear layers, the paper's batch norm
+//! let input = Input::spiked(4, 1e-6)?; // four samples, diag(1, 1e-6, 1e-6, 1e-6)
+//! let mut gaps = vec![input.gram().orthogonality_gap()];
+//! for layer in network.chain(&input, Seed(7))?.take(50) {
+//!     let layer = layer?;
+//!     println!("{:3} {:.4}", layer.depth(), layer.orthogonality_gap());
+//!     gaps.push(layer.orthogonality_gap());
+//! }
+//! assert!(gaps[0] > 0.86 && gaps[50] < 0.12);
+//! # Ok::<(), orthogap::Error>(())
+//! ```
+//!
+//! # The idea
+//!
+//! Let `H` (`d x n`) hold the representations of `n` samples, one a column. Given `H`, the rows of
+//! `W H` are independent Gaussian vectors with covariance $`H^\top H`$: the next layer depends on
+//! this one through its Gram matrix alone. So **the chain is Markov in an `n x n` matrix**, and a
+//! layer of any width costs `d n` normals and `O(n²)` memory instead of `d²` of each, exactly in
+//! law. Everything meets in that matrix:
+//!
+//! ```text
+//! input -> Gram -> one random layer -> Gram -> metric, theory -> statistics -> table, figure
+//! ```
+//!
+//! What has `d` rows is generic over [`f32` and `f64`](Scalar); what is `n x n`, and every metric,
+//! is `f64`.
+//!
+//! # Where is ...
+//!
+//! | | |
+//! | --- | --- |
+//! | a batch to start from | [`Input`] |
+//! | the recipe of a network | [`Network`], [`normalization`], [`weights`] |
+//! | the layers, one by one | [`Chain`]; with `W` and `H` lent, [`ExplicitChain`] |
+//! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
+//! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
+//! | what theory predicts | [`theory`] |
+//! | means and intervals over runs | [`statistics`] |
+//! | repeatability | [`Seed`] |
+//! | everything that can go wrong | [`Error`] |
+//!
+//! # Non-goals
+//!
+//! No automatic differentiation, no GPU, no plotting: figures are drawn by the examples.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod chain;
+mod error;
+mod gram;
+mod input;
+pub mod metric;
+mod network;
+pub mod normalization;
+mod random;
+mod scalar;
+pub mod statistics;
+pub mod theory;
+pub mod weights;
+
+pub use chain::{Chain, ExplicitChain, Layer};
+pub use error::{Error, Result};
+pub use gram::Gram;
+pub use input::Input;
+pub use network::Network;
+pub use random::{Purpose, Run, Seed, Stream};
+pub use scalar::Scalar;

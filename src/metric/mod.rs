@@ -1,0 +1,71 @@
+//! What is measured: methods of [`Gram`], and functions of a bare matrix for everything else.
+//!
+//! All of them are independent of the scale of `H`, and all of them but the cosines are invariant
+//! under rotations of the neurons and of the samples.
+
+mod angle;
+mod jacobi;
+mod orthogonality;
+mod spectrum;
+
+use nalgebra::{Dim, Matrix, RawStorage};
+
+pub use spectrum::{MinSingularValue, Spectrum};
+
+use crate::{Gram, Result, Scalar};
+
+/// Functions of a matrix `H` (`d x n`) that measure its Gram matrix.
+macro_rules! on_columns {
+    ($($(#[$summary:meta])* $name:ident;)*) => {$(
+        $(#[$summary])*
+        ///
+        /// `h` is `d x n`, samples are columns; any nalgebra matrix or view. To measure several
+        /// quantities of one matrix, factor it once with [`Gram::from_columns`].
+        ///
+        /// # Errors
+        /// Those of [`Gram::from_columns`].
+        pub fn $name<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<f64>
+        where
+            T: Scalar,
+            R: Dim,
+            C: Dim,
+            S: RawStorage<T, R, C>,
+        {
+            Ok(Gram::from_columns(h)?.$name())
+        }
+    )*};
+}
+
+on_columns! {
+    /// [`Gram::orthogonality_gap`] of the columns of a matrix.
+    ///
+    /// ```
+    /// use nalgebra::{dmatrix, Matrix3x2};
+    /// use orthogap::metric::orthogonality_gap;
+    ///
+    /// assert!(orthogonality_gap(&Matrix3x2::<f32>::identity())? < 1e-7);
+    /// let parallel = dmatrix![1.0, 2.0; 1.0, 2.0; 5.0, -1.0];
+    /// let first_two_neurons = parallel.rows(0, 2);
+    /// let deviations = [0.2 - 0.5, 0.8 - 0.5, 0.4, 0.4]; // C - I/2
+    /// let expected = deviations.map(|x: f64| x * x).iter().sum::<f64>().sqrt();
+    /// assert!((orthogonality_gap(&first_two_neurons)? - expected).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    orthogonality_gap;
+    /// [`Gram::lyapunov`] of the columns of a matrix.
+    lyapunov;
+    /// [`Gram::isometry_gap`] of the columns of a matrix.
+    isometry_gap;
+    /// [`Gram::min_singular_value`] of the columns of a matrix.
+    min_singular_value;
+    /// [`Gram::condition_number`] of the columns of a matrix.
+    condition_number;
+    /// [`Gram::stable_rank`] of the columns of a matrix.
+    stable_rank;
+    /// [`Gram::participation_ratio`] of the columns of a matrix.
+    participation_ratio;
+    /// [`Gram::effective_rank`] of the columns of a matrix.
+    effective_rank;
+    /// [`Gram::coupling_bound`] of the columns of a matrix.
+    coupling_bound;
+}

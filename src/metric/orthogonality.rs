@@ -1,0 +1,75 @@
+//! How far representations are from orthogonal.
+
+use crate::Gram;
+
+impl Gram {
+    /// The orthogonality gap $`V(H) = \lVert C - I/n \rVert_F`$ (Eq. 2 of the paper).
+    ///
+    /// Zero iff the samples are orthogonal and equally long; at most $`\sqrt{1 - 1/n}`$, with
+    /// equality iff they are all parallel. Rank-deficient representations have at least
+    /// $`\sqrt{1/r - 1/n}`$. Absolute error about 1e-16; cost `r n²/2` multiply-adds.
+    ///
+    /// ```
+    /// use orthogap::Input;
+    ///
+    /// assert_eq!(Input::orthogonal(4)?.gram().orthogonality_gap(), 0.0);
+    /// let spiked = Input::spiked(4, 1e-6)?;
+    /// assert!((spiked.gram().orthogonality_gap() - 0.75f64.sqrt()).abs() < 1e-11);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn orthogonality_gap(&self) -> f64 {
+        let n = self.batch_size();
+        let mut sum_of_squares = 0.0;
+        for j in 0..n {
+            let column = self.factor().column(j);
+            for i in 0..j {
+                sum_of_squares += 2.0 * self.factor().column(i).dot(&column).powi(2);
+            }
+            sum_of_squares += (column.norm_squared() - 1.0 / n as f64).powi(2);
+        }
+        sum_of_squares.sqrt()
+    }
+
+    /// The Lyapunov function $`\hat V(H) = 1/n - \lambda_n`$ (Eq. 11 of the paper), where
+    /// $`\lambda_n`$ is the smallest eigenvalue of `C`.
+    ///
+    /// It bounds the gap, $`V \le \sqrt{n(n-1)}\, \hat V`$ (Lemma 4 with its sharp constant).
+    ///
+    /// ```
+    /// use orthogap::Input;
+    ///
+    /// let gram = Input::near_collinear(2, 1e-3)?.gram().clone();
+    /// assert!(gram.orthogonality_gap() <= 2f64.sqrt() * gram.lyapunov() + 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn lyapunov(&self) -> f64 {
+        1.0 / self.batch_size() as f64 - self.min_singular_value().powi(2)
+    }
+
+    /// The isometry gap, the logarithm of the ratio of the arithmetic to the geometric mean of
+    /// the eigenvalues of `C` (Meterez et al., "Towards training without depth limits", ICLR 2024).
+    ///
+    /// ```math
+    /// -\log n - \frac{2}{n} \sum_i \log \sigma_i
+    /// ```
+    ///
+    /// Zero iff orthogonal, infinite if `C` is singular.
+    ///
+    /// ```
+    /// use orthogap::Input;
+    ///
+    /// assert!(Input::orthogonal(3)?.gram().isometry_gap().abs() < 1e-15);
+    /// // Eigenvalues 1/2 and 1/2 have isometry gap 0; 4/5 and 1/5 have log(0.5/0.4).
+    /// let gram = Input::spiked(2, 0.5)?.gram().clone();
+    /// assert!((gram.isometry_gap() - 1.25f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn isometry_gap(&self) -> f64 {
+        let n = self.batch_size() as f64;
+        let log_mean = self.singular_values().iter().map(|sigma| sigma.ln()).sum::<f64>() / n;
+        (-n.ln() - 2.0 * log_mean).max(0.0)
+    }
+}

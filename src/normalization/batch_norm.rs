@@ -1,0 +1,474 @@
+//! The batch normalisation operator, of the paper and of the frameworks.
+
+use nalgebra::{
+    DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
+};
+
+use crate::scalar::exponent;
+use crate::{Error, Result, Scalar};
+
+/// Whether rows are centred over the batch before they are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Centering {
+    /// Rows keep their mean (the paper).
+    None,
+    /// The mean over the batch is subtracted from every row (frameworks).
+    Batch,
+}
+
+/// The length that normalised rows have.
+///
+/// It matters wherever something not homogeneous follows, such as tanh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowScale {
+    /// Euclidean norm one over the batch (the paper).
+    UnitNorm,
+    /// Root mean square one, so Euclidean norm sqrt(n) (frameworks).
+    UnitRms,
+}
+
+/// Batch normalisation: every row (one neuron over the batch) of a `d x n` matrix is scaled.
+///
+/// ```math
+/// u = \rho \, \frac{y - m}{\sqrt{\lVert y - m \rVert^2 + n \epsilon}}
+/// ```
+///
+/// | | mean `m` | epsilon | $`\rho`$ |
+/// | --- | --- | --- | --- |
+/// | [`BatchNorm::paper`] | 0 | 0 | 1: unit Euclidean norm |
+/// | [`BatchNorm::standard`] | mean of the row | as given | $`\sqrt n`$: unit root mean square |
+///
+/// The operator has no parameters and no memory; [`TrainableBatchNorm`](super::TrainableBatchNorm)
+/// adds scale, shift and running statistics.
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use nalgebra::dmatrix;
+/// use orthogap::normalization::BatchNorm;
+///
+/// // Two neurons, two samples: each row to unit norm.
+/// let h = dmatrix![3.0, 4.0; -5.0, 12.0];
+/// let expected = dmatrix![0.6, 0.8; -5.0 / 13.0, 12.0 / 13.0];
+/// assert_relative_eq!(BatchNorm::paper().normalize(&h)?, expected, epsilon = 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    centering: Centering,
+    epsilon: f64,
+    row_scale: RowScale,
+}
+
+impl BatchNorm {
+    /// The operator of the paper, $`\mathrm{diag}(M M^\top)^{-1/2} M`$: no centring, no epsilon,
+    /// unit row norm.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self { centering: Centering::None, epsilon: 0.0, row_scale: RowScale::UnitNorm }
+    }
+
+    /// The operator of the frameworks: rows are centred and divided by
+    /// sqrt(variance + `epsilon`); `epsilon` is in the units of a variance (PyTorch: 1e-5).
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::normalization::BatchNorm;
+    ///
+    /// let normalized = BatchNorm::standard(0.0)?.normalize(&dmatrix![1.0, 3.0])?;
+    /// assert_eq!(normalized, dmatrix![-1.0, 1.0]);
+    /// assert!(BatchNorm::standard(-1e-5).is_err());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
+    pub fn standard(epsilon: f64) -> Result<Self> {
+        Self { centering: Centering::Batch, epsilon: 0.0, row_scale: RowScale::UnitRms }
+            .with_epsilon(epsilon)
+    }
+
+    /// The same with another epsilon.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
+    pub fn with_epsilon(self, epsilon: f64) -> Result<Self> {
+        if epsilon.is_finite() && epsilon >= 0.0 {
+            Ok(Self { epsilon, ..self })
+        } else {
+            let expected = "a finite epsilon >= 0";
+            Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected })
+        }
+    }
+
+    /// The same with rows centred or not.
+    #[must_use]
+    pub fn with_centering(self, centering: Centering) -> Self {
+        Self { centering, ..self }
+    }
+
+    /// The same with another length of the normalised rows.
+    #[must_use]
+    pub fn with_row_scale(self, row_scale: RowScale) -> Self {
+        Self { row_scale, ..self }
+    }
+
+    /// Whether rows are centred.
+    #[must_use]
+    pub fn centering(&self) -> Centering {
+        self.centering
+    }
+
+    /// The number added to the variance.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
+    /// The length of normalised rows.
+    #[must_use]
+    pub fn row_scale(&self) -> RowScale {
+        self.row_scale
+    }
+
+    /// Normalises `h` (`d x n`) in place.
+    ///
+    /// Sums are taken in `f64` and relative to the largest entry of a row, so no row over- or
+    /// underflows. Cost: `O(d n)`, no allocation. On an error `h` is left as it was.
+    ///
+    /// ```
+    /// use nalgebra::Matrix3;
+    /// use orthogap::normalization::BatchNorm;
+    ///
+    /// let mut h = Matrix3::new(1e200, 0.0, 0.0, 0.0, 1e-200, 0.0, 7.0, 8.0, 9.0);
+    /// BatchNorm::paper().normalize_mut(&mut h.rows_mut(0, 2))?; // a view: the last row stays
+    /// assert_eq!(h, Matrix3::new(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 7.0, 8.0, 9.0));
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::DegenerateRow`] for a row that is zero, or
+    /// constant if rows are centred, unless epsilon is positive (it then becomes zero);
+    /// [`Error::BatchTooSmall`] for a centred batch of one.
+    pub fn normalize_mut<T, R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorageMut<T, R, C>,
+    {
+        self.check(h)?;
+        for row in 0..h.nrows() {
+            let map = self.row_map(&Row::of(h, row)?, row)?;
+            for column in 0..h.ncols() {
+                let entry = &mut h[(row, column)];
+                *entry = T::nearest(map.apply((*entry).into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Normalises `h` into `output`, a matrix or view of the same shape; no allocation.
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut), and [`Error::ShapeMismatch`].
+    pub fn normalize_to<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        output: &mut Matrix<T, R2, C2, S2>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        same_shape("output", output.shape(), h.shape())?;
+        self.check(h)?;
+        for row in 0..h.nrows() {
+            let map = self.row_map(&Row::of(h, row)?, row)?;
+            for column in 0..h.ncols() {
+                output[(row, column)] = T::nearest(map.apply(h[(row, column)].into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The normalised matrix, newly allocated.
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut).
+    pub fn normalize<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<OMatrix<T, R, C>>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        DefaultAllocator: Allocator<R, C>,
+    {
+        let (rows, columns) = h.shape_generic();
+        let mut output = OMatrix::zeros_generic(rows, columns);
+        self.normalize_to(h, &mut output)?;
+        Ok(output)
+    }
+
+    /// Refuses a matrix with a row that cannot be normalised, before anything is written.
+    pub(super) fn check<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        let (rows, columns) = h.shape();
+        if h.is_empty() {
+            return Err(Error::Empty { rows, columns });
+        }
+        if columns == 1 && self.centering == Centering::Batch {
+            return Err(Error::BatchTooSmall { batch_size: 1, minimum: 2 });
+        }
+        (0..rows).try_for_each(|row| self.row_map(&Row::of(h, row)?, row).map(drop))
+    }
+
+    /// The affine map that normalises a row.
+    pub(super) fn row_map(&self, statistics: &Row, row: usize) -> Result<RowMap> {
+        let (mean, squares) = match self.centering {
+            Centering::None => (0.0, statistics.squares),
+            Centering::Batch => (statistics.mean, statistics.squares_about_mean),
+        };
+        if squares == 0.0 && self.epsilon == 0.0 {
+            return Err(Error::DegenerateRow { row, value: statistics.first });
+        }
+        let n = statistics.len as f64;
+        let share = match self.row_scale {
+            RowScale::UnitNorm => 1.0,
+            RowScale::UnitRms => n,
+        };
+        let epsilon = (self.epsilon * n / share).sqrt() * statistics.unit;
+        let divisor = (squares / share).sqrt().hypot(epsilon);
+        Ok(RowMap { unit: statistics.unit, mean, divisor })
+    }
+
+    /// The squared factor that takes a row of squared norm `squared_norm`, already centred if
+    /// rows are, to its normalised length; `epsilon` replaces the operator's own.
+    pub(crate) fn squared_factor(&self, squared_norm: f64, n: usize, epsilon: f64) -> f64 {
+        let squared_length = match self.row_scale {
+            RowScale::UnitNorm => 1.0,
+            RowScale::UnitRms => n as f64,
+        };
+        squared_length / (squared_norm + n as f64 * epsilon)
+    }
+}
+
+/// An affine map of the entries of one row.
+pub(super) struct RowMap {
+    unit: f64,
+    mean: f64,
+    divisor: f64,
+}
+
+impl RowMap {
+    pub(super) fn apply(&self, value: f64) -> f64 {
+        (value * self.unit - self.mean) / self.divisor
+    }
+}
+
+/// Statistics of one row, in `f64`.
+pub(super) struct Row {
+    first: f64,
+    len: usize,
+    /// The entries are multiplied by this power of two before the sums below are taken: 1 unless
+    /// their squares could over- or underflow.
+    unit: f64,
+    mean: f64,
+    squares: f64,
+    /// Exactly zero for a constant row.
+    squares_about_mean: f64,
+}
+
+impl Row {
+    /// Reads row `row` of a matrix that has columns.
+    pub(super) fn of<T, R, C, S>(h: &Matrix<T, R, C, S>, row: usize) -> Result<Self>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        let len = h.ncols();
+        let mut largest = 0.0f64;
+        for column in 0..len {
+            let value: f64 = h[(row, column)].into();
+            if !value.is_finite() {
+                return Err(Error::NotFinite { row, column, value });
+            }
+            largest = largest.max(value.abs());
+        }
+        let magnitude = exponent(largest);
+        let unit = if magnitude.abs() > 400 { 2f64.powi(-magnitude) } else { 1.0 };
+        let entry = |column: usize| -> f64 { h[(row, column)].into() * unit };
+        let sum = |f: &dyn Fn(f64) -> f64| (0..len).map(|column| f(entry(column))).sum::<f64>();
+        // Differences to the first entry are exact where cancellation threatens.
+        let first = entry(0);
+        let shift = sum(&|x| x - first) / len as f64;
+        let squares = sum(&|x| x * x);
+        let squares_about_mean = sum(&|x| (x - first - shift).powi(2));
+        Ok(Self {
+            first: first / unit,
+            len,
+            unit,
+            mean: first + shift,
+            squares,
+            squares_about_mean,
+        })
+    }
+
+    /// The mean of the entries.
+    pub(super) fn mean(&self) -> f64 {
+        self.mean / self.unit
+    }
+
+    /// The unbiased variance of the entries.
+    pub(super) fn unbiased_variance(&self) -> f64 {
+        self.squares_about_mean / (self.len - 1) as f64 / self.unit / self.unit
+    }
+}
+
+pub(super) fn same_shape(
+    what: &'static str,
+    found: (usize, usize),
+    expected: (usize, usize),
+) -> Result<()> {
+    if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::{DMatrix, Matrix2x3, dmatrix};
+    use proptest::prelude::*;
+
+    /// A matrix of any shape with entries of any size, and no row that is nearly constant.
+    fn matrices() -> impl Strategy<Value = DMatrix<f64>> {
+        (1usize..7, 2usize..7).prop_flat_map(|(d, n)| {
+            let row = (-250..250i32, proptest::collection::vec(-1.0..1.0f64, n)).prop_map(
+                |(magnitude, mut row)| {
+                    row[0] = 1.5;
+                    row.iter().map(|x| x * 10f64.powi(magnitude)).collect::<Vec<_>>()
+                },
+            );
+            proptest::collection::vec(row, d).prop_map(move |rows| {
+                DMatrix::from_row_iterator(rows.len(), n, rows.into_iter().flatten())
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_have_unit_norm_whatever_their_size(h in matrices()) {
+            let normalized = BatchNorm::paper().normalize(&h).unwrap();
+            for (row, normalized) in h.row_iter().zip(normalized.row_iter()) {
+                prop_assert!((normalized.norm() - 1.0).abs() < 1e-14);
+                // Naive reference on the row scaled to a safe size.
+                let safe = row / row.amax();
+                prop_assert!((normalized - &safe / safe.norm()).amax() < 1e-14);
+            }
+        }
+
+        #[test]
+        fn idempotent_and_invariant_under_row_scaling(h in matrices(), power in -50..50i32) {
+            let once = BatchNorm::paper().normalize(&h).unwrap();
+            let twice = BatchNorm::paper().normalize(&once).unwrap();
+            prop_assert!((&twice - &once).amax() < 1e-15);
+            let scaled = BatchNorm::paper().normalize(&(&h * 10f64.powi(power))).unwrap();
+            prop_assert!((scaled - once).amax() < 1e-14);
+        }
+
+        #[test]
+        fn standard_rows_have_mean_zero_and_unit_rms(h in matrices()) {
+            let n = h.ncols() as f64;
+            for row in BatchNorm::standard(0.0).unwrap().normalize(&h).unwrap().row_iter() {
+                prop_assert!(row.sum().abs() < 1e-13 * n);
+                prop_assert!((row.norm() - n.sqrt()).abs() < 1e-13 * n);
+            }
+        }
+
+        #[test]
+        fn three_forms_agree_in_both_precisions(h in matrices()) {
+            let h = h.map(|x| (x.signum() * x.abs().powf(0.1)) as f32);
+            for operator in [BatchNorm::paper(), BatchNorm::standard(1e-5).unwrap()] {
+                let allocated = operator.normalize(&h).unwrap();
+                let mut buffer = DMatrix::from_element(h.nrows(), h.ncols(), f32::NAN);
+                operator.normalize_to(&h, &mut buffer).unwrap();
+                let mut in_place = h.clone();
+                operator.normalize_mut(&mut in_place).unwrap();
+                prop_assert_eq!(&allocated, &buffer);
+                prop_assert_eq!(&allocated, &in_place);
+                let double = operator.normalize(&h.map(f64::from)).unwrap();
+                prop_assert!((double - allocated.map(f64::from)).amax() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn standard_matches_the_formula() {
+        let h = Matrix2x3::<f64>::new(1.0, 2.0, 6.0, -1.0, 0.5, 0.5);
+        let normalized = BatchNorm::standard(0.25).unwrap().normalize(&h).unwrap();
+        let formula = Matrix2x3::from_fn(|i, j| {
+            let mean = h.row(i).mean();
+            (h[(i, j)] - mean) / (h.row(i).variance() + 0.25).sqrt()
+        });
+        assert_relative_eq!(normalized, formula, epsilon = 1e-15);
+    }
+
+    #[test]
+    fn degenerate_rows_are_refused_and_nothing_is_written() {
+        let paper = BatchNorm::paper();
+        let standard = BatchNorm::standard(0.0).unwrap();
+        let mut h = dmatrix![1.0, 2.0, 4.0; 0.0, 0.0, 0.0];
+        let before = h.clone();
+        let error = Error::DegenerateRow { row: 1, value: 0.0 };
+        assert_eq!(paper.normalize_mut(&mut h), Err(error));
+        assert_eq!(h, before);
+        // Constant, though its mean is not exactly representable.
+        let constant = dmatrix![0.1, 0.1, 0.1];
+        assert!(paper.normalize(&constant).is_ok());
+        let error = Error::DegenerateRow { row: 0, value: 0.1 };
+        assert_eq!(standard.normalize(&constant), Err(error));
+        let zeros = BatchNorm::standard(1e-5).unwrap().normalize(&constant).unwrap();
+        assert!(zeros.amax() < 1e-13);
+    }
+
+    #[test]
+    fn other_bad_input_is_named() {
+        let paper = BatchNorm::paper();
+        let standard = BatchNorm::standard(1e-5).unwrap();
+        assert!(matches!(
+            paper.normalize(&dmatrix![1.0, f64::INFINITY]),
+            Err(Error::NotFinite { row: 0, column: 1, .. })
+        ));
+        let one = dmatrix![1.0; 2.0];
+        assert_eq!(
+            standard.normalize(&one),
+            Err(Error::BatchTooSmall { batch_size: 1, minimum: 2 })
+        );
+        assert_eq!(paper.normalize(&one).unwrap(), dmatrix![1.0; 1.0]);
+        assert_eq!(
+            paper.normalize_to(&one, &mut DMatrix::zeros(1, 2)),
+            Err(Error::ShapeMismatch { what: "output", found: (1, 2), expected: (2, 1) })
+        );
+        assert_eq!(
+            paper.normalize(&DMatrix::<f64>::zeros(0, 3)),
+            Err(Error::Empty { rows: 0, columns: 3 })
+        );
+        for epsilon in [-1e-9, f64::NAN, f64::INFINITY] {
+            assert!(matches!(
+                BatchNorm::standard(epsilon),
+                Err(Error::InvalidParameter { name: "epsilon", .. })
+            ));
+        }
+    }
+}

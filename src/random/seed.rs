@@ -1,0 +1,188 @@
+//! The seed and the streams that it opens, one for every purpose, replicate, layer and block.
+
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::philox::philox;
+
+/// The one source of randomness: equal seeds give equal bits, on any number of threads.
+///
+/// A seed opens a [`Stream`] for every purpose, replicate, layer and block. Streams are
+/// addressed, not consumed in order, so no result depends on who drew first.
+///
+/// ```
+/// use orthogap::{Input, Network, Seed};
+///
+/// let network = Network::<f64>::new(64);
+/// let input = Input::spiked(4, 1e-3)?;
+/// let last_gap = |run| Ok::<_, orthogap::Error>(
+///     network.chain(&input, run)?.advance(10)?.orthogonality_gap());
+///
+/// assert_eq!(last_gap(Seed(7).into())?, last_gap(Seed(7).replicate(0))?);
+/// assert_ne!(last_gap(Seed(7).into())?, last_gap(Seed(7).replicate(1))?);
+/// assert_ne!(last_gap(Seed(7).into())?, last_gap(Seed(8).into())?);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// The `replicate`-th independent run under this seed.
+    #[must_use]
+    pub fn replicate(self, replicate: u32) -> Run {
+        Run { seed: self, replicate }
+    }
+}
+
+/// One run out of many independent ones under the same seed; a plain [`Seed`] is run 0.
+///
+/// ```
+/// use orthogap::{Run, Seed};
+/// assert_eq!(Run::from(Seed(7)), Seed(7).replicate(0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    seed: Seed,
+    replicate: u32,
+}
+
+impl From<Seed> for Run {
+    fn from(seed: Seed) -> Self {
+        seed.replicate(0)
+    }
+}
+
+impl Run {
+    /// The seed that this run belongs to.
+    #[must_use]
+    pub fn seed(self) -> Seed {
+        self.seed
+    }
+
+    /// The number of this run under its seed.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.replicate
+    }
+
+    /// The stream of this run for a purpose, a layer and a block.
+    ///
+    /// Distinct arguments give distinct streams: all coordinates enter the counter of a block
+    /// cipher side by side, none is hashed away.
+    ///
+    /// ```
+    /// use orthogap::{Purpose, Seed};
+    /// use rand::Rng;
+    ///
+    /// let draw = |layer| Seed(7).replicate(2).stream(Purpose::User(0), layer, 0).rng().next_u64();
+    /// assert_eq!(draw(1), draw(1));
+    /// assert_ne!(draw(1), draw(2));
+    /// ```
+    #[must_use]
+    pub fn stream(self, purpose: Purpose, layer: u32, block: u32) -> Stream {
+        Stream { run: self, purpose, layer, block }
+    }
+}
+
+/// What a stream is for. Different purposes never share random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The Gaussian rows that a streamed layer draws in place of its weights.
+    Rows,
+    /// The weights of a layer, drawn explicitly.
+    Weights,
+    /// The entries of a random input batch.
+    Input,
+    /// Anything of the caller's own.
+    User(u8),
+}
+
+impl Purpose {
+    /// A code that no other purpose has; part of the value-stability promise.
+    fn code(self) -> u16 {
+        match self {
+            Self::Rows => 0,
+            Self::Weights => 1,
+            Self::Input => 2,
+            Self::User(own) => 0x100 | u16::from(own),
+        }
+    }
+}
+
+/// The address of a sequence of random numbers: run, purpose, layer and block.
+///
+/// A block is a fixed share of a layer's work, small enough to be the unit of parallel work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stream {
+    run: Run,
+    purpose: Purpose,
+    layer: u32,
+    block: u32,
+}
+
+impl Stream {
+    /// The generator at the start of this stream, for use with `rand` and `rand_distr`.
+    ///
+    /// Its 256 bits of state are two Philox4x32-10 outputs, so different streams start at
+    /// different states; about 50 ns.
+    ///
+    /// ```
+    /// use orthogap::{Purpose, Seed};
+    /// use rand_distr::{Distribution, StandardNormal};
+    ///
+    /// let mut rng = Seed(7).replicate(0).stream(Purpose::User(1), 0, 0).rng();
+    /// let x: f64 = StandardNormal.sample(&mut rng);
+    /// assert!(x.is_finite());
+    /// ```
+    #[must_use]
+    pub fn rng(&self) -> impl rand::Rng + Clone + use<> {
+        let mut state = [0; 32];
+        for (index, half) in (0..).zip(state.chunks_exact_mut(16)) {
+            for (bytes, word) in half.chunks_exact_mut(4).zip(self.words(index)) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        Xoshiro256PlusPlus::from_seed(state)
+    }
+
+    /// The `index`-th 128 bits at this address.
+    fn words(&self, index: u16) -> [u32; 4] {
+        let Seed(key) = self.run.seed;
+        let counter = [
+            u32::from(self.purpose.code()) << 16 | u32::from(index),
+            self.block,
+            self.layer,
+            self.run.replicate,
+        ];
+        philox(counter, [key as u32, (key >> 32) as u32])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_coordinate_opens_another_stream() {
+        let mut seen = HashSet::new();
+        let mut count = 0;
+        for seed in [0, 1, 1 << 32, u64::MAX] {
+            for replicate in [0, 1, u32::MAX] {
+                for purpose in [Purpose::Rows, Purpose::Weights, Purpose::Input, Purpose::User(0)] {
+                    for layer in [0, 1, 2] {
+                        for block in [0, 1, 1 << 16] {
+                            let run = Seed(seed).replicate(replicate);
+                            let mut rng = run.stream(purpose, layer, block).rng();
+                            seen.insert([rng.next_u64(), rng.next_u64()]);
+                            count += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(seen.len(), count);
+    }
+}

@@ -1,0 +1,149 @@
+//! Statistics over runs: mergeable moments and quantiles.
+
+/// Mean and variance of a stream of numbers, mergeable in any grouping.
+///
+/// Welford's recurrence; Chan, Golub and LeVeque's formula merges. Numbers must be finite for the
+/// results to be.
+///
+/// ```
+/// use orthogap::statistics::Moments;
+///
+/// let all: Moments = [1.0, 2.0, 4.0, 7.0].into_iter().collect();
+/// let mut halves: Moments = [1.0, 2.0].into_iter().collect();
+/// halves.merge(&[4.0, 7.0].into_iter().collect());
+/// assert_eq!(all, halves);
+/// assert_eq!((all.count(), all.mean(), all.sample_variance()), (4, 3.5, 7.0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    count: u64,
+    mean: f64,
+    sum_of_squares: f64,
+}
+
+impl Moments {
+    /// The moments of no numbers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one more number in.
+    pub fn push(&mut self, value: f64) {
+        self.count += 1;
+        let difference = value - self.mean;
+        self.mean += difference / self.count as f64;
+        self.sum_of_squares += difference * (value - self.mean);
+    }
+
+    /// Takes in all numbers that `other` has seen.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        let count = self.count + other.count;
+        let difference = other.mean - self.mean;
+        let share = other.count as f64 / count as f64;
+        self.mean += difference * share;
+        self.sum_of_squares +=
+            other.sum_of_squares + difference * difference * self.count as f64 * share;
+        self.count = count;
+    }
+
+    /// How many numbers there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean; NaN if there were none.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { self.mean }
+    }
+
+    /// The unbiased sample variance (divisor `count - 1`); NaN below two numbers.
+    #[must_use]
+    pub fn sample_variance(&self) -> f64 {
+        if self.count < 2 { f64::NAN } else { self.sum_of_squares / (self.count - 1) as f64 }
+    }
+
+    /// The standard error of the mean of independent numbers; NaN below two.
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        (self.sample_variance() / self.count as f64).sqrt()
+    }
+}
+
+impl FromIterator<f64> for Moments {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut moments = Self::new();
+        moments.extend(values);
+        moments
+    }
+}
+
+impl Extend<f64> for Moments {
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, values: I) {
+        values.into_iter().for_each(|value| self.push(value));
+    }
+}
+
+/// The `p`-quantile of ascending numbers, linear between neighbours (type 7 of Hyndman and Fan,
+/// the default of NumPy and R); none of no numbers or for `p` outside 0 to 1.
+///
+/// ```
+/// use orthogap::statistics::quantile;
+///
+/// assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
+/// assert_eq!(quantile(&[], 0.5), None);
+/// ```
+#[must_use]
+pub fn quantile(ascending: &[f64], p: f64) -> Option<f64> {
+    if !(0.0..=1.0).contains(&p) {
+        return None;
+    }
+    let position = p * ascending.len().checked_sub(1)? as f64;
+    let low = ascending[position.floor() as usize];
+    let high = ascending[position.ceil() as usize];
+    Some(low + (high - low) * position.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn merging_is_pushing(
+            left in proptest::collection::vec(-1e3..1e3f64, 0..20),
+            right in proptest::collection::vec(-1e3..1e3f64, 2..20),
+        ) {
+            let mut merged: Moments = left.iter().copied().collect();
+            merged.merge(&right.iter().copied().collect());
+            let pushed: Moments = left.iter().chain(&right).copied().collect();
+            prop_assert_eq!(merged.count(), pushed.count());
+            prop_assert!((merged.mean() - pushed.mean()).abs() < 1e-9);
+            prop_assert!((merged.sample_variance() - pushed.sample_variance()).abs() < 1e-6);
+        }
+
+        #[test]
+        fn moments_match_two_passes(values in proptest::collection::vec(-1e3..1e3f64, 2..40)) {
+            let moments: Moments = values.iter().copied().collect();
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            prop_assert!((moments.mean() - mean).abs() < 1e-9);
+            prop_assert!((moments.sample_variance() - variance).abs() < 1e-6);
+            prop_assert!((moments.standard_error().powi(2) * n - variance).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn no_numbers_have_no_mean() {
+        assert!(Moments::new().mean().is_nan());
+        assert!(Moments::from_iter([1.0]).sample_variance().is_nan());
+        assert_eq!(quantile(&[1.0, 2.0], f64::NAN), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The laws behind the simulations: pure functions that know nothing of chains.
+
+pub mod stationary;
