@@ -24,33 +24,18 @@ pub fn draw(figure: &Figure, scene: &mut Scene) -> f64 {
     let (mut cases, mut styles) = (Vec::new(), Vec::new());
     for case in series().filter(|case| !case.label.is_empty()) {
         let (label, ink) = (case.label.as_str(), shade(case.colour, 1.0));
-        let entry = Entry {
-            label,
-            ink,
-            thick: 2.4,
-            dash: case.dash,
-        };
+        let entry = Entry { label, ink, thick: 2.4, dash: case.dash };
         if !cases.contains(&entry) {
             cases.push(entry);
         }
     }
     for (label, dash) in &figure.keys {
         let ink = INK.to_owned();
-        styles.push(Entry {
-            label,
-            ink,
-            thick: 2.4,
-            dash: *dash,
-        });
+        styles.push(Entry { label, ink, thick: 2.4, dash: *dash });
     }
     if series().any(|series| !series.band.is_empty()) {
         let ink = "#d3d3d3".to_owned();
-        styles.push(Entry {
-            label: "95 % band",
-            ink,
-            thick: 13.0,
-            dash: Dash::Solid,
-        });
+        styles.push(Entry { label: "95 % band", ink, thick: 13.0, dash: Dash::Solid });
     }
 
     let mut rows = Vec::<(f64, Vec<_>)>::new();
@@ -73,9 +58,7 @@ pub fn draw(figure: &Figure, scene: &mut Scene) -> f64 {
     let mut y = SIZE.1 + 2.0;
     for (used, row) in rows.into_iter().rev() {
         y -= 25.0;
-        let mut x = (ROW.0.midpoint(ROW.1) - used / 2.0 + 11.0)
-            .min(SIZE.0 - used)
-            .max(10.0);
+        let mut x = (ROW.0.midpoint(ROW.1) - used / 2.0 + 11.0).min(SIZE.0 - used).max(10.0);
         for (wide, entry) in row {
             scene.add(Primitive::PolyLine {
                 points: vec![(x, y), (x + 34.0, y)],

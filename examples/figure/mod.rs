@@ -1,4 +1,4 @@
-//! A figure: a row of panels of curves that share both axes and one legend, written as SVG.
+//! A figure: a row of panels of curves that share both axes and one legend, as SVG.
 //!
 //! Colour and line style mean two things, which keeps the legend short: a colour stands for a case
 //! (a width, say), named once however many panels show it; a line style stands for a kind of curve
@@ -15,7 +15,6 @@ use kuva::backend::svg::SvgBackend;
 use kuva::plot::{BandPlot, LinePlot, LineStyle, ScatterPlot};
 use kuva::render::plots::Plot;
 use kuva::render::render::{Primitive, Scene, render_multiple};
-use std::{fs, io, path::Path};
 
 use axes::Axes;
 use text::{Role, text};
@@ -111,19 +110,6 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Writes the figure, whole or not at all, and creates the folders above it.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if there is no point to draw, or what the file system reports.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let svg = self.svg().ok_or(io::ErrorKind::InvalidInput)?;
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let part = path.with_extension("svg.part");
-        let written = fs::write(&part, svg).and_then(|()| fs::rename(&part, path));
-        written.inspect_err(|_| drop(fs::remove_file(&part)))
-    }
-
     /// The figure as SVG; `None` if there is no point to draw.
     pub fn svg(&self) -> Option<String> {
         let axes = Axes::around(self)?;

@@ -26,9 +26,7 @@ pub fn text(role: Role, x: f64, y: f64, content: &str) -> Primitive {
         Role::Key => (13, TextAnchor::Start, None),
     };
     // A heading too long for the figure is set smaller.
-    let size = (9..=size)
-        .rev()
-        .find(|size| advance(content, *size) < 740.0);
+    let size = (9..=size).rev().find(|size| advance(content, *size) < 740.0);
     Primitive::Text {
         x,
         y,

@@ -1,6 +1,6 @@
 //! One streamed layer: rows of Gaussians are drawn, weighed, summed up and forgotten.
 
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DMatrixView};
 
 use super::{Layer, coordinate};
 use crate::normalization::Centering;
@@ -20,13 +20,13 @@ const BLOCK: usize = 256;
 /// full relative accuracy.
 #[derive(Clone, Debug)]
 pub(super) struct RowStream<T> {
-    /// `r x BLOCK` normals; every column is a row of the layer.
-    normals: DMatrix<T>,
+    /// Room for the normals of a block: `r` for each of its rows, one row after the other.
+    normals: Vec<T>,
 }
 
 impl<T: Scalar> RowStream<T> {
     pub(super) fn new(rank: usize) -> Self {
-        Self { normals: DMatrix::zeros(rank, BLOCK) }
+        Self { normals: vec![T::zero(); rank * BLOCK] }
     }
 
     /// Draws the layer that follows `layer`.
@@ -38,58 +38,48 @@ impl<T: Scalar> RowStream<T> {
     ) -> Result<Layer> {
         let n = layer.batch_size();
         let depth = layer.depth + 1;
-        let breakdown = Error::Breakdown { layer: depth, log_scale: layer.log_scale };
-        // Pre-activations have mean square exp(2 log_scale) gain², but are drawn with the norm of
-        // the factor, one: everything relative to that.
+        // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
+        // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
         let pre_scale = layer.log_scale + network.gaussian().gain().ln();
-        let (factor, moment) = match network.batch_norm() {
-            None => {
-                let factor = layer.factor().clone();
-                let moment = self.moment(network, run, depth, &factor, |_| 1.0)?;
-                (factor, moment)
-            }
-            Some(batch_norm) => {
-                let epsilon = match batch_norm.epsilon() {
-                    0.0 => 0.0,
-                    epsilon => epsilon / (n as f64 * (2.0 * pre_scale).exp()),
-                };
-                let factor = match batch_norm.centering() {
-                    Centering::None => layer.factor().clone(),
-                    Centering::Batch => centered(layer.factor()),
-                };
-                let weigh = |squared_norm| batch_norm.squared_factor(squared_norm, n, epsilon);
-                let moment = self.moment(network, run, depth, &factor, weigh)?;
-                (factor, moment)
-            }
+        let batch_norm = network.batch_norm();
+        let factor = match batch_norm.map(|batch_norm| batch_norm.centering()) {
+            Some(Centering::Batch) => centered(layer.factor()),
+            Some(Centering::None) | None => layer.factor().clone(),
         };
+        let squared_weight = |squared_norm| {
+            batch_norm.map_or(1.0, |batch_norm| {
+                let unit = n as f64 * (2.0 * pre_scale).exp();
+                batch_norm.squared_factor(squared_norm, n, unit)
+            })
+        };
+        let moment = self.moment(network, run, depth, &factor, squared_weight)?;
+        let breakdown = Error::Breakdown { layer: depth, log_scale: layer.log_scale };
         let root = moment.cholesky().ok_or_else(|| breakdown.clone())?.unpack().transpose();
         let factor = root * factor;
-        // Root mean square entry: the squared norm is the sum over the batch.
         let norm = factor.norm();
-        let log_scale = match network.batch_norm() {
+        let log_scale = match batch_norm {
+            Some(_) => norm.ln() - 0.5 * (n as f64).ln(), // d rows of mean square norm²/n
             None => pre_scale + norm.ln(),
-            Some(_) => norm.ln() - 0.5 * (n as f64).ln(),
         };
-        if !(log_scale.is_finite() && norm > 0.0) {
+        if !log_scale.is_finite() {
             return Err(breakdown);
         }
-        let factor = factor / norm;
-        let collapsed = factor.nrows() > 1 && factor.rows_range(1..).amax() == 0.0;
-        if collapsed && network.batch_norm().is_some() {
+        let factor = without_zero_rows(factor / norm);
+        if factor.nrows() == 1 && layer.rank() > 1 && batch_norm.is_some() {
             return Err(Error::Collapsed { layer: depth, batch_size: n });
         }
         Ok(Layer { depth, gram: Gram::from_unit_factor(factor), log_scale })
     }
 
     /// The weighted second moment $`\frac1d \sum w_i^2 z_i z_i^\top`$ of the normals of a layer
-    /// (`r x r`), where `squared_factor` gives $`w_i^2`$ from $`\lVert R^\top z_i \rVert^2`$.
+    /// (`r x r`), where `squared_weight` gives $`w_i^2`$ from $`\lVert R^\top z_i \rVert^2`$.
     fn moment(
         &mut self,
         network: &Network<T>,
         run: Run,
         depth: usize,
         factor: &DMatrix<f64>,
-        squared_factor: impl Fn(f64) -> f64,
+        squared_weight: impl Fn(f64) -> f64,
     ) -> Result<DMatrix<f64>> {
         let (rank, width) = (factor.nrows(), network.width());
         let factor = factor.map(T::nearest);
@@ -98,12 +88,12 @@ impl<T: Scalar> RowStream<T> {
         for first_row in (0..width).step_by(BLOCK) {
             let block = coordinate("block", first_row / BLOCK)?;
             let rows = BLOCK.min(width - first_row);
-            let normals = &mut self.normals.as_mut_slice()[..rank * rows];
+            let normals = &mut self.normals[..rank * rows];
             fill(run.stream(Purpose::Rows, layer, block), normals);
-            for z in self.normals.columns(0, rows).column_iter() {
+            for z in DMatrixView::from_slice(normals, rank, rows).column_iter() {
                 let entry = |j: usize| -> f64 { factor.column(j).dot(&z).into() };
                 let squared_norm: f64 = (0..factor.ncols()).map(|j| entry(j).powi(2)).sum();
-                let weight = squared_factor(squared_norm) / width as f64;
+                let weight = squared_weight(squared_norm) / width as f64;
                 for j in 0..rank {
                     let scaled = weight * z[j].into();
                     for i in 0..=j {
@@ -115,6 +105,13 @@ impl<T: Scalar> RowStream<T> {
         moment.fill_lower_triangle_with_upper_triangle();
         Ok(moment)
     }
+}
+
+/// A direction that has sunk beneath the smallest float is gone for good: the rank falls.
+fn without_zero_rows(factor: DMatrix<f64>) -> DMatrix<f64> {
+    let is_zero = |i: &usize| factor.row(*i).amax() == 0.0;
+    let zero_rows: Vec<usize> = (0..factor.nrows()).filter(is_zero).collect();
+    if zero_rows.is_empty() { factor } else { factor.remove_rows_at(&zero_rows) }
 }
 
 /// `R P`: the mean over the batch subtracted from every row of a factor.

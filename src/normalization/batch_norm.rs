@@ -251,14 +251,17 @@ impl BatchNorm {
         Ok(RowMap { unit: statistics.unit, mean, divisor })
     }
 
-    /// The squared factor that takes a row of squared norm `squared_norm`, already centred if
-    /// rows are, to its normalised length; `epsilon` replaces the operator's own.
-    pub(crate) fn squared_factor(&self, squared_norm: f64, n: usize, epsilon: f64) -> f64 {
+    /// The squared factor that normalises a row of `n` entries, already centred if rows are, whose
+    /// squared norm is `squared_norm` in units of `unit`.
+    pub(crate) fn squared_factor(&self, squared_norm: f64, n: usize, unit: f64) -> f64 {
+        let n = n as f64;
         let squared_length = match self.row_scale {
             RowScale::UnitNorm => 1.0,
-            RowScale::UnitRms => n as f64,
+            RowScale::UnitRms => n,
         };
-        squared_length / (squared_norm + n as f64 * epsilon)
+        // Without an epsilon the unit cancels, even if it is beyond the range of floats.
+        let epsilon = if self.epsilon == 0.0 { 0.0 } else { self.epsilon / unit };
+        squared_length / (squared_norm + n * epsilon)
     }
 }
 

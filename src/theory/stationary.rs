@@ -66,6 +66,20 @@ pub fn mean_gap(batch_size: usize, width: usize) -> f64 {
     mean_squared_gap(batch_size, width).sqrt() * gamma_ratio(half) / half.sqrt()
 }
 
+/// The stationary mean of the coupling bound on the squared Wasserstein-2 distance to a Gaussian
+/// ([`Gram::coupling_bound`](crate::Gram::coupling_bound)), $`n E V^2 / 4`$.
+///
+/// ```
+/// use orthogap::theory::stationary::mean_coupling_bound;
+///
+/// // (n - 1)(n + 2)² / (16 (n + 1) d); simulation: 2.652e-3.
+/// assert!((mean_coupling_bound(4, 512) - 2.637e-3).abs() < 1e-6);
+/// ```
+#[must_use]
+pub fn mean_coupling_bound(batch_size: usize, width: usize) -> f64 {
+    batch_size as f64 * mean_squared_gap(batch_size, width) / 4.0
+}
+
 /// $`\Gamma(x + 1/2) / \Gamma(x)`$ for x > 0, to about 1e-15.
 fn gamma_ratio(x: f64) -> f64 {
     if x < 32.0 {

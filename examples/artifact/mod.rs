@@ -1,0 +1,12 @@
+//! A result file: written whole or not at all, into folders that it makes.
+
+use std::{fs, io, path::Path};
+
+/// Writes `text` to a sibling of `path` first and renames that, so nobody ever sees half of it.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
+    written.inspect_err(|_| drop(fs::remove_file(&part)))
+}

@@ -1,0 +1,458 @@
+//! A batch of real images falls through random networks: with batch normalisation its samples
+//! become orthogonal, without it they become parallel.
+//!
+//! Prints what each layer does to the batch, beside the large-width prediction; writes every layer
+//! of every run as CSV and the gap against depth as SVG. `--help` lists the options.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Instant;
+
+use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
+use lexopt::{Arg, Parser, ValueExt};
+use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::statistics::{Moments, quantile};
+use orthogap::theory::stationary;
+use orthogap::{Error, Input, Layer, Network, Seed};
+use rayon::prelude::*;
+
+mod artifact;
+mod figure;
+mod images;
+
+use figure::{Dash, Figure, Panel, Series};
+use images::{Images, Source};
+
+const HELP: &str = "\
+Orthogonality of a batch of images in random networks, with and without batch normalisation.
+
+Usage: cargo run --release --example quickstart -- [OPTIONS]
+
+  --width D,D,...   widths of the networks             [32,128,512,2048; quick: 32,128]
+  --batch N         images in the batch, at most the smallest width               [8]
+  --depth L         layers                                         [100; quick: 30]
+  --runs R          random networks of each kind                    [40; quick: 10]
+  --seed S          equal seeds give equal files, whatever the threads            [1]
+  --threads T       0 takes all cores                                             [0]
+  --data SOURCE     digits, or cifar10:DIR with the data set's binary version [digits]
+  --csv PATH        every layer of every run    [target/orthogap/quickstart.csv]
+  --svg PATH        the gap against depth       [target/orthogap/quickstart.svg]
+  --quick           a smaller experiment, in a second
+  --help            this text
+";
+
+struct Options {
+    widths: Vec<usize>,
+    batch_size: usize,
+    depth: usize,
+    runs: u32,
+    seed: Seed,
+    threads: usize,
+    source: Source,
+    csv: PathBuf,
+    svg: PathBuf,
+}
+
+/// What the command line asks for; nothing if it asks for help.
+fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+    let (mut widths, mut depth, mut runs) = (None, None, None);
+    let (mut batch_size, mut seed, mut threads, mut quick) = (8, 1, 0, false);
+    let mut source = Source::Digits;
+    let mut csv = PathBuf::from("target/orthogap/quickstart.csv");
+    let mut svg = PathBuf::from("target/orthogap/quickstart.svg");
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let Arg::Long(name) = argument else {
+            return Err(argument.unexpected().to_string());
+        };
+        let name = name.to_owned();
+        match name.as_str() {
+            "help" => return Ok(None),
+            "quick" => quick = true,
+            "width" => {
+                let text: String = value(&mut parser, &name)?;
+                let list: Result<_, _> =
+                    text.split(',').map(|width| positive(&name, width)).collect();
+                widths = Some(list?);
+            }
+            "batch" => batch_size = positive(&name, &value::<String>(&mut parser, &name)?)?,
+            "depth" => depth = Some(positive(&name, &value::<String>(&mut parser, &name)?)?),
+            "runs" => runs = Some(positive(&name, &value::<String>(&mut parser, &name)?)?),
+            "seed" => seed = value(&mut parser, &name)?,
+            "threads" => threads = value(&mut parser, &name)?,
+            "data" => source = value::<String>(&mut parser, &name)?.parse()?,
+            "csv" => csv = value(&mut parser, &name)?,
+            "svg" => svg = value(&mut parser, &name)?,
+            _ => return Err(format!("unknown option --{name}")),
+        }
+    }
+    let default = if quick { (vec![32, 128], 30, 10) } else { (vec![32, 128, 512, 2048], 100, 40) };
+    Ok(Some(Options {
+        widths: widths.unwrap_or(default.0),
+        batch_size,
+        depth: depth.unwrap_or(default.1),
+        runs: u32::try_from(runs.unwrap_or(default.2)).map_err(|_| "--runs: too many")?,
+        seed: Seed(seed),
+        threads,
+        source,
+        csv,
+        svg,
+    }))
+}
+
+/// The value of an option.
+fn value<V: FromStr<Err: std::fmt::Display>>(parser: &mut Parser, name: &str) -> Result<V, String> {
+    let text =
+        parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
+    text.parse().map_err(|error| format!("--{name} {text:?}: {error}"))
+}
+
+/// A positive number.
+fn positive(name: &str, text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("--{name} {text:?}: expected a whole number above 0")),
+        Ok(number) => Ok(number),
+    }
+}
+
+/// The two kinds of network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    BatchNorm,
+    Vanilla,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::BatchNorm, Self::Vanilla];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::BatchNorm => "batch_norm",
+            Self::Vanilla => "vanilla",
+        }
+    }
+
+    fn network(self, width: usize) -> Network<f64> {
+        Network::new(width).normalization(match self {
+            Self::BatchNorm => BatchNorm::paper().into(),
+            Self::Vanilla => Normalization::None,
+        })
+    }
+
+    /// The gap that the large-width theory predicts: stationary under batch normalisation, and
+    /// without it that of the input, for infinitely wide linear layers keep every angle.
+    fn predicted_gap(self, width: usize, input: &Input) -> f64 {
+        match self {
+            Self::BatchNorm => stationary::mean_gap(input.batch_size(), width),
+            Self::Vanilla => input.gram().orthogonality_gap(),
+        }
+    }
+}
+
+/// What is recorded of a layer.
+#[derive(Clone, Copy)]
+struct Record {
+    gap: f64,
+    min_singular_value: f64,
+    effective_rank: f64,
+    w2_upper: f64,
+}
+
+impl Record {
+    fn of(layer: &Layer) -> Self {
+        let spectrum = layer.spectrum();
+        Self {
+            gap: layer.orthogonality_gap(),
+            min_singular_value: spectrum.min_singular_value(),
+            effective_rank: spectrum.effective_rank(),
+            w2_upper: spectrum.coupling_bound(),
+        }
+    }
+}
+
+/// All runs of one kind of network at one width; a run starts with the input, layer 0.
+struct Case {
+    width: usize,
+    kind: Kind,
+    predicted_gap: f64,
+    runs: Vec<Vec<Record>>,
+}
+
+impl Case {
+    /// A quantity of a layer, over the runs that got there.
+    fn at(&self, layer: usize, quantity: fn(&Record) -> f64) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| run.get(layer)).map(quantity).collect()
+    }
+}
+
+/// One run; if it ends early, what went before is kept and the reason returned.
+fn run(
+    options: &Options,
+    case: (usize, Kind),
+    index: u32,
+    input: &Input,
+) -> (Vec<Record>, Option<Error>) {
+    let (width, kind) = case;
+    let chain = kind.network(width).chain(input, options.seed.replicate(index));
+    let mut chain = match chain {
+        Ok(chain) => chain,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
+    let mut records = vec![Record::of(chain.layer())];
+    for _ in 0..options.depth {
+        match chain.step() {
+            Ok(layer) => records.push(Record::of(layer)),
+            Err(error) => return (records, Some(error)),
+        }
+    }
+    (records, None)
+}
+
+/// Runs everything, in parallel; the result does not depend on the number of threads.
+fn simulate(options: &Options, input: &Input) -> Result<Vec<Case>, String> {
+    for &width in &options.widths {
+        Network::<f64>::new(width).chain(input, options.seed).map_err(|error| error.to_string())?;
+    }
+    let cases: Vec<(usize, Kind)> =
+        Kind::ALL.iter().flat_map(|&kind| options.widths.iter().map(move |&d| (d, kind))).collect();
+    let jobs: Vec<((usize, Kind), u32)> =
+        cases.iter().flat_map(|&case| (0..options.runs).map(move |index| (case, index))).collect();
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")
+        .map_err(|error| error.to_string())?;
+    let progress = ProgressBar::new(jobs.len() as u64).with_style(style);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
+    let results: Vec<_> = pool.map_err(|error| error.to_string())?.install(|| {
+        let jobs = jobs.par_iter().progress_with(progress.clone());
+        jobs.map(|&(case, index)| run(options, case, index, input)).collect()
+    });
+    progress.finish_and_clear();
+    for ((_, (_, stopped)), ((width, kind), index)) in results.iter().enumerate().zip(&jobs) {
+        if let Some(error) = stopped {
+            eprintln!("width {width}, {}, run {index}: {error}", kind.name());
+        }
+    }
+    let mut runs = results.into_iter().map(|(records, _)| records);
+    Ok(cases
+        .into_iter()
+        .map(|(width, kind)| Case {
+            width,
+            kind,
+            predicted_gap: kind.predicted_gap(width, input),
+            runs: runs.by_ref().take(options.runs as usize).collect(),
+        })
+        .collect())
+}
+
+/// Means over runs of one case, layer by layer.
+fn table(case: &Case, depth: usize) -> String {
+    let mut text = format!(
+        "{}, width {}: means over {} runs\n\
+         layer      gap  min singular value  effective rank  W2^2 bound  predicted gap\n",
+        case.kind.name(),
+        case.width,
+        case.runs.len()
+    );
+    let shown = |layer: &usize| depth <= 20 || *layer <= 10 || layer % 10 == 0 || *layer == depth;
+    for layer in (0..=depth).filter(shown) {
+        let mean = |quantity| case.at(layer, quantity).into_iter().collect::<Moments>().mean();
+        let _ = writeln!(
+            text,
+            "{layer:5}  {:7.4}  {:18.6}  {:14.3}  {:10.5}  {:13.4}",
+            mean(|record| record.gap),
+            mean(|record| record.min_singular_value),
+            mean(|record| record.effective_rank),
+            mean(|record| record.w2_upper),
+            case.predicted_gap
+        );
+    }
+    text
+}
+
+fn csv(cases: &[Case]) -> String {
+    let mut text = "width,network,run,layer,orthogonality_gap,min_singular_value,effective_rank,\
+                    w2_upper,predicted_gap\n"
+        .to_owned();
+    for case in cases {
+        for (index, run) in case.runs.iter().enumerate() {
+            for (layer, record) in run.iter().enumerate() {
+                let Record { gap, min_singular_value, effective_rank, w2_upper } = record;
+                let _ = writeln!(
+                    text,
+                    "{},{},{index},{layer},{gap:e},{min_singular_value:e},{effective_rank},\
+                     {w2_upper:e},{:e}",
+                    case.width,
+                    case.kind.name(),
+                    case.predicted_gap
+                );
+            }
+        }
+    }
+    text
+}
+
+/// The gap against depth: mean, central 95 % of runs, prediction; a panel for each kind.
+fn figure(cases: &[Case], options: &Options, images: &str) -> Figure {
+    let panel = |kind: Kind, title: &str| {
+        let of_kind = || cases.iter().filter(|case| case.kind == kind).enumerate();
+        let series = |(colour, case): (usize, &Case)| {
+            let (mut points, mut band) = (Vec::new(), Vec::new());
+            for layer in 0..=options.depth {
+                let mut gaps = case.at(layer, |record| record.gap);
+                gaps.sort_by(f64::total_cmp);
+                if let (Some(low), Some(high)) = (quantile(&gaps, 0.025), quantile(&gaps, 0.975)) {
+                    points.push((layer as f64, gaps.into_iter().collect::<Moments>().mean()));
+                    band.push((low, high));
+                }
+            }
+            let label = format!("width {}", case.width);
+            Series { label, colour, points, band, dash: Dash::Solid }
+        };
+        Panel {
+            title: title.to_owned(),
+            series: of_kind().map(series).collect(),
+            levels: of_kind().map(|(colour, case)| (case.predicted_gap, colour)).collect(),
+        }
+    };
+    Figure {
+        title: format!("{} {images} through {} random networks", options.batch_size, options.runs),
+        x_label: "layer".to_owned(),
+        y_label: "orthogonality gap".to_owned(),
+        log_y: true,
+        panels: vec![
+            panel(Kind::BatchNorm, "with batch normalisation"),
+            panel(Kind::Vanilla, "without (vanilla)"),
+        ],
+        keys: vec![
+            ("mean".to_owned(), Dash::Solid),
+            ("large-width prediction".to_owned(), Dash::Dotted),
+        ],
+    }
+}
+
+fn experiment(options: &Options) -> Result<(), String> {
+    let started = Instant::now();
+    let images = Images::load(&options.source)?;
+    let batch = images.batch(options.batch_size, options.seed)?;
+    let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
+    let cases = simulate(options, &input)?;
+
+    for kind in Kind::ALL {
+        if let Some(case) = cases.iter().rev().find(|case| case.kind == kind) {
+            println!("{}", table(case, options.depth));
+        }
+    }
+    println!(
+        "Gap: 0 if the {} samples are orthogonal, {:.4} if they are parallel.\n\
+         W2^2 bound: to a Gaussian, given H; at large width and depth {:.5} under batch_norm.\n",
+        options.batch_size,
+        (1.0 - 1.0 / options.batch_size as f64).sqrt(),
+        stationary::mean_coupling_bound(
+            options.batch_size,
+            options.widths[options.widths.len() - 1]
+        )
+    );
+    let written = |path: &Path, text: &str| {
+        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+        Ok::<_, String>(())
+    };
+    written(&options.csv, &csv(&cases))?;
+    if let Some(svg) = figure(&cases, options, images.name).svg() {
+        written(&options.svg, &svg)?;
+    }
+    println!(
+        "{} layers in {:.1?}",
+        cases.len() * options.runs as usize * options.depth,
+        started.elapsed()
+    );
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let outcome = parse(Parser::from_env()).and_then(|options| match options {
+        None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(options) => experiment(&options),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("quickstart: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &str) -> Result<Options, String> {
+        let arguments = std::iter::once("quickstart").chain(arguments.split_whitespace());
+        Ok(parse(Parser::from_iter(arguments))?.expect("help was not asked for"))
+    }
+
+    #[test]
+    fn given_options_override_quick_ones() {
+        let options = options("--depth 7 --quick --width=16,64 --data cifar10:x --seed 9").unwrap();
+        assert_eq!((options.widths, options.depth, options.runs), (vec![16, 64], 7, 10));
+        assert_eq!((options.source, options.seed), (Source::Cifar10("x".into()), Seed(9)));
+    }
+
+    #[test]
+    fn wrong_options_get_one_clear_line() {
+        for (arguments, message) in [
+            ("--bogus", "unknown option --bogus"),
+            ("--width", "missing argument for option '--width'"),
+            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
+            ("--runs 0", "--runs \"0\": expected a whole number above 0"),
+            ("--seed -1", "--seed \"-1\": invalid digit found in string"),
+            ("--data mnist", "data \"mnist\" is neither digits nor cifar10:DIR"),
+            ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
+            ("32", "unexpected argument \"32\""),
+        ] {
+            assert_eq!(options(arguments).err().as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn bad_batches_get_one_clear_line() {
+        for (arguments, message) in [
+            ("--batch 16 --width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
+            ("--batch 100 --width 128", "this batch: the 100 columns are linearly dependent"),
+            ("--batch 2000 --width 4096", "a batch of 2000 from 1797 handwritten digits"),
+            ("--data cifar10:nowhere", "nowhere"),
+        ] {
+            let error = experiment(&options(arguments).unwrap()).unwrap_err();
+            assert!(error.contains(message) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    /// The whole job, small, on one thread and on three: equal files.
+    #[test]
+    fn files_do_not_depend_on_threads() {
+        let folder =
+            std::env::temp_dir().join(format!("orthogap-quickstart-{}", std::process::id()));
+        let files = [1, 3].map(|threads| {
+            let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
+            let arguments =
+                format!("--width 16,32 --batch 4 --depth 5 --runs 3 --threads {threads}");
+            experiment(&Options {
+                csv: csv.clone(),
+                svg: svg.clone(),
+                ..options(&arguments).unwrap()
+            })
+            .unwrap();
+            [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())
+        });
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(files[0], files[1]);
+        let [csv, svg] = &files[0];
+        assert_eq!(csv.lines().count(), 1 + 2 * 2 * 3 * 6);
+        assert!(csv.starts_with("width,network,run,layer,orthogonality_gap,min_singular_value,effective_rank,w2_upper,predicted_gap\n16,batch_norm,0,0,"));
+        assert!(svg.starts_with("<svg ") && svg.contains("width 32"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Bad input and bad luck: each case has its error, or a documented behaviour.
+
+use nalgebra::{DMatrix, dmatrix};
+use orthogap::normalization::{BatchNorm, Centering, Normalization};
+use orthogap::weights::Gaussian;
+use orthogap::{Error, Gram, Input, Network, Result, Seed};
+
+/// The error of something that must fail, and what it prints.
+fn error<T: std::fmt::Debug>(result: Result<T>) -> (Error, String) {
+    let error = result.expect_err("this must fail");
+    let text = error.to_string();
+    (error, text)
+}
+
+#[test]
+fn inputs() {
+    let (e, _) = error(Input::orthogonal(0));
+    assert_eq!(e, Error::Empty { rows: 0, columns: 0 });
+    let (_, text) = error(Input::from_columns(&DMatrix::<f64>::zeros(5, 0)));
+    assert_eq!(text, "a 5 x 0 matrix holds no batch");
+    let (_, text) = error(Input::from_columns(&dmatrix![1.0, f64::INFINITY]));
+    assert_eq!(text, "entry (0, 1) is inf, not a finite number");
+    let (_, text) = error(Input::from_columns(&dmatrix![1.0, 0.0; 2.0, 0.0]));
+    assert_eq!(text, "column 1 (a sample) is zero and has no direction");
+    let (_, text) = error(Input::from_columns(&DMatrix::<f64>::zeros(3, 2)));
+    assert_eq!(text, "all entries of the 3 x 2 matrix are zero");
+    let (_, text) = error(Input::from_columns(&dmatrix![1.0, 2.0; 2.0, 4.0]));
+    assert_eq!(text, "the 2 columns are linearly dependent: their numerical rank is 1");
+    let (e, _) = error(Input::gaussian(3, 5, Seed(1)));
+    assert_eq!(e, Error::RankDeficient { rank: 3, batch_size: 5 });
+    for epsilon in [0.0, -1e-3, 1.5, f64::NAN] {
+        assert!(matches!(error(Input::spiked(4, epsilon)).0, Error::InvalidParameter { .. }));
+        assert!(matches!(
+            error(Input::near_collinear(4, epsilon)).0,
+            Error::InvalidParameter { .. }
+        ));
+    }
+}
+
+#[test]
+fn zero_rows_of_an_input_do_not_matter() {
+    let input = Input::from_columns(&dmatrix![0.0, 0.0; 1.0, 2.0; 0.0, 0.0; 3.0, 1.0]).unwrap();
+    assert!(Network::<f64>::new(8).chain(&input, Seed(1)).unwrap().advance(5).is_ok());
+    let mut explicit = Network::<f64>::new(8).explicit_chain(&input, Seed(1)).unwrap();
+    assert!(explicit.advance(5).is_ok());
+}
+
+#[test]
+fn recipes() {
+    let input = Input::orthogonal(4).unwrap();
+    let (_, text) = error(Network::<f64>::new(0).chain(&input, Seed(1)));
+    assert_eq!(text, "width = 0 is invalid: expected a width of at least 1");
+    let (e, _) = error(Network::<f64>::new(3).chain(&input, Seed(1)));
+    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 3 });
+    let (e, _) = error(Network::<f64>::new(3).explicit_chain(&input, Seed(1)));
+    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 3 });
+    let (_, text) = error(BatchNorm::standard(-1e-5));
+    assert_eq!(text, "epsilon = -0.00001 is invalid: expected a finite epsilon >= 0");
+    for gain in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(error(Gaussian::new(gain)).0, Error::InvalidParameter { .. }));
+    }
+    let one = Input::orthogonal(1).unwrap();
+    let centered = BatchNorm::paper().with_centering(Centering::Batch);
+    let (_, text) = error(Network::<f64>::new(8).normalization(centered).chain(&one, Seed(1)));
+    assert_eq!(text, "a batch of 1 is too small: at least 2 needed");
+}
+
+/// A batch of one has gap 0 and stays there.
+#[test]
+fn a_batch_of_one() {
+    let one = Input::orthogonal(1).unwrap();
+    let mut chain = Network::<f64>::new(8).chain(&one, Seed(1)).unwrap();
+    let layer = chain.advance(10).unwrap();
+    assert!(layer.orthogonality_gap() < 1e-15);
+    assert!((layer.min_singular_value() - 1.0).abs() < 1e-15);
+    assert_eq!(layer.cosines().unwrap(), dmatrix![1.0]);
+}
+
+/// Twins enter through `from_gram` only, and remain twins: rounding never parts them.
+#[test]
+fn dependent_samples_stay_dependent() {
+    let h = dmatrix![0.3, 0.3, 1.0; 0.7, 0.7, 0.2; -0.1, -0.1, 0.5; 0.9, 0.9, 0.4];
+    let input = Input::from_gram(Gram::from_columns(&h).unwrap());
+    for normalization in [BatchNorm::paper(), BatchNorm::standard(0.0).unwrap()] {
+        let network = Network::<f64>::new(64).normalization(normalization);
+        let mut chain = network.chain(&input, Seed(5)).unwrap();
+        let layer = chain.advance(500).unwrap();
+        assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
+        assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
+    }
+}
+
+/// Below the critical width (3 for two samples) the smallest singular value dies. It is followed
+/// down to the smallest float; total collapse is an error that leaves the last good layer.
+#[test]
+fn collapse_is_dated() {
+    let input = Input::orthogonal(2).unwrap();
+    let mut chain = Network::<f64>::new(2).chain(&input, Seed(6)).unwrap();
+    let mut smallest = 1.0f64;
+    let failure = loop {
+        match chain.step().map(|layer| layer.min_singular_value()) {
+            Ok(0.0) => {} // a subnormal factor can round to zero
+            Ok(sigma) => smallest = smallest.min(sigma),
+            Err(failure) => break failure,
+        }
+    };
+    assert!(smallest < 1e-290, "{smallest}");
+    let depth = chain.layer().depth();
+    assert_eq!(failure, Error::Collapsed { layer: depth + 1, batch_size: 2 });
+    assert!((chain.layer().orthogonality_gap() - 0.5f64.sqrt()).abs() < 1e-15);
+    let end: Vec<_> = chain.collect();
+    assert_eq!(end, [Err(failure)]);
+}
+
+/// Width 3 is critical for two samples, not for three: one direction goes, two stay.
+#[test]
+fn partial_collapse_lowers_the_rank() {
+    let input = Input::orthogonal(3).unwrap();
+    let mut chain = Network::<f64>::new(3).chain(&input, Seed(6)).unwrap();
+    assert_eq!(chain.layer().rank(), 3);
+    let layer = chain.advance(20_000).unwrap();
+    assert_eq!((layer.rank(), layer.min_singular_value()), (2, 0.0));
+    assert_eq!(layer.condition_number(), f64::INFINITY);
+}
+
+/// The explicit engine sees only 16 digits, so its collapse comes sooner.
+#[test]
+fn explicit_collapse_is_dated() {
+    let input = Input::orthogonal(2).unwrap();
+    let chain = Network::<f64>::new(2).explicit_chain(&input, Seed(6)).unwrap();
+    let last = chain.last().unwrap();
+    assert!(matches!(last, Err(Error::Collapsed { batch_size: 2, .. })));
+}
+
+/// Vanilla chains neither overflow nor stop at rank one.
+#[test]
+fn vanilla_chains_never_overflow() {
+    let input = Input::from_columns(&(DMatrix::<f64>::identity(4, 4) * 1e300)).unwrap();
+    let network = Network::<f64>::new(4)
+        .normalization(Normalization::None)
+        .weights(Gaussian::new(1e100).unwrap());
+    for log_scale in [
+        network.chain(&input, Seed(1)).unwrap().advance(3000).unwrap().log_scale(),
+        network.explicit_chain(&input, Seed(1)).unwrap().advance(3000).unwrap().log_scale(),
+    ] {
+        assert!(log_scale > 600_000.0 && log_scale.is_finite());
+    }
+}
+
+/// An epsilon far above the variance leaves nothing to normalise: that is said, not passed on.
+#[test]
+fn a_scale_that_epsilon_swallows() {
+    let input = Input::from_columns(&(DMatrix::<f64>::identity(4, 4) * 1e-300)).unwrap();
+    let network = Network::<f64>::new(8).normalization(BatchNorm::standard(1e-5).unwrap());
+    let (e, _) = error(network.chain(&input, Seed(1)).unwrap().advance(1).cloned());
+    assert!(matches!(e, Error::Breakdown { layer: 1, .. }), "{e}");
+}

@@ -1,0 +1,98 @@
+//! The streamed chain and the explicit one have the same law.
+
+use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::weights::Gaussian;
+use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
+
+use crate::significance::kolmogorov_smirnov;
+
+const RUNS: u32 = 600;
+const LAYERS: usize = 20;
+
+/// `measure` of layers 1 to 20 over runs of both engines; returns the smallest p-value of the 20
+/// comparisons.
+fn smallest_p<T: Scalar>(network: Network<T>, input: &Input, measure: fn(&Layer) -> f64) -> f64 {
+    let sample = |engine: &dyn Fn(u32) -> Vec<f64>| {
+        let mut by_layer = vec![Vec::new(); LAYERS];
+        for run in 0..RUNS {
+            for (values, value) in by_layer.iter_mut().zip(engine(run)) {
+                values.push(value);
+            }
+        }
+        by_layer
+    };
+    let measured = |layers: &mut dyn Iterator<Item = Result<Layer, Error>>| -> Vec<f64> {
+        layers.take(LAYERS).map(|layer| measure(&layer.unwrap())).collect()
+    };
+    let streamed =
+        sample(&|run| measured(&mut network.chain(input, Seed(2021).replicate(run)).unwrap()));
+    let explicit = sample(&|run| {
+        measured(&mut network.explicit_chain(input, Seed(6103).replicate(run)).unwrap())
+    });
+    streamed
+        .into_iter()
+        .zip(explicit)
+        .map(|(left, right)| kolmogorov_smirnov(left, right))
+        .fold(1.0, f64::min)
+}
+
+/// Bonferroni: 20 comparisons at 1e-3/20 each, so one test in a thousand fails by chance (the
+/// seeds are fixed, so a passing one passes always).
+const LEVEL: f64 = 1e-3 / LAYERS as f64;
+
+fn gap(layer: &Layer) -> f64 {
+    layer.orthogonality_gap()
+}
+
+#[test]
+fn paper_chain_at_64_4() {
+    let input = Input::near_collinear(4, 0.1).unwrap();
+    let p = smallest_p(Network::<f64>::new(64), &input, gap);
+    assert!(p > LEVEL, "p = {p}");
+}
+
+#[test]
+fn paper_chain_at_128_16() {
+    let input = Input::spiked(16, 0.01).unwrap();
+    let p = smallest_p(Network::<f64>::new(128), &input, gap);
+    assert!(p > LEVEL, "p = {p}");
+}
+
+#[test]
+fn smallest_singular_value_in_single_precision() {
+    let input = Input::near_collinear(4, 0.01).unwrap();
+    let p = smallest_p(Network::<f32>::new(64), &input, |layer| layer.min_singular_value());
+    assert!(p > LEVEL, "p = {p}");
+}
+
+#[test]
+fn framework_batch_norm_with_an_epsilon_that_bites() {
+    let input = Input::gaussian(10, 4, Seed(3)).unwrap();
+    let normalization = BatchNorm::standard(0.5).unwrap();
+    let network =
+        Network::<f64>::new(64).weights(Gaussian::new(0.7).unwrap()).normalization(normalization);
+    for measure in [gap, |layer: &Layer| layer.log_scale()] {
+        let p = smallest_p(network, &input, measure);
+        assert!(p > LEVEL, "p = {p}");
+    }
+}
+
+#[test]
+fn vanilla_gap_and_scale() {
+    let input = Input::gaussian(10, 4, Seed(4)).unwrap();
+    let network = Network::<f64>::new(32)
+        .weights(Gaussian::new(1.3).unwrap())
+        .normalization(Normalization::None);
+    for measure in [gap, |layer: &Layer| layer.log_scale()] {
+        let p = smallest_p(network, &input, measure);
+        assert!(p > LEVEL, "p = {p}");
+    }
+}
+
+/// Here the rank dies quickly, and only the streamed engine can follow the smallest singular value.
+#[test]
+fn batch_as_large_as_the_width() {
+    let input = Input::orthogonal(8).unwrap();
+    let p = smallest_p(Network::<f64>::new(8), &input, gap);
+    assert!(p > LEVEL, "p = {p}");
+}
