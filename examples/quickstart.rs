@@ -253,7 +253,8 @@ fn table(case: &Case, depth: usize) -> String {
         case.width,
         case.runs.len()
     );
-    let shown = |layer: &usize| depth <= 20 || *layer <= 10 || layer % 10 == 0 || *layer == depth;
+    let shown =
+        |layer: &usize| depth <= 20 || *layer <= 10 || layer.is_multiple_of(10) || *layer == depth;
     for layer in (0..=depth).filter(shown) {
         let mean = |quantity| case.at(layer, quantity).into_iter().collect::<Moments>().mean();
         let _ = writeln!(

@@ -77,3 +77,8 @@ pub use input::Input;
 pub use network::Network;
 pub use random::{Purpose, Run, Seed, Stream};
 pub use scalar::Scalar;
+
+/// Keeps the README's example true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

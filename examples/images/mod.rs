@@ -68,7 +68,7 @@ impl Images {
             let path = folder.join(format!("data_batch_{batch}.bin"));
             let shown = path.display();
             let bytes = fs::read(&path).map_err(|error| format!("{shown}: {error}"))?;
-            if bytes.is_empty() || bytes.len() % (1 + DIMENSION) != 0 {
+            if bytes.is_empty() || !bytes.len().is_multiple_of(1 + DIMENSION) {
                 let length = bytes.len();
                 return Err(format!("{shown}: {length} bytes are no whole CIFAR-10 records"));
             }
