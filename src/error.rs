@@ -119,7 +119,14 @@ pub enum Error {
         /// The batch size, the rank there could have been.
         batch_size: usize,
     },
-    /// A layer could not be factored, or its scale left the range of floating point.
+    /// The caller broke off while a layer was being drawn.
+    Interrupted {
+        /// The layer, which is lost.
+        layer: usize,
+        /// How many of its rows were done.
+        rows: usize,
+    },
+    /// The scale of a layer left the range of floating point.
     Breakdown {
         /// The layer that could not be computed.
         layer: usize,
@@ -179,6 +186,9 @@ impl fmt::Display for Error {
                 f,
                 "representations of {batch_size} samples collapsed to rank one at layer {layer}"
             ),
+            Self::Interrupted { layer, rows } => {
+                write!(f, "interrupted at layer {layer}, after {rows} of its rows")
+            }
             Self::Breakdown { layer, log_scale } => write!(
                 f,
                 "layer {layer} cannot be computed in floating point \

@@ -113,10 +113,19 @@ impl Gram {
         Ok((Self { factor }, f64::from(top) * std::f64::consts::LN_2 + norm.ln()))
     }
 
-    /// Takes a finite factor of Frobenius norm one as it is.
-    pub(crate) fn from_unit_factor(factor: DMatrix<f64>) -> Self {
-        debug_assert!((factor.norm() - 1.0).abs() < 1e-9, "norm {}", factor.norm());
-        Self { factor }
+    /// Lets `write` change the factor and scales that to norm one; returns the norm it had, which
+    /// the caller must check to be positive and finite. Zero rows go: they are directions that have
+    /// sunk beneath the smallest float, and the rank falls.
+    pub(crate) fn rewrite(&mut self, write: impl FnOnce(&mut DMatrix<f64>)) -> f64 {
+        write(&mut self.factor);
+        let norm = self.factor.norm();
+        self.factor /= norm;
+        let is_zero = |i: &usize| self.factor.row(*i).iter().all(|&x| x == 0.0);
+        if (0..self.rank()).any(|i| is_zero(&i)) {
+            let zero_rows: Vec<usize> = (0..self.rank()).filter(is_zero).collect();
+            self.factor = std::mem::take(&mut self.factor).remove_rows_at(&zero_rows);
+        }
+        norm
     }
 
     /// The batch size `n`, the order of the matrix.

@@ -2,7 +2,6 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
-use crate::random::fill;
 use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 
 /// A batch of `n` input samples, the columns of a matrix with any number of rows.
@@ -136,7 +135,7 @@ impl Input {
     /// ```
     pub fn gaussian(dimension: usize, batch_size: usize, run: impl Into<Run>) -> Result<Self> {
         let mut columns = DMatrix::<f64>::zeros(dimension, batch_size);
-        fill(run.into().stream(Purpose::Input, 0, 0), columns.as_mut_slice());
+        run.into().stream(Purpose::Input, 0, 0).fill_normal(columns.as_mut_slice());
         Self::from_columns(&columns)
     }
 

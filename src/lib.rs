@@ -61,11 +61,12 @@ pub mod chain;
 mod error;
 mod gram;
 mod input;
+mod kernel;
 pub mod metric;
 mod network;
 pub mod normalization;
-mod random;
 mod scalar;
+mod seed;
 pub mod statistics;
 pub mod theory;
 pub mod weights;
@@ -75,8 +76,8 @@ pub use error::{Error, Result};
 pub use gram::Gram;
 pub use input::Input;
 pub use network::Network;
-pub use random::{Purpose, Run, Seed, Stream};
 pub use scalar::Scalar;
+pub use seed::{Purpose, Run, Seed, Stream};
 
 /// Keeps the README's example true.
 #[cfg(doctest)]

@@ -7,6 +7,9 @@ use crate::normalization::{BatchNorm, Centering, Normalization};
 use crate::weights::Gaussian;
 use crate::{Error, Input, Result, Run, Scalar};
 
+/// The widest layer: 2^32 blocks of 256 rows, as many as there are streams.
+const MAX_WIDTH: u64 = 1 << 40;
+
 /// The recipe of a random network whose layers all have the same law.
 ///
 /// A layer is a linear map with fresh Gaussian weights, `d x d` (the first is `d x dimension`),
@@ -70,7 +73,7 @@ impl<T: Scalar> Network<T> {
     /// memory at any width.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a width of 0, [`Error::BatchExceedsWidth`] if `n > d`, and
+    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if `n > d`, and
     /// [`Error::BatchTooSmall`] for a batch of one under a centring normalisation.
     pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T>> {
         self.check(input)?;
@@ -104,9 +107,9 @@ impl<T: Scalar> Network<T> {
 
     fn check(&self, input: &Input) -> Result<()> {
         let (width, batch_size) = (self.width, input.batch_size());
-        if width == 0 {
-            let expected = "a width of at least 1";
-            return Err(Error::InvalidParameter { name: "width", value: 0.0, expected });
+        if width == 0 || width as u64 > MAX_WIDTH {
+            let expected = "a width from 1 to 2^40";
+            return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
         if batch_size > width {
             return Err(Error::BatchExceedsWidth { batch_size, width });

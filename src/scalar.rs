@@ -2,11 +2,7 @@
 
 use nalgebra::RealField;
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+use crate::kernel::compiled::Kernels;
 
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
@@ -14,36 +10,24 @@ mod sealed {
 /// `f64` whatever the scalar: it costs next to nothing there, and it is where digits get lost.
 ///
 /// ```
-/// use orthogap::Scalar;
+/// use orthogap::{Network, Scalar};
 ///
-/// fn third<T: Scalar>() -> T {
-///     T::nearest(1.0 / 3.0)
+/// fn paper_network<T: Scalar>() -> Network<T> {
+///     Network::new(512)
 /// }
-/// assert_eq!(third::<f64>(), 1.0 / 3.0);
-/// assert_eq!(third::<f32>(), 1.0f32 / 3.0);
+/// assert_eq!(paper_network::<f32>().width(), paper_network::<f64>().width());
 /// ```
-pub trait Scalar: RealField + Copy + Into<f64> + sealed::Sealed {
+pub trait Scalar: RealField + Copy + Into<f64> + Kernels {
     /// Distance from one to the next larger number.
     const EPSILON: f64;
-
-    /// The number of this type nearest to a `f64`.
-    fn nearest(value: f64) -> Self;
 }
 
 impl Scalar for f32 {
     const EPSILON: f64 = f32::EPSILON as f64;
-
-    fn nearest(value: f64) -> Self {
-        value as f32
-    }
 }
 
 impl Scalar for f64 {
     const EPSILON: f64 = f64::EPSILON;
-
-    fn nearest(value: f64) -> Self {
-        value
-    }
 }
 
 /// The exponent of the power of two beneath a number; 0 for 0, never below the normal range.

@@ -2,7 +2,6 @@
 
 use nalgebra::DMatrix;
 
-use crate::random::fill;
 use crate::{Error, Result, Scalar, Stream};
 
 /// Independent Gaussian weights N(0, gain²/m) for a layer with `m` inputs.
@@ -55,8 +54,8 @@ impl Gaussian {
 
     /// Draws into a matrix, `rows x inputs`; no allocation.
     pub fn sample_to<T: Scalar>(&self, stream: Stream, weights: &mut DMatrix<T>) {
-        fill(stream, weights.as_mut_slice());
-        *weights *= T::nearest(self.gain / (weights.ncols() as f64).sqrt());
+        stream.fill_normal(weights.as_mut_slice());
+        *weights *= T::of(self.gain / (weights.ncols() as f64).sqrt());
     }
 }
 

@@ -49,7 +49,7 @@ fn zero_rows_of_an_input_do_not_matter() {
 fn recipes() {
     let input = Input::orthogonal(4).unwrap();
     let (_, text) = error(Network::<f64>::new(0).chain(&input, Seed(1)));
-    assert_eq!(text, "width = 0 is invalid: expected a width of at least 1");
+    assert_eq!(text, "width = 0 is invalid: expected a width from 1 to 2^40");
     let (e, _) = error(Network::<f64>::new(3).chain(&input, Seed(1)));
     assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 3 });
     let (e, _) = error(Network::<f64>::new(3).explicit_chain(&input, Seed(1)));

@@ -70,7 +70,7 @@ impl<'a, T> ExplicitLayer<'a, T> {
 impl<T: Scalar> ExplicitChain<T> {
     pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
         let unit = input.log_scale().exp();
-        let representation = input.columns().map(|x| T::nearest(x / unit));
+        let representation = input.columns().map(|x| T::of(x / unit));
         let weights = DMatrix::zeros(network.width(), representation.nrows());
         let log_unit = input.log_scale();
         let layer = Layer::input(input);
@@ -110,7 +110,7 @@ impl<T: Scalar> ExplicitChain<T> {
             None => {
                 let (_, log_norm) = Gram::with_log_norm(&representation)?;
                 let log_rms = log_norm - 0.5 * (representation.len() as f64).ln();
-                representation /= T::nearest(log_rms.exp());
+                representation /= T::of(log_rms.exp());
                 self.log_unit + log_rms
             }
         };

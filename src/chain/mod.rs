@@ -1,9 +1,10 @@
 //! The Markov chain of hidden representations, as an iterator over layers.
 
+mod cholesky;
 mod explicit;
 mod stream;
 
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 
 pub use explicit::{ExplicitChain, ExplicitLayer};
 use stream::RowStream;
@@ -88,18 +89,21 @@ impl Deref for Layer {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chain<T> {
+pub struct Chain<T: Scalar> {
     network: Network<T>,
     run: Run,
     layer: Layer,
+    /// Where the next layer is written, recycled.
+    next: Layer,
     rows: RowStream<T>,
     failed: bool,
 }
 
 impl<T: Scalar> Chain<T> {
     pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
-        let rows = RowStream::new(input.gram().rank());
-        Self { network, run, layer: Layer::input(input), rows, failed: false }
+        let rows = RowStream::new(network.width(), input.gram().rank());
+        let layer = Layer::input(input);
+        Self { network, run, next: layer.clone(), layer, rows, failed: false }
     }
 
     /// The current layer: the input at first, then the one last stepped to.
@@ -115,10 +119,39 @@ impl<T: Scalar> Chain<T> {
     /// # Errors
     /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation,
     /// beneath 1e-308: until then the smallest singular value is exact. [`Error::Breakdown`] if
-    /// the scale leaves the range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers
-    /// or blocks of rows. The chain stays at the layer before.
+    /// the scale leaves the range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers.
+    /// The chain stays at the layer before.
     pub fn step(&mut self) -> Result<&Layer> {
-        self.layer = self.rows.next_layer(&self.network, self.run, &self.layer)?;
+        self.step_while(|_| ControlFlow::Continue(()))
+    }
+
+    /// [`step`](Self::step) for layers so wide that one takes a while: `proceed` is told now and
+    /// then how many rows are done, and may break off.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use orthogap::{Error, Input, Network, Seed};
+    ///
+    /// let mut chain = Network::<f32>::new(10_000_000).chain(&Input::orthogonal(2)?, Seed(1))?;
+    /// let mut steps = 0;
+    /// let stop_soon = |_rows| {
+    ///     steps += 1;
+    ///     if steps < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// };
+    /// assert!(matches!(chain.step_while(stop_soon), Err(Error::Interrupted { layer: 1, .. })));
+    /// assert_eq!(chain.layer().depth(), 0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`step`](Self::step), and [`Error::Interrupted`] with the chain where it was.
+    pub fn step_while(
+        &mut self,
+        mut proceed: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<&Layer> {
+        let Self { network, run, layer, next, rows, .. } = self;
+        rows.next_layer(network, *run, layer, next, &mut proceed)?;
+        std::mem::swap(layer, next);
         Ok(&self.layer)
     }
 
@@ -147,7 +180,7 @@ impl<T: Scalar> Iterator for Chain<T> {
     }
 }
 
-/// A layer or a block of rows as a coordinate of random streams.
+/// A layer as a coordinate of random streams.
 fn coordinate(name: &'static str, value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::StreamExhausted { coordinate: name, value })
 }

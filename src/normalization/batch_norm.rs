@@ -161,7 +161,7 @@ impl BatchNorm {
             let map = self.row_map(&Row::of(h, row)?, row)?;
             for column in 0..h.ncols() {
                 let entry = &mut h[(row, column)];
-                *entry = T::nearest(map.apply((*entry).into()));
+                *entry = T::of(map.apply((*entry).into()));
             }
         }
         Ok(())
@@ -190,7 +190,7 @@ impl BatchNorm {
         for row in 0..h.nrows() {
             let map = self.row_map(&Row::of(h, row)?, row)?;
             for column in 0..h.ncols() {
-                output[(row, column)] = T::nearest(map.apply(h[(row, column)].into()));
+                output[(row, column)] = T::of(map.apply(h[(row, column)].into()));
             }
         }
         Ok(())
@@ -251,17 +251,16 @@ impl BatchNorm {
         Ok(RowMap { unit: statistics.unit, mean, divisor })
     }
 
-    /// The squared factor that normalises a row of `n` entries, already centred if rows are, whose
-    /// squared norm is `squared_norm` in units of `unit`.
-    pub(crate) fn squared_factor(&self, squared_norm: f64, n: usize, unit: f64) -> f64 {
+    /// The `(a, b)` for which `1/(a q + b)` is the squared factor that normalises a row of `n`
+    /// entries, already centred if rows are, whose squared norm is `q` in units of `unit`.
+    pub(crate) fn squared_factor(&self, n: usize, unit: f64) -> (f64, f64) {
         let n = n as f64;
-        let squared_length = match self.row_scale {
-            RowScale::UnitNorm => 1.0,
-            RowScale::UnitRms => n,
-        };
         // Without an epsilon the unit cancels, even if it is beyond the range of floats.
         let epsilon = if self.epsilon == 0.0 { 0.0 } else { self.epsilon / unit };
-        squared_length / (squared_norm + n * epsilon)
+        match self.row_scale {
+            RowScale::UnitNorm => (1.0, n * epsilon),
+            RowScale::UnitRms => (1.0 / n, epsilon),
+        }
     }
 }
 

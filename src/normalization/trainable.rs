@@ -122,7 +122,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         self.operator.check(h)?;
         for row in 0..h.nrows() {
             let value = Row::of(h, row)?.unbiased_variance();
-            if !T::nearest(value).is_finite() {
+            if !T::of(value).is_finite() {
                 return Err(Error::Overflow { what: "running variance", row, value });
             }
         }
@@ -262,7 +262,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         let (gamma, beta): (f64, f64) = (self.gamma[row].into(), self.beta[row].into());
         for column in 0..h.ncols() {
             let entry = &mut h[(row, column)];
-            *entry = T::nearest(gamma * normalize((*entry).into()) + beta);
+            *entry = T::of(gamma * normalize((*entry).into()) + beta);
         }
     }
 
@@ -270,7 +270,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     fn remember(&mut self, statistics: &Row, row: usize) {
         let move_towards = |running: &mut T, batch: f64| {
             let old: f64 = (*running).into();
-            *running = T::nearest(old + self.momentum * (batch - old));
+            *running = T::of(old + self.momentum * (batch - old));
         };
         move_towards(&mut self.running_mean[row], statistics.mean());
         move_towards(&mut self.running_variance[row], statistics.unbiased_variance());

@@ -3,7 +3,9 @@
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::philox::philox;
+use crate::kernel::generator::StreamKey;
+use crate::kernel::philox::philox;
+use crate::scalar::Scalar;
 
 /// The one source of randomness: equal seeds give equal bits, on any number of threads.
 ///
@@ -137,25 +139,46 @@ impl Stream {
     /// ```
     #[must_use]
     pub fn rng(&self) -> impl rand::Rng + Clone + use<> {
+        let key = self.key();
         let mut state = [0; 32];
         for (index, half) in (0..).zip(state.chunks_exact_mut(16)) {
-            for (bytes, word) in half.chunks_exact_mut(4).zip(self.words(index)) {
+            let words = philox(key.counter(index), key.key());
+            for (bytes, word) in half.chunks_exact_mut(4).zip(words) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
         }
         Xoshiro256PlusPlus::from_seed(state)
     }
 
-    /// The `index`-th 128 bits at this address.
-    fn words(&self, index: u16) -> [u32; 4] {
-        let Seed(key) = self.run.seed;
-        let counter = [
-            u32::from(self.purpose.code()) << 16 | u32::from(index),
-            self.block,
-            self.layer,
-            self.run.replicate,
-        ];
-        philox(counter, [key as u32, (key >> 32) as u32])
+    /// Fills `out` with independent standard normals, the first of this stream.
+    ///
+    /// Eight generators side by side, of which [`rng`](Self::rng) is the first, feed a vectorised
+    /// Box-Muller transform: about a nanosecond a number. The tails reach 8.57 standard deviations
+    /// in `f64` and 7.35 in `f32`. The same bits come out on AVX-512, AVX2 and NEON; hardware
+    /// without a fused multiply-add rounds differently.
+    ///
+    /// ```
+    /// use orthogap::{Purpose, Seed};
+    ///
+    /// let mut normals = [0.0f32; 1000];
+    /// Seed(7).replicate(0).stream(Purpose::User(0), 0, 0).fill_normal(&mut normals);
+    /// let mean_square = normals.iter().map(|z| z * z).sum::<f32>() / 1000.0;
+    /// assert!((mean_square - 1.0).abs() < 0.25); // 5 standard errors
+    /// ```
+    pub fn fill_normal<T: Scalar>(&self, out: &mut [T]) {
+        T::fill_normal(fearless_simd::Level::new(), self.key(), out);
+    }
+
+    /// This address in the words of the kernels.
+    pub(crate) fn key(&self) -> StreamKey {
+        let Seed(seed) = self.run.seed;
+        StreamKey {
+            seed,
+            purpose: self.purpose.code(),
+            replicate: self.run.replicate,
+            layer: self.layer,
+            block: self.block,
+        }
     }
 }
 

@@ -1,0 +1,71 @@
+//! The kernels compiled for `f64` and `f32`: once, here, not again in every crate that uses them.
+
+use fearless_simd::Level;
+
+use super::block::{self, Product, Rows, Scratch};
+use super::generator::StreamKey;
+use super::line::Lanes;
+use super::normal;
+use super::plan::Plan;
+
+/// The scalar types for which kernels are compiled.
+pub trait Kernels: Lanes {
+    /// [`block::accumulate`] of a linear network.
+    fn accumulate_product(
+        level: Level,
+        plan: &Plan,
+        rows: &Rows<'_, Self, Product>,
+        key: StreamKey,
+        index: usize,
+        scratch: &mut Scratch<Self>,
+        gram: &mut [f64],
+    );
+
+    /// [`block::normals`].
+    fn block_normals(
+        level: Level,
+        plan: &Plan,
+        key: StreamKey,
+        block: usize,
+        scratch: &mut Scratch<Self>,
+        visit: &mut dyn FnMut(usize, usize, Self),
+    );
+
+    /// [`normal::fill`].
+    fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]);
+}
+
+macro_rules! kernels {
+    ($($scalar:ty)*) => {$(
+        impl Kernels for $scalar {
+            fn accumulate_product(
+                level: Level,
+                plan: &Plan,
+                rows: &Rows<'_, Self, Product>,
+                key: StreamKey,
+                index: usize,
+                scratch: &mut Scratch<Self>,
+                gram: &mut [f64],
+            ) {
+                block::accumulate(level, plan, rows, key, index, scratch, gram);
+            }
+
+            fn block_normals(
+                level: Level,
+                plan: &Plan,
+                key: StreamKey,
+                block: usize,
+                scratch: &mut Scratch<Self>,
+                visit: &mut dyn FnMut(usize, usize, Self),
+            ) {
+                block::normals(level, plan, key, block, scratch, visit);
+            }
+
+            fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]) {
+                normal::fill(level, key, out);
+            }
+        }
+    )*};
+}
+
+kernels!(f32 f64);

@@ -1,0 +1,24 @@
+//! The SIMD kernels of the engine: everything that runs on whole cache lines of numbers.
+//!
+//! From the bottom up: [`line`] is the logical vector that all hardware agrees on, [`polynomial`]
+//! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
+//! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
+//! of a streamed layer, which [`block`] puts together. [`weights`] multiplies weights as they are
+//! drawn. [`compiled`] is what the rest of the crate
+//! calls.
+
+pub mod activation;
+pub mod block;
+pub mod compiled;
+pub mod factor;
+pub mod fused;
+pub mod generator;
+pub mod line;
+pub mod multiply;
+pub mod normal;
+pub mod philox;
+pub mod plan;
+pub mod polynomial;
+pub mod rank_update;
+pub mod row_scale;
+pub mod weights;

@@ -1,0 +1,108 @@
+//! Row normalisation: the factor by which a row y of squared norm |y|² is multiplied.
+
+use crate::kernel::activation::Activation;
+use crate::kernel::line::{Lanes, Line};
+use fearless_simd::prelude::*;
+
+/// A row y becomes y / sqrt(weight |y|² + epsilon).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowScale<T> {
+    weight: T,
+    epsilon: T,
+}
+
+impl<T: Lanes> RowScale<T> {
+    /// The scale with this weight and epsilon, both finite and not negative.
+    pub fn new(weight: f64, epsilon: f64) -> Self {
+        assert!(weight >= 0.0 && weight.is_finite(), "weight {weight}");
+        assert!(epsilon >= 0.0 && epsilon.is_finite(), "epsilon {epsilon}");
+        Self { weight: T::of(weight), epsilon: T::of(epsilon) }
+    }
+
+    /// Rows of norm one: the paper's batch normalisation.
+    pub fn unit() -> Self {
+        Self::new(1.0, 0.0)
+    }
+
+    /// Rows of n entries with mean square 1 / (1 + epsilon / variance): a framework's.
+    pub fn standard(n: usize, epsilon: f64) -> Self {
+        Self::new(1.0 / n as f64, epsilon)
+    }
+
+    /// Rows as they are.
+    pub fn none() -> Self {
+        Self::new(0.0, 1.0)
+    }
+
+    /// The squared divisor of rows with these squared norms, never zero.
+    #[inline(always)]
+    pub fn divisor<S: Simd, V: SimdFloat<S, Element = T>>(self, simd: S, squared_norm: V) -> V {
+        let divisor = squared_norm.mul_add(self.weight, V::splat(simd, self.epsilon));
+        divisor.max(T::TINY)
+    }
+
+    /// The factor of a row of this squared norm, in `f64`.
+    pub fn factor(self, squared_norm: f64) -> f64 {
+        let divisor = squared_norm * self.weight.to_f64() + self.epsilon.to_f64();
+        divisor.max(T::TINY.to_f64()).sqrt().recip()
+    }
+
+    /// Multiplies the first `n` entries of a group by its rows' scale, then activates them.
+    #[inline(always)]
+    pub fn apply<S: Simd, A: Activation>(
+        self,
+        simd: S,
+        group: &mut [Line<T>],
+        squared_norm: T::Logical<S>,
+        activation: A,
+    ) {
+        let divisor = self.divisor(simd, squared_norm);
+        let scale = T::Logical::splat(simd, T::of(1.0)) / divisor.sqrt();
+        for line in group {
+            line.store(T::activate(activation, simd, line.load(simd) * scale));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::activation::{Identity, Relu};
+    use fearless_simd::{Level, dispatch};
+
+    /// One row a lane: (3, -4) times the lane's number, scaled and activated.
+    fn run<A: Activation>(scale: RowScale<f64>, activation: A) -> [Line<f64>; 2] {
+        let size: [f64; 8] = [0.0, 1.0, 2.0, 1e-100, 1e100, 1e-140, 5.0, 1.5];
+        let mut group = [Line(size.map(|s| 3.0 * s)), Line(size.map(|s| -4.0 * s))];
+        let squares = Line::<f64>(size.map(|s| 25.0 * s * s));
+        dispatch!(Level::new(), simd => {
+            scale.apply(simd, &mut group, squares.load(simd), activation);
+        });
+        group
+    }
+
+    #[test]
+    fn unit_rows_have_norm_one_and_zero_rows_stay() {
+        let [a, b] = run(RowScale::unit(), Identity);
+        assert_eq!((a.0[0], b.0[0]), (0.0, 0.0));
+        for lane in 1..8 {
+            assert!((a.0[lane] - 0.6).abs() < 1e-15 && (b.0[lane] + 0.8).abs() < 1e-15);
+        }
+        let [a, b] = run(RowScale::unit(), Relu);
+        assert!(a.0[1] > 0.5 && b.0.iter().all(|b| *b == 0.0));
+    }
+
+    #[test]
+    fn standard_and_none() {
+        let [a, _] = run(RowScale::standard(2, 0.5), Identity);
+        assert!((a.0[2] - 6.0 / (100.0f64 / 2.0 + 0.5).sqrt()).abs() < 1e-15);
+        let [a, b] = run(RowScale::none(), Identity);
+        assert_eq!((a.0[2], b.0[2], a.0[1]), (6.0, -8.0, 3.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "epsilon -1")]
+    fn negative_epsilon() {
+        RowScale::<f64>::new(1.0, -1.0);
+    }
+}
