@@ -1,15 +1,21 @@
 //! The chain with its weights drawn: lends `W` and `H`.
 
+use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::{Layer, coordinate};
+use super::{Layer, coordinate, parallel};
+use crate::kernel::factor::{Factor, Form};
+use crate::kernel::generator::StreamKey;
+use crate::kernel::triangular::cholesky;
+use crate::kernel::weights::{WeightPlan, WeightScratch};
 use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
 
 /// A chain that draws its weight matrices, for whoever needs `W` or `H`.
 ///
 /// Its layers have the same law as those of [`Chain`](crate::Chain), but other random numbers.
 /// A singular value is accurate to epsilon times the norm of its column, as in any computation
-/// that holds `H`.
+/// that holds `H`. Weights are drawn panel by panel and multiplied at once; only
+/// [`ExplicitLayer::weights`] ever stores them.
 ///
 /// ```
 /// use approx::assert_relative_eq;
@@ -17,43 +23,65 @@ use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
 ///
 /// let input = Input::gaussian(10, 4, Seed(1))?;
 /// let mut chain = Network::<f64>::new(32).explicit_chain(&input, Seed(7))?;
-/// let first = chain.step()?;
-/// assert_eq!(first.weights().shape(), (32, 10));
-/// let expected = BatchNorm::paper().normalize(&(first.weights() * input.columns()))?;
-/// assert_relative_eq!(*first.representation(), expected, epsilon = 1e-14);
+/// let mut first = chain.step()?;
+/// let h = first.representation().clone();
+/// let w = first.weights();
+/// assert_eq!(w.shape(), (32, 10));
+/// assert_relative_eq!(h, BatchNorm::paper().normalize(&(w * input.columns()))?, epsilon = 1e-13);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ExplicitChain<T> {
+pub struct ExplicitChain<T: Scalar> {
     network: Network<T>,
     run: Run,
     layer: Layer,
-    weights: DMatrix<T>,
     representation: DMatrix<T>,
     /// The representations are exp of this times what is held.
     log_unit: f64,
+    level: Level,
+    plan: WeightPlan,
+    /// The representation, `inputs x n`, as the kernels read it.
+    packed: Factor<T>,
+    workers: Vec<Worker<T>>,
     failed: bool,
 }
 
-/// A layer of an [`ExplicitChain`], with what was drawn for it.
-#[derive(Clone, Copy, Debug)]
-pub struct ExplicitLayer<'a, T> {
-    layer: &'a Layer,
-    weights: &'a DMatrix<T>,
-    representation: &'a DMatrix<T>,
+/// Room for a block of rows of `W H`.
+#[derive(Clone, Debug)]
+struct Worker<T: Scalar> {
+    scratch: WeightScratch<T>,
+    /// Column by column.
+    product: Vec<T>,
 }
 
-impl<'a, T> ExplicitLayer<'a, T> {
+/// A layer of an [`ExplicitChain`], with what was drawn for it.
+#[derive(Debug)]
+pub struct ExplicitLayer<'a, T: Scalar> {
+    chain: &'a mut ExplicitChain<T>,
+    key: StreamKey,
+    plan: WeightPlan,
+    drawn: Option<DMatrix<T>>,
+}
+
+impl<T: Scalar> ExplicitLayer<'_, T> {
     /// Its Gram matrix, depth and scale.
     #[must_use]
-    pub fn layer(&self) -> &'a Layer {
-        self.layer
+    pub fn layer(&self) -> &Layer {
+        &self.chain.layer
     }
 
     /// The weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`.
-    #[must_use]
-    pub fn weights(&self) -> &'a DMatrix<T> {
-        self.weights
+    ///
+    /// They are drawn again, the same ones, when first asked for: `d²` normals and `O(d²)` memory.
+    pub fn weights(&mut self) -> &DMatrix<T> {
+        let Self { chain, key, plan, drawn } = self;
+        drawn.get_or_insert_with(|| {
+            let (rows, inputs) = plan.shape();
+            let mut weights = DMatrix::zeros(rows, inputs);
+            let scratch = &mut chain.workers[0].scratch;
+            T::weights(chain.level, plan, *key, scratch, weights.as_mut_slice());
+            weights * T::of(chain.network.gaussian().gain() / (inputs as f64).sqrt())
+        })
     }
 
     /// The representation `H`, `d x n`, samples are columns.
@@ -62,8 +90,8 @@ impl<'a, T> ExplicitLayer<'a, T> {
     /// sqrt(d), which no metric sees). A vanilla `H` is rescaled to root mean square 1, and
     /// [`Layer::log_scale`] tells its true one.
     #[must_use]
-    pub fn representation(&self) -> &'a DMatrix<T> {
-        self.representation
+    pub fn representation(&self) -> &DMatrix<T> {
+        &self.chain.representation
     }
 }
 
@@ -71,10 +99,21 @@ impl<T: Scalar> ExplicitChain<T> {
     pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
         let unit = input.log_scale().exp();
         let representation = input.columns().map(|x| T::of(x / unit));
-        let weights = DMatrix::zeros(network.width(), representation.nrows());
-        let log_unit = input.log_scale();
-        let layer = Layer::input(input);
-        Self { network, run, layer, weights, representation, log_unit, failed: false }
+        let (inputs, n) = representation.shape();
+        let plan = WeightPlan::new::<T>(network.width(), inputs);
+        let worker = Worker { scratch: WeightScratch::new(n), product: Vec::new() };
+        Self {
+            network,
+            run,
+            layer: Layer::input(input),
+            log_unit: input.log_scale(),
+            level: Level::new(),
+            plan,
+            packed: Factor::new(inputs, n, Form::General),
+            workers: vec![worker; parallel::workers(plan.blocks())],
+            representation,
+            failed: false,
+        }
     }
 
     /// The current layer: the input at first, then the one last stepped to.
@@ -83,9 +122,9 @@ impl<T: Scalar> ExplicitChain<T> {
         &self.layer
     }
 
-    /// Draws the weights of one more layer, applies it, and lends both.
+    /// Draws the weights of one more layer, applies it, and lends what there is.
     ///
-    /// Cost: `d²` normals, `d² n` multiply-adds, and a QR factorisation of `H`.
+    /// Cost: `d²` normals, `d² n` multiply-adds, and a factorisation of `H`.
     ///
     /// # Errors
     /// [`Error::Collapsed`] if the samples are parallel to working precision under batch
@@ -93,41 +132,73 @@ impl<T: Scalar> ExplicitChain<T> {
     /// [`BatchNorm::normalize_mut`](crate::normalization::BatchNorm::normalize_mut).
     pub fn step(&mut self) -> Result<ExplicitLayer<'_, T>> {
         let depth = self.layer.depth + 1;
+        let key = self.run.stream(Purpose::Weights, coordinate("layer", depth)?, 0).key();
         let (width, inputs) = (self.network.width(), self.representation.nrows());
-        if self.weights.ncols() != inputs {
-            self.weights = DMatrix::zeros(width, inputs);
+        let plan = WeightPlan::new::<T>(width, inputs);
+        if plan != self.plan {
+            self.plan = plan;
+            self.packed = Factor::new(inputs, self.layer.batch_size(), Form::General);
         }
-        let stream = self.run.stream(Purpose::Weights, coordinate("layer", depth)?, 0);
-        self.network.gaussian().sample_to(stream, &mut self.weights);
-        let mut representation = &self.weights * &self.representation;
+        let mut representation = self.product(key);
+        // The gain is left to the scale, where it cannot overflow.
+        let log_unit = self.log_unit + self.network.gaussian().gain().ln();
         let log_unit = match self.network.batch_norm() {
             Some(batch_norm) => {
                 // What is held is smaller than the truth by exp(log_unit), so epsilon is, too.
-                let epsilon = batch_norm.epsilon() * (-2.0 * self.log_unit).exp();
+                let epsilon = match batch_norm.epsilon() {
+                    0.0 => 0.0,
+                    epsilon => epsilon * (-2.0 * log_unit).exp(),
+                };
                 batch_norm.with_epsilon(epsilon)?.normalize_mut(&mut representation)?;
                 0.0
             }
             None => {
-                let (_, log_norm) = Gram::with_log_norm(&representation)?;
-                let log_rms = log_norm - 0.5 * (representation.len() as f64).ln();
+                let log_rms = log_rms(&representation);
                 representation /= T::of(log_rms.exp());
-                self.log_unit + log_rms
+                log_unit + log_rms
             }
         };
-        let (gram, log_norm) = Gram::with_log_norm(&representation)?;
-        let log_rms = log_norm - 0.5 * (representation.len() as f64).ln();
+        let gram = gram(&representation)?;
         let batch_size = gram.batch_size();
         if self.network.batch_norm().is_some() && gram.rank() == 1 && self.layer.rank() > 1 {
             return Err(Error::Collapsed { layer: depth, batch_size });
         }
-        self.layer = Layer { depth, gram, log_scale: log_unit + log_rms };
+        self.layer = Layer { depth, gram, log_scale: log_unit + log_rms(&representation) };
         self.log_unit = log_unit;
         self.representation = representation;
-        Ok(ExplicitLayer {
-            layer: &self.layer,
-            weights: &self.weights,
-            representation: &self.representation,
-        })
+        Ok(ExplicitLayer { chain: self, key, plan, drawn: None })
+    }
+
+    /// `W H` for weights of variance 1/m, `m` the number of inputs.
+    fn product(&mut self, key: StreamKey) -> DMatrix<T> {
+        let Self { level, plan, packed, workers, representation, .. } = self;
+        let (width, inputs) = plan.shape();
+        let scale = T::of((inputs as f64).sqrt().recip());
+        packed.pack(|i, j| representation[(i, j)] * scale);
+        let n = representation.ncols();
+        let mut product = DMatrix::zeros(width, n);
+        let total = plan.blocks();
+        for first in (0..total).step_by(workers.len()) {
+            let wave = workers.len().min(total - first);
+            parallel::for_each(&mut workers[..wave], |offset, worker| {
+                let block = first + offset;
+                let rows =
+                    T::multiply_weights(*level, plan, packed, key, block, &mut worker.scratch);
+                worker.product.clear();
+                for column in 0..n {
+                    rows.column(column).for_each(|piece| worker.product.extend_from_slice(piece));
+                }
+            });
+            for (block, worker) in (first..).zip(&workers[..wave]) {
+                let rows = plan.block_rows(block);
+                for (mut to, from) in
+                    product.column_iter_mut().zip(worker.product.chunks_exact(rows.len()))
+                {
+                    to.as_mut_slice()[rows.clone()].copy_from_slice(from);
+                }
+            }
+        }
+        product
     }
 
     /// Goes `layers` layers deeper and lends the last one.
@@ -150,8 +221,28 @@ impl<T: Scalar> Iterator for ExplicitChain<T> {
         if self.failed {
             return None;
         }
-        let layer = self.step().map(|explicit| explicit.layer.clone());
+        let layer = self.step().map(|explicit| explicit.layer().clone());
         self.failed = layer.is_err();
         Some(layer)
+    }
+}
+
+/// Logarithm of the root mean square entry.
+fn log_rms<T: Scalar>(h: &DMatrix<T>) -> f64 {
+    let squares: f64 = h.iter().map(|&x| x.into().powi(2)).sum();
+    0.5 * (squares / h.len() as f64).ln()
+}
+
+/// The Gram matrix of a representation: from products of its columns where these are so far from
+/// dependent that squaring costs no more than five of sixteen digits, else by QR.
+fn gram<T: Scalar>(h: &DMatrix<T>) -> Result<Gram> {
+    const WELL_CONDITIONED: f64 = 1e-5;
+    let columns = h.map(|x| -> f64 { x.into() });
+    let mut products = columns.transpose() * &columns;
+    if cholesky(&mut products) > WELL_CONDITIONED {
+        products.fill_upper_triangle(0.0, 1);
+        Gram::from_factor(products.transpose())
+    } else {
+        Gram::from_columns(h)
     }
 }

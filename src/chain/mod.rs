@@ -1,7 +1,7 @@
 //! The Markov chain of hidden representations, as an iterator over layers.
 
-mod cholesky;
 mod explicit;
+mod parallel;
 mod stream;
 
 use std::ops::{ControlFlow, Deref};

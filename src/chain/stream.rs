@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::cholesky::{cholesky, transposed_times_upper};
-use super::{Layer, coordinate};
+use super::{Layer, coordinate, parallel};
 use crate::kernel::block::{Product, Rows, Scratch};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
+use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::normalization::Centering;
 use crate::{Error, Network, Purpose, Result, Run, Scalar};
 
@@ -53,7 +53,7 @@ impl<T: Scalar> RowStream<T> {
             level: Level::new(),
             plan,
             packed: Factor::new(rank, rank, Form::UpperTriangular),
-            workers: vec![worker; parallel_super_blocks(&plan)],
+            workers: vec![worker; parallel::workers(plan.super_blocks())],
             moment: DMatrix::zeros(rank, rank),
         }
     }
@@ -136,7 +136,7 @@ impl<T: Scalar> RowStream<T> {
         let total = plan.super_blocks();
         for first in (0..total).step_by(workers.len()) {
             let wave = workers.len().min(total - first);
-            for_each(&mut workers[..wave], |offset, Worker { scratch, sum }| {
+            parallel::for_each(&mut workers[..wave], |offset, Worker { scratch, sum }| {
                 sum.fill(0.0);
                 T::accumulate_product(*level, plan, &rows, key, first + offset, scratch, sum);
             });
@@ -181,28 +181,6 @@ impl<T: Scalar> RowStream<T> {
     }
 }
 
-/// How many super-blocks are summed at once: more than one only where the layer is large enough,
-/// above about a millisecond, for threads to pay.
-fn parallel_super_blocks(plan: &Plan) -> usize {
-    #[cfg(feature = "rayon")]
-    if plan.super_blocks() >= 4 {
-        return (4 * rayon::current_num_threads()).min(plan.super_blocks());
-    }
-    let _ = plan;
-    1
-}
-
-/// Runs the workers, each with its number, on the threads of the caller's pool.
-fn for_each<W: Send>(workers: &mut [W], run: impl Fn(usize, &mut W) + Sync) {
-    #[cfg(feature = "rayon")]
-    if workers.len() > 1 {
-        use rayon::prelude::*;
-        workers.par_iter_mut().enumerate().for_each(|(index, worker)| run(index, worker));
-        return;
-    }
-    workers.iter_mut().enumerate().for_each(|(index, worker)| run(index, worker));
-}
-
 /// `R P`: the mean over the batch subtracted from every row of a factor.
 fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let mean = factor.column_mean();
@@ -211,15 +189,6 @@ fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
         column -= &mean;
     }
     centered
-}
-
-fn is_upper_triangular(factor: &DMatrix<f64>) -> bool {
-    let is_zero = |&x: &f64| x == 0.0;
-    factor.is_square()
-        && factor
-            .column_iter()
-            .enumerate()
-            .all(|(j, column)| column.as_slice()[j + 1..].iter().all(is_zero))
 }
 
 /// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for

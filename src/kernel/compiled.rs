@@ -3,10 +3,12 @@
 use fearless_simd::Level;
 
 use super::block::{self, Product, Rows, Scratch};
+use super::factor::Factor;
 use super::generator::StreamKey;
 use super::line::Lanes;
 use super::normal;
 use super::plan::Plan;
+use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
 pub trait Kernels: Lanes {
@@ -29,6 +31,25 @@ pub trait Kernels: Lanes {
         block: usize,
         scratch: &mut Scratch<Self>,
         visit: &mut dyn FnMut(usize, usize, Self),
+    );
+
+    /// [`weights::multiply_weights`].
+    fn multiply_weights<'a>(
+        level: Level,
+        plan: &WeightPlan,
+        h: &Factor<Self>,
+        key: StreamKey,
+        block: usize,
+        scratch: &'a mut WeightScratch<Self>,
+    ) -> RowBlock<'a, Self>;
+
+    /// [`weights::weights`].
+    fn weights(
+        level: Level,
+        plan: &WeightPlan,
+        key: StreamKey,
+        scratch: &mut WeightScratch<Self>,
+        out: &mut [Self],
     );
 
     /// [`normal::fill`].
@@ -59,6 +80,27 @@ macro_rules! kernels {
                 visit: &mut dyn FnMut(usize, usize, Self),
             ) {
                 block::normals(level, plan, key, block, scratch, visit);
+            }
+
+            fn multiply_weights<'a>(
+                level: Level,
+                plan: &WeightPlan,
+                h: &Factor<Self>,
+                key: StreamKey,
+                block: usize,
+                scratch: &'a mut WeightScratch<Self>,
+            ) -> RowBlock<'a, Self> {
+                weights::multiply_weights(level, plan, h, key, block, scratch)
+            }
+
+            fn weights(
+                level: Level,
+                plan: &WeightPlan,
+                key: StreamKey,
+                scratch: &mut WeightScratch<Self>,
+                out: &mut [Self],
+            ) {
+                weights::weights(level, plan, key, scratch, out);
             }
 
             fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]) {

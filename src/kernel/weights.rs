@@ -29,6 +29,11 @@ impl WeightPlan {
         Self { rows, columns, lanes: T::LANES }
     }
 
+    /// Rows and columns of W.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
     /// How many blocks of rows there are.
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(GROUPS * self.lanes)
@@ -80,11 +85,6 @@ pub struct RowBlock<'a, T: Lanes> {
 }
 
 impl<T: Lanes> RowBlock<'_, T> {
-    /// How many rows there are.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Column `column` of the block, piece by piece from the top.
     pub fn column(&self, column: usize) -> impl Iterator<Item = &[T]> {
         self.lines.chunks_exact(self.stride).enumerate().map(move |(group, lines)| {
@@ -123,32 +123,34 @@ pub fn multiply_weights<'a, T: Lanes>(
     RowBlock { lines, stride, rows: plan.block_rows(block).len() }
 }
 
-/// Visits the entries (row, column, value) of the same W in block `block`.
+/// Writes the same W, all of it, to `out`: column-major, rows x columns.
 pub fn weights<T: Lanes>(
     level: Level,
     plan: &WeightPlan,
     key: StreamKey,
-    block: usize,
     scratch: &mut WeightScratch<T>,
-    mut visit: impl FnMut(usize, usize, T),
+    out: &mut [T],
 ) {
     assert_eq!(plan.lanes, T::LANES);
-    let key = StreamKey { block: block as u32, ..key };
-    let rows = plan.block_rows(block);
-    dispatch!(level, simd => {
-        let mut stream = LaneRng::new(simd, key);
-        for columns in plan.panels() {
-            for first in rows.clone().step_by(T::LANES) {
-                let lines = &mut scratch.panel[..columns.len()];
-                fill_lines(simd, &mut stream, lines);
-                for (column, line) in columns.clone().zip(&*lines) {
-                    for (row, value) in (first..rows.end).zip(line.0.as_ref()) {
-                        visit(row, column, *value);
+    assert_eq!(out.len(), plan.rows * plan.columns);
+    for block in 0..plan.blocks() {
+        let key = StreamKey { block: block as u32, ..key };
+        let rows = plan.block_rows(block);
+        dispatch!(level, simd => {
+            let mut stream = LaneRng::new(simd, key);
+            for columns in plan.panels() {
+                for first in rows.clone().step_by(T::LANES) {
+                    let lines = &mut scratch.panel[..columns.len()];
+                    fill_lines(simd, &mut stream, lines);
+                    let last = (first + T::LANES).min(rows.end);
+                    for (column, line) in columns.clone().zip(&*lines) {
+                        out[column * plan.rows..][first..last]
+                            .copy_from_slice(&line.0.as_ref()[..last - first]);
                     }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 /// [`multiply_weights`] on one level, with tiles of `C` columns of H.
@@ -241,14 +243,8 @@ mod tests {
         let mut h = Factor::<T>::new(columns, n, Form::General);
         h.pack(|i, j| T::of(entry(i, j)));
         let mut scratch = WeightScratch::new(n);
-        let (mut w, mut seen) = (vec![0.0; rows * columns], 0);
-        for block in 0..plan.blocks() {
-            weights::<T>(Level::new(), &plan, KEY, block, &mut scratch, |row, column, value| {
-                w[row * columns + column] = value.to_f64();
-                seen += 1;
-            });
-        }
-        assert_eq!(seen, rows * columns);
+        let mut w = vec![T::of(f64::NAN); rows * columns];
+        weights::<T>(Level::new(), &plan, KEY, &mut scratch, &mut w);
         let products: Vec<_> = fused_levels()
             .into_iter()
             .map(|level| {
@@ -267,7 +263,7 @@ mod tests {
             assert_eq!(column.len(), rows);
             for (row, value) in column.iter().enumerate() {
                 let terms =
-                    (0..columns).map(|k| w[row * columns + k] * T::of(entry(k, j)).to_f64());
+                    (0..columns).map(|k| w[k * rows + row].to_f64() * T::of(entry(k, j)).to_f64());
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + f64::abs(t)));
                 assert!((value - sum).abs() <= tolerance * size, "{rows} {columns} {n}: {row} {j}");
             }
