@@ -41,7 +41,7 @@
 //! | | |
 //! | --- | --- |
 //! | a batch to start from | [`Input`] |
-//! | the recipe of a network | [`Network`], [`normalization`], [`weights`] |
+//! | the recipe of a network | [`Network`], [`normalization`], [`activation`], [`weights`] |
 //! | the layers, one by one | [`Chain`]; with `W` and `H` lent, [`ExplicitChain`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
@@ -57,6 +57,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod activation {
+    //! Activations: element-wise functions between the layers of a network.
+
+    pub use crate::kernel::activation::{Activation, Identity, Relu, Sin, Tanh};
+}
 pub mod chain;
 mod error;
 mod gram;

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use crate::activation::{Activation, Identity};
 use crate::chain::{Chain, ExplicitChain};
 use crate::normalization::{BatchNorm, Centering, Normalization};
 use crate::weights::Gaussian;
@@ -13,7 +14,7 @@ const MAX_WIDTH: u64 = 1 << 40;
 /// The recipe of a random network whose layers all have the same law.
 ///
 /// A layer is a linear map with fresh Gaussian weights, `d x d` (the first is `d x dimension`),
-/// followed by a normalisation. The type parameter is the arithmetic of everything with `d` rows.
+/// followed by a normalisation and an activation. The type parameter is the arithmetic of everything with `d` rows.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed};
@@ -26,10 +27,11 @@ const MAX_WIDTH: u64 = 1 << 40;
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Network<T> {
+pub struct Network<T, A = Identity> {
     width: usize,
     weights: Gaussian,
     normalization: Normalization,
+    activation: A,
     arithmetic: PhantomData<T>,
 }
 
@@ -44,8 +46,32 @@ impl<T: Scalar> Network<T> {
             width,
             weights: Gaussian::default(),
             normalization: BatchNorm::paper().into(),
+            activation: Identity,
             arithmetic: PhantomData,
         }
+    }
+}
+
+impl<T: Scalar, A: Activation> Network<T, A> {
+    /// The same with an activation after the normalisation: `H' = F(BN(W H))`.
+    ///
+    /// The length of normalised rows matters to an activation that is not homogeneous: norm one
+    /// under [`BatchNorm::paper`], root mean square one under [`BatchNorm::standard`].
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, activation::Relu, normalization::BatchNorm};
+    ///
+    /// let network =
+    ///     Network::<f64>::new(512).normalization(BatchNorm::standard(1e-5)?).activation(Relu);
+    /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
+    /// // Half of a rectified row survives, so no two samples become perpendicular.
+    /// assert!(chain.advance(50)?.cosine(0, 1)? > 0.1);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn activation<B: Activation>(self, activation: B) -> Network<T, B> {
+        let Self { width, weights, normalization, .. } = self;
+        Network { width, weights, normalization, activation, arithmetic: PhantomData }
     }
 
     /// The same with another normalisation.
@@ -75,7 +101,7 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if `n > d`, and
     /// [`Error::BatchTooSmall`] for a batch of one under a centring normalisation.
-    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T>> {
+    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T, A>> {
         self.check(input)?;
         Ok(Chain::new(*self, input, run.into()))
     }
@@ -87,9 +113,18 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain).
-    pub fn explicit_chain(&self, input: &Input, run: impl Into<Run>) -> Result<ExplicitChain<T>> {
+    pub fn explicit_chain(
+        &self,
+        input: &Input,
+        run: impl Into<Run>,
+    ) -> Result<ExplicitChain<T, A>> {
         self.check(input)?;
         Ok(ExplicitChain::new(*self, input, run.into()))
+    }
+
+    /// The activation of the recipe.
+    pub(crate) fn function(&self) -> A {
+        self.activation
     }
 
     /// The weights of the recipe.

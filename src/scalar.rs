@@ -20,14 +20,21 @@ use crate::kernel::compiled::Kernels;
 pub trait Scalar: RealField + Copy + Into<f64> + Kernels {
     /// Distance from one to the next larger number.
     const EPSILON: f64;
+
+    /// The smallest pivot, relative to its diagonal entry, that a factorisation of sums of products
+    /// of this type is trusted with.
+    #[doc(hidden)]
+    const TRUSTED_PIVOT: f64;
 }
 
 impl Scalar for f32 {
     const EPSILON: f64 = f32::EPSILON as f64;
+    const TRUSTED_PIVOT: f64 = 1e-3;
 }
 
 impl Scalar for f64 {
     const EPSILON: f64 = f64::EPSILON;
+    const TRUSTED_PIVOT: f64 = 1e-9;
 }
 
 /// The exponent of the power of two beneath a number; 0 for 0, never below the normal range.

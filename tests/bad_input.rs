@@ -1,6 +1,7 @@
 //! Bad input and bad luck: each case has its error, or a documented behaviour.
 
 use nalgebra::{DMatrix, dmatrix};
+use orthogap::activation::{Relu, Tanh};
 use orthogap::normalization::{BatchNorm, Centering, Normalization};
 use orthogap::weights::Gaussian;
 use orthogap::{Error, Gram, Input, Network, Result, Seed};
@@ -83,10 +84,12 @@ fn dependent_samples_stay_dependent() {
     let input = Input::from_gram(Gram::from_columns(&h).unwrap());
     for normalization in [BatchNorm::paper(), BatchNorm::standard(0.0).unwrap()] {
         let network = Network::<f64>::new(64).normalization(normalization);
-        let mut chain = network.chain(&input, Seed(5)).unwrap();
-        let layer = chain.advance(500).unwrap();
-        assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
-        assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
+        let linear = network.chain(&input, Seed(5)).unwrap().advance(500).unwrap().clone();
+        let curved = network.activation(Tanh).chain(&input, Seed(5)).unwrap();
+        for layer in [linear, curved.take(100).last().unwrap().unwrap()] {
+            assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
+            assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
+        }
     }
 }
 
@@ -154,4 +157,22 @@ fn a_scale_that_epsilon_swallows() {
     let network = Network::<f64>::new(8).normalization(BatchNorm::standard(1e-5).unwrap());
     let (e, _) = error(network.chain(&input, Seed(1)).unwrap().advance(1).cloned());
     assert!(matches!(e, Error::Breakdown { layer: 1, .. }), "{e}");
+}
+
+/// In a narrow rectified network a sample dies now and then: its column stays exactly zero.
+#[test]
+fn dead_samples_stay_dead() {
+    let input = Input::orthogonal(2).unwrap();
+    let mut chain = Network::<f64>::new(3).activation(Relu).chain(&input, Seed(2)).unwrap();
+    let death = loop {
+        match chain.step() {
+            Ok(layer) if layer.matrix()[(0, 0)] == 0.0 || layer.matrix()[(1, 1)] == 0.0 => {
+                break Error::ZeroColumn { column: usize::from(layer.matrix()[(1, 1)] == 0.0) };
+            }
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    // With two samples the death of one is a collapse to rank one.
+    assert!(matches!(death, Error::Collapsed { batch_size: 2, .. }), "{death}");
 }

@@ -1,6 +1,7 @@
 //! The streamed chain and the explicit one have the same law.
 
-use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::activation::{Activation, Relu, Sin, Tanh};
+use orthogap::normalization::{BatchNorm, Normalization, RowScale};
 use orthogap::weights::Gaussian;
 use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
 
@@ -11,7 +12,11 @@ const LAYERS: usize = 20;
 
 /// `measure` of layers 1 to 20 over runs of both engines; returns the smallest p-value of the 20
 /// comparisons.
-fn smallest_p<T: Scalar>(network: Network<T>, input: &Input, measure: fn(&Layer) -> f64) -> f64 {
+fn smallest_p<T: Scalar, A: Activation>(
+    network: Network<T, A>,
+    input: &Input,
+    measure: fn(&Layer) -> f64,
+) -> f64 {
     let sample = |engine: &dyn Fn(u32) -> Vec<f64>| {
         let mut by_layer = vec![Vec::new(); LAYERS];
         for run in 0..RUNS {
@@ -95,4 +100,46 @@ fn batch_as_large_as_the_width() {
     let input = Input::orthogonal(8).unwrap();
     let p = smallest_p(Network::<f64>::new(8), &input, gap);
     assert!(p > LEVEL, "p = {p}");
+}
+
+#[test]
+fn rectified_paper_chain() {
+    let input = Input::near_collinear(4, 0.1).unwrap();
+    let p = smallest_p(Network::<f64>::new(64).activation(Relu), &input, gap);
+    assert!(p > LEVEL, "p = {p}");
+}
+
+#[test]
+fn tanh_after_framework_batch_norm() {
+    let input = Input::gaussian(10, 9, Seed(5)).unwrap();
+    let normalization = BatchNorm::standard(0.1).unwrap();
+    let network = Network::<f64>::new(40).normalization(normalization).activation(Tanh);
+    for measure in [gap, |layer: &Layer| layer.log_scale()] {
+        let p = smallest_p(network, &input, measure);
+        assert!(p > LEVEL, "p = {p}");
+    }
+}
+
+#[test]
+fn sine_in_single_precision() {
+    let input = Input::spiked(4, 0.3).unwrap();
+    let rows = BatchNorm::paper().with_row_scale(RowScale::UnitRms);
+    let network = Network::<f32>::new(64).normalization(rows).activation(Sin);
+    let p = smallest_p(network, &input, gap);
+    assert!(p > LEVEL, "p = {p}");
+}
+
+/// Without normalisation the scale matters to tanh, and does not to the rectifier.
+#[test]
+fn vanilla_networks_with_activations() {
+    let input = Input::gaussian(10, 4, Seed(6)).unwrap();
+    let network = Network::<f64>::new(32)
+        .weights(Gaussian::new(1.5).unwrap())
+        .normalization(Normalization::None);
+    for measure in [gap, |layer: &Layer| layer.log_scale()] {
+        let p = smallest_p(network.activation(Tanh), &input, measure);
+        assert!(p > LEVEL, "tanh: p = {p}");
+        let p = smallest_p(network.activation(Relu), &input, measure);
+        assert!(p > LEVEL, "relu: p = {p}");
+    }
 }

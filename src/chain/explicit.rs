@@ -4,6 +4,8 @@ use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use super::{Layer, coordinate, parallel};
+use crate::activation::{Activation, Identity};
+use crate::kernel::activation::apply;
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::triangular::cholesky;
@@ -31,8 +33,8 @@ use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ExplicitChain<T: Scalar> {
-    network: Network<T>,
+pub struct ExplicitChain<T: Scalar, A = Identity> {
+    network: Network<T, A>,
     run: Run,
     layer: Layer,
     representation: DMatrix<T>,
@@ -56,14 +58,14 @@ struct Worker<T: Scalar> {
 
 /// A layer of an [`ExplicitChain`], with what was drawn for it.
 #[derive(Debug)]
-pub struct ExplicitLayer<'a, T: Scalar> {
-    chain: &'a mut ExplicitChain<T>,
+pub struct ExplicitLayer<'a, T: Scalar, A = Identity> {
+    chain: &'a mut ExplicitChain<T, A>,
     key: StreamKey,
     plan: WeightPlan,
     drawn: Option<DMatrix<T>>,
 }
 
-impl<T: Scalar> ExplicitLayer<'_, T> {
+impl<T: Scalar, A: Activation> ExplicitLayer<'_, T, A> {
     /// Its Gram matrix, depth and scale.
     #[must_use]
     pub fn layer(&self) -> &Layer {
@@ -95,8 +97,8 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
     }
 }
 
-impl<T: Scalar> ExplicitChain<T> {
-    pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
+impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
+    pub(crate) fn new(network: Network<T, A>, input: &Input, run: Run) -> Self {
         let unit = input.log_scale().exp();
         let representation = input.columns().map(|x| T::of(x / unit));
         let (inputs, n) = representation.shape();
@@ -130,7 +132,7 @@ impl<T: Scalar> ExplicitChain<T> {
     /// [`Error::Collapsed`] if the samples are parallel to working precision under batch
     /// normalisation, [`Error::StreamExhausted`] beyond 2^32 layers, and those of
     /// [`BatchNorm::normalize_mut`](crate::normalization::BatchNorm::normalize_mut).
-    pub fn step(&mut self) -> Result<ExplicitLayer<'_, T>> {
+    pub fn step(&mut self) -> Result<ExplicitLayer<'_, T, A>> {
         let depth = self.layer.depth + 1;
         let key = self.run.stream(Purpose::Weights, coordinate("layer", depth)?, 0).key();
         let (width, inputs) = (self.network.width(), self.representation.nrows());
@@ -150,12 +152,16 @@ impl<T: Scalar> ExplicitChain<T> {
                     epsilon => epsilon * (-2.0 * log_unit).exp(),
                 };
                 batch_norm.with_epsilon(epsilon)?.normalize_mut(&mut representation)?;
+                apply(self.network.function(), representation.as_mut_slice());
                 0.0
             }
             None => {
+                let seen = if A::HOMOGENEOUS { 0.0 } else { log_unit };
+                representation *= T::of(seen.exp());
+                apply(self.network.function(), representation.as_mut_slice());
                 let log_rms = log_rms(&representation);
                 representation /= T::of(log_rms.exp());
-                log_unit + log_rms
+                log_unit - seen + log_rms
             }
         };
         let gram = gram(&representation)?;
@@ -214,7 +220,7 @@ impl<T: Scalar> ExplicitChain<T> {
 }
 
 /// Yields layer 1 first; ends after an error.
-impl<T: Scalar> Iterator for ExplicitChain<T> {
+impl<T: Scalar, A: Activation> Iterator for ExplicitChain<T, A> {
     type Item = Result<Layer>;
 
     fn next(&mut self) -> Option<Result<Layer>> {

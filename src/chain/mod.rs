@@ -9,6 +9,8 @@ use std::ops::{ControlFlow, Deref};
 pub use explicit::{ExplicitChain, ExplicitLayer};
 use stream::RowStream;
 
+use crate::activation::{Activation, Identity};
+use crate::kernel::factor::Form;
 use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
 
 /// A layer of a chain: its Gram matrix, its depth and its scale.
@@ -89,8 +91,8 @@ impl Deref for Layer {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chain<T: Scalar> {
-    network: Network<T>,
+pub struct Chain<T: Scalar, A = Identity> {
+    network: Network<T, A>,
     run: Run,
     layer: Layer,
     /// Where the next layer is written, recycled.
@@ -99,9 +101,9 @@ pub struct Chain<T: Scalar> {
     failed: bool,
 }
 
-impl<T: Scalar> Chain<T> {
-    pub(crate) fn new(network: Network<T>, input: &Input, run: Run) -> Self {
-        let rows = RowStream::new(network.width(), input.gram().rank());
+impl<T: Scalar, A: Activation> Chain<T, A> {
+    pub(crate) fn new(network: Network<T, A>, input: &Input, run: Run) -> Self {
+        let rows = RowStream::new(network.width(), input.gram().rank(), Form::UpperTriangular);
         let layer = Layer::input(input);
         Self { network, run, next: layer.clone(), layer, rows, failed: false }
     }
@@ -167,7 +169,7 @@ impl<T: Scalar> Chain<T> {
     }
 }
 
-impl<T: Scalar> Iterator for Chain<T> {
+impl<T: Scalar, A: Activation> Iterator for Chain<T, A> {
     type Item = Result<Layer>;
 
     fn next(&mut self) -> Option<Result<Layer>> {

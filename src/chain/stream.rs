@@ -6,14 +6,17 @@ use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use super::{Layer, coordinate, parallel};
-use crate::kernel::block::{Product, Rows, Scratch};
+use crate::activation::Activation;
+use crate::kernel::activation::apply;
+use crate::kernel::block::{Direct, Product, Rows, Scratch};
+use crate::kernel::compiled::Sum;
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::normalization::Centering;
-use crate::{Error, Network, Purpose, Result, Run, Scalar};
+use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
 ///
@@ -23,14 +26,17 @@ use crate::{Error, Network, Purpose, Result, Run, Scalar};
 /// conditioned whatever `R` is; a Cholesky factor of `G`, $`M^\top M`$, makes `M R` the next
 /// factor. No ill-conditioned Gram matrix is ever formed, and the smallest singular value keeps
 /// full relative accuracy.
+///
+/// An activation `F` leaves no choice but to sum $`u u^\top`$ over the rows `u = F(w y)` and to
+/// factor that; where this would lose digits, the rows themselves are factored.
 #[derive(Clone, Debug)]
 pub(super) struct RowStream<T: Scalar> {
     level: Level,
     plan: Plan,
-    /// An upper triangular `S` with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$.
+    /// `R`; for a linear network an upper triangular matrix with the same row norms.
     packed: Factor<T>,
     workers: Vec<Worker<T>>,
-    /// `d G`, of which the kernels fill the upper triangle, row-major. That is the lower triangle
+    /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the lower triangle
     /// of this column-major matrix; the rest stays zero.
     moment: DMatrix<f64>,
 }
@@ -46,25 +52,25 @@ struct Worker<T: Scalar> {
 pub(super) type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 impl<T: Scalar> RowStream<T> {
-    pub(super) fn new(width: usize, rank: usize) -> Self {
-        let plan = Plan::new::<T>(width, rank);
-        let worker = Worker { scratch: Scratch::new(&plan), sum: vec![0.0; rank * rank] };
+    /// Room for rows of `order` normals.
+    pub(super) fn new(width: usize, order: usize, form: Form) -> Self {
+        let plan = Plan::new::<T>(width, order);
+        let worker = Worker { scratch: Scratch::new(&plan), sum: vec![0.0; order * order] };
         Self {
             level: Level::new(),
             plan,
-            packed: Factor::new(rank, rank, Form::UpperTriangular),
+            packed: Factor::new(order, order, form),
             workers: vec![worker; parallel::workers(plan.super_blocks())],
-            moment: DMatrix::zeros(rank, rank),
+            moment: DMatrix::zeros(order, order),
         }
     }
 
     /// Draws the layer that follows `layer` into `next`.
     ///
-    /// Allocates nothing for a triangular factor (a linear network without centring, of full rank)
-    /// if `next` has the shape of `layer`.
-    pub(super) fn next_layer(
+    /// Allocates nothing for a factor of full rank without centring, if `next` has its shape.
+    pub(super) fn next_layer<A: Activation>(
         &mut self,
-        network: &Network<T>,
+        network: &Network<T, A>,
         run: Run,
         layer: &Layer,
         next: &mut Layer,
@@ -72,9 +78,6 @@ impl<T: Scalar> RowStream<T> {
     ) -> Result<()> {
         let (n, d, depth) = (layer.batch_size(), network.width(), layer.depth + 1);
         let breakdown = || Error::Breakdown { layer: depth, log_scale: layer.log_scale };
-        if layer.rank() != self.moment.nrows() {
-            *self = Self::new(d, layer.rank());
-        }
         // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
         // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
         let pre_scale = layer.log_scale + network.gaussian().gain().ln();
@@ -82,36 +85,61 @@ impl<T: Scalar> RowStream<T> {
         let (weight, epsilon) = batch_norm.map_or((0.0, 1.0), |batch_norm| {
             batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp())
         });
-        if !epsilon.is_finite() {
+        // Without normalisation the scale stays outside where F lets it pass, else it goes inside.
+        let scale_free = batch_norm.is_some() || A::HOMOGENEOUS;
+        let unit = if scale_free { 1.0 } else { (n as f64).sqrt() * pre_scale.exp() };
+        if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
         }
+        let scale = RowScale::new(weight, epsilon);
         let key = run.stream(Purpose::Rows, coordinate("layer", depth)?, 0).key();
+        let interrupted = |rows| Error::Interrupted { layer: depth, rows };
 
         let centered = batch_norm
             .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
             .map(|_| centered(layer.factor()));
         let factor = centered.as_ref().unwrap_or(layer.factor());
         let triangular = is_upper_triangular(factor);
-        if triangular {
-            self.packed.pack(|i, j| T::of(factor[(i, j)]));
-        } else {
-            let triangle = triangle_of_same_norms(factor);
-            self.packed.pack(|i, j| T::of(triangle[(i, j)]));
-        }
-        self.draw_root(key, RowScale::new(weight, epsilon), proceed)
-            .map_err(|rows| Error::Interrupted { layer: depth, rows })?;
-        let norm = next.gram.rewrite(|product| {
+        let norm = if A::LINEAR {
+            self.fit(d, factor.nrows(), Form::UpperTriangular);
             if triangular {
-                transposed_times_upper(&self.moment, factor, product);
+                self.packed.pack(|i, j| T::of(factor[(i, j)]));
             } else {
-                *product = self.moment.transpose() * factor;
+                let triangle = triangle_of_same_norms(factor);
+                self.packed.pack(|i, j| T::of(triangle[(i, j)]));
             }
-        });
+            self.draw_root(key, scale, Product, proceed).map_err(interrupted)?;
+            next.gram.rewrite(|next_factor| {
+                if triangular {
+                    transposed_times_upper(&self.moment, factor, next_factor);
+                } else {
+                    *next_factor = self.moment.transpose() * factor;
+                }
+            })
+        } else {
+            let form = if triangular { Form::UpperTriangular } else { Form::General };
+            self.fit(d, n, form);
+            let rank = factor.nrows();
+            self.packed
+                .pack(|i, j| if i < rank { T::of(factor[(i, j)] * unit) } else { T::zero() });
+            let summand = Direct(network.function());
+            match self.draw_root(key, scale, summand, proceed).map_err(interrupted)? {
+                Root::OfSums => next.gram.rewrite(|factor| transpose_to(&self.moment, factor)),
+                // Here samples can be dependent: rounding noise must not pass for a direction.
+                Root::OfRows => {
+                    let root = Gram::with_log_norm(&self.moment.transpose());
+                    let (gram, log_norm) = root.map_err(|_| breakdown())?;
+                    next.gram = gram;
+                    log_norm.exp()
+                }
+            }
+        };
         let log_norm = norm.ln() - 0.5 * (d as f64).ln();
         next.depth = depth;
-        next.log_scale = match batch_norm {
-            Some(_) => log_norm - 0.5 * (n as f64).ln(),
-            None => pre_scale + log_norm,
+        next.log_scale = if batch_norm.is_none() && A::HOMOGENEOUS {
+            pre_scale + log_norm
+        } else {
+            log_norm - 0.5 * (n as f64).ln()
         };
         if !next.log_scale.is_finite() {
             return Err(breakdown());
@@ -122,23 +150,31 @@ impl<T: Scalar> RowStream<T> {
         Ok(())
     }
 
-    /// Draws all rows and leaves in `moment` the lower triangular `L` with $`L L^\top = d G`$, or
-    /// the number of rows done when `proceed` broke off.
-    fn draw_root(
+    /// Makes room for rows of another kind, if they are.
+    fn fit(&mut self, width: usize, order: usize, form: Form) {
+        if (order, form) != (self.packed.rows(), self.packed.form()) {
+            *self = Self::new(width, order, form);
+        }
+    }
+
+    /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`; or
+    /// tells how many rows were done when `proceed` broke off.
+    fn draw_root<M: Sum<T>>(
         &mut self,
         key: StreamKey,
         scale: RowScale<T>,
+        summand: M,
         proceed: Proceed<'_>,
-    ) -> std::result::Result<(), usize> {
+    ) -> std::result::Result<Root, usize> {
         let Self { level, plan, packed, workers, moment } = self;
-        let rows = Rows { factor: packed, scale, summand: Product };
+        let rows = Rows { factor: packed, scale, summand };
         moment.fill(0.0);
         let total = plan.super_blocks();
         for first in (0..total).step_by(workers.len()) {
             let wave = workers.len().min(total - first);
             parallel::for_each(&mut workers[..wave], |offset, Worker { scratch, sum }| {
                 sum.fill(0.0);
-                T::accumulate_product(*level, plan, &rows, key, first + offset, scratch, sum);
+                M::accumulate(*level, plan, &rows, key, first + offset, scratch, sum);
             });
             // In the order of the blocks, so that the number of workers does not matter.
             for worker in &workers[..wave] {
@@ -149,35 +185,60 @@ impl<T: Scalar> RowStream<T> {
                 return Err(done);
             }
         }
-        // Sums of rounded products know a pivot to about epsilon; below, ask the rows themselves.
-        if cholesky(moment) < 1e4 * T::EPSILON {
-            self.root_from_rows(key, scale);
+        if cholesky(moment) >= T::TRUSTED_PIVOT {
+            return Ok(Root::OfSums);
         }
-        Ok(())
+        self.root_from_rows(key, scale, summand);
+        Ok(Root::OfRows)
     }
 
-    /// The same root from the rows drawn again, one block after the other: a QR factorisation of
-    /// `w z` in `f64`, which never squares them. Slow, and rare unless `d` is close to `n`.
-    fn root_from_rows(&mut self, key: StreamKey, scale: RowScale<T>) {
+    /// The same root from the rows drawn again, one block after the other: a QR factorisation in
+    /// `f64`, which never squares them. Slow; rare unless `d` is close to `n` or samples are
+    /// dependent.
+    fn root_from_rows<M: Sum<T>>(&mut self, key: StreamKey, scale: RowScale<T>, summand: M) {
         let Self { level, plan, packed, workers, moment } = self;
-        let r = moment.nrows();
-        let mut root = DMatrix::zeros(r, r);
+        let order = moment.nrows();
+        let mut root = DMatrix::zeros(order, order);
         for index in 0..plan.blocks() {
-            let mut rows = DMatrix::zeros(plan.block_rows(), r);
-            let mut keep = |i, j, value: T| rows[(i, j)] = value.into();
+            let mut rows = DMatrix::zeros(order + plan.block_rows(), order);
+            rows.rows_mut(0, order).copy_from(&root);
+            let first = order + index * plan.block_rows();
+            let mut keep = |i, j, value: T| rows[(order + i, j)] = value.into();
             T::block_normals(*level, plan, key, index, &mut workers[0].scratch, &mut keep);
-            for mut row in rows.row_iter_mut() {
-                let squared_norm: f64 = (0..r)
-                    .map(|j| (0..=j).map(|i| row[i] * packed.entry(i, j)).sum::<f64>().powi(2))
-                    .sum();
-                row *= scale.factor(squared_norm);
+            // Rows beyond the last are zero, and an activation may send them elsewhere.
+            let count = plan.block_rows().min(order + plan.rows() - first);
+            for mut row in rows.rows_mut(order, count).row_iter_mut() {
+                let mut y: Vec<f64> = (0..order)
+                    .map(|j| (0..packed.reach(j)).map(|i| row[i] * packed.entry(i, j)).sum())
+                    .collect();
+                let factor = scale.factor(y.iter().map(|y| y * y).sum());
+                if M::PRODUCT {
+                    row *= factor;
+                } else {
+                    y.iter_mut().for_each(|y| *y *= factor);
+                    apply(summand.activation(), &mut y);
+                    row.iter_mut().zip(y).for_each(|(to, u)| *to = u);
+                }
             }
-            let mut stacked = DMatrix::zeros(r + rows.nrows(), r);
-            stacked.rows_mut(0, r).copy_from(&root);
-            stacked.rows_mut(r, rows.nrows()).copy_from(&rows);
-            root = stacked.qr().unpack_r();
+            root = rows.qr().unpack_r();
         }
         *moment = root.transpose();
+    }
+}
+
+/// Where a root comes from: sums of products are quick, but blind to a direction that is nearly lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Root {
+    OfSums,
+    OfRows,
+}
+
+/// Writes the transpose of a square matrix, lower triangular, to `upper`.
+fn transpose_to(lower: &DMatrix<f64>, upper: &mut DMatrix<f64>) {
+    if upper.shape() == lower.shape() {
+        lower.transpose_to(upper);
+    } else {
+        *upper = lower.transpose();
     }
 }
 
@@ -236,7 +297,7 @@ mod tests {
             let factor = Input::gaussian(n, n, Seed(seed)).unwrap().gram().factor().clone();
             let scale = if plain { RowScale::none() } else { RowScale::new(0.25, 0.1) };
             let key = Run::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
-            let mut rows = RowStream::<f64>::new(d, n);
+            let mut rows = RowStream::<f64>::new(d, n, Form::UpperTriangular);
             rows.packed.pack(|i, j| factor[(i, j)]);
             let mut naive = DMatrix::zeros(n, n);
             for block in 0..rows.plan.blocks() {
@@ -250,9 +311,9 @@ mod tests {
                     naive += z * z.transpose() * weight;
                 }
             }
-            rows.draw_root(key, scale, &mut no_break).unwrap();
+            rows.draw_root(key, scale, Product, &mut no_break).unwrap();
             let first = &rows.moment * rows.moment.transpose();
-            rows.root_from_rows(key, scale);
+            rows.root_from_rows(key, scale, Product);
             let second = &rows.moment * rows.moment.transpose();
             prop_assert!((first - &naive).amax() < 1e-12 * naive.amax());
             prop_assert!((second - &naive).amax() < 1e-12 * naive.amax());

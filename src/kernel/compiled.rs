@@ -2,7 +2,8 @@
 
 use fearless_simd::Level;
 
-use super::block::{self, Product, Rows, Scratch};
+use super::activation::Activation;
+use super::block::{self, Direct, Product, Rows, Scratch, Summand};
 use super::factor::Factor;
 use super::generator::StreamKey;
 use super::line::Lanes;
@@ -54,6 +55,48 @@ pub trait Kernels: Lanes {
 
     /// [`normal::fill`].
     fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]);
+}
+
+/// A [`Summand`] with its kernel, compiled here where that is possible.
+pub trait Sum<T: Kernels>: Summand {
+    /// [`block::accumulate`].
+    fn accumulate(
+        level: Level,
+        plan: &Plan,
+        rows: &Rows<'_, T, Self>,
+        key: StreamKey,
+        index: usize,
+        scratch: &mut Scratch<T>,
+        gram: &mut [f64],
+    );
+}
+
+impl<T: Kernels> Sum<T> for Product {
+    fn accumulate(
+        level: Level,
+        plan: &Plan,
+        rows: &Rows<'_, T, Self>,
+        key: StreamKey,
+        index: usize,
+        scratch: &mut Scratch<T>,
+        gram: &mut [f64],
+    ) {
+        T::accumulate_product(level, plan, rows, key, index, scratch, gram);
+    }
+}
+
+impl<T: Kernels, A: Activation> Sum<T> for Direct<A> {
+    fn accumulate(
+        level: Level,
+        plan: &Plan,
+        rows: &Rows<'_, T, Self>,
+        key: StreamKey,
+        index: usize,
+        scratch: &mut Scratch<T>,
+        gram: &mut [f64],
+    ) {
+        block::accumulate(level, plan, rows, key, index, scratch, gram);
+    }
 }
 
 macro_rules! kernels {

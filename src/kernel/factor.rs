@@ -57,6 +57,14 @@ impl<T: Lanes> Factor<T> {
         self.packed[self.range(tile, row..row + 1)][within].to_f64()
     }
 
+    /// How many rows of a column may differ from zero.
+    pub fn reach(&self, column: usize) -> usize {
+        match self.form {
+            Form::UpperTriangular => column + 1,
+            Form::General => self.rows,
+        }
+    }
+
     /// Rows of the matrix: the length of z.
     pub fn rows(&self) -> usize {
         self.rows

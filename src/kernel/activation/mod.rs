@@ -1,4 +1,4 @@
-//! Element-wise activations inside the row kernels, on whole vectors.
+//! Activations: element-wise functions of the normalised rows, applied inside the row kernels.
 
 mod sin;
 mod tanh;
@@ -6,25 +6,71 @@ mod tanh;
 pub use sin::Sin;
 pub use tanh::Tanh;
 
-use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, prelude::*};
+
+use crate::kernel::line::Lanes;
 
 /// An element-wise function of the normalised rows.
 ///
-/// The methods see vectors of any width and must treat every lane alike, with exact IEEE
-/// arithmetic and `mul_add` only, so that results do not depend on the hardware. Mark them
-/// `#[inline(always)]`: otherwise they leave the SIMD context.
+/// The methods see vectors of any width (of the crate `fearless_simd`) and must treat every lane
+/// alike, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
+/// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
+///
+/// ```
+/// use fearless_simd::{Simd, SimdFloat};
+/// use orthogap::{Input, Network, Seed, activation::Activation};
+///
+/// #[derive(Clone, Copy)]
+/// struct Square;
+///
+/// impl Activation for Square {
+///     #[inline(always)]
+///     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, _: S, x: V) -> V {
+///         x * x
+///     }
+///     #[inline(always)]
+///     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, _: S, x: V) -> V {
+///         x * x
+///     }
+/// }
+///
+/// let network = Network::<f64>::new(256).activation(Square);
+/// let mut chain = network.chain(&Input::orthogonal(4)?, Seed(1))?;
+/// assert!(chain.advance(20)?.orthogonality_gap() > 0.1); // squares are never orthogonal
+/// # Ok::<(), orthogap::Error>(())
+/// ```
 pub trait Activation: Copy + Send + Sync {
+    /// Whether F(x) = x: a linear network has a sharper engine.
+    const LINEAR: bool = false;
+    /// Whether F(s x) = s F(x) for s > 0: the scale of a vanilla network then never overflows.
+    const HOMOGENEOUS: bool = Self::LINEAR;
+
     /// The function in `f64`.
     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V;
     /// The function in `f32`.
     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V;
 }
 
-/// No activation.
+/// Applies an activation to every number of a slice.
+pub(crate) fn apply<T: Lanes, A: Activation>(activation: A, values: &mut [T]) {
+    dispatch!(Level::new(), simd => {
+        for chunk in values.chunks_mut(T::LANES) {
+            let mut line = T::ZERO;
+            line.0.as_mut()[..chunk.len()].copy_from_slice(chunk);
+            let activated = T::activate(activation, simd, line.load(simd));
+            line.store(activated);
+            chunk.copy_from_slice(&line.0.as_ref()[..chunk.len()]);
+        }
+    });
+}
+
+/// No activation: a linear network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity;
 
 impl Activation for Identity {
+    const LINEAR: bool = true;
+
     #[inline(always)]
     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, _: S, x: V) -> V {
         x
@@ -40,6 +86,8 @@ impl Activation for Identity {
 pub struct Relu;
 
 impl Activation for Relu {
+    const HOMOGENEOUS: bool = true;
+
     #[inline(always)]
     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
         positive_part(simd, x)
