@@ -62,7 +62,8 @@ impl Gram {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        Ok(Self::with_log_norm(h)?.0)
+        let dependent = (4.0 * T::EPSILON).max(h.nrows().max(h.ncols()) as f64 * f64::EPSILON);
+        Ok(Self::with_log_norm(h, dependent)?.0)
     }
 
     /// The Gram matrix $`R^\top R`$ of a factor (`r x n`, any `r`), scaled to trace one.
@@ -87,8 +88,12 @@ impl Gram {
         Ok(Self { factor })
     }
 
-    /// The factor and the logarithm of the Frobenius norm that was divided out.
-    pub(crate) fn with_log_norm<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<(Self, f64)>
+    /// The Gram matrix and the logarithm of the Frobenius norm that was divided out; a relative
+    /// residual of up to `dependent` passes for rounding.
+    pub(crate) fn with_log_norm<T, R, C, S>(
+        h: &Matrix<T, R, C, S>,
+        dependent: f64,
+    ) -> Result<(Self, f64)>
     where
         T: Scalar,
         R: Dim,
@@ -103,8 +108,7 @@ impl Gram {
         for (mut column, &e) in columns.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(-e);
         }
-        let tolerance = (4.0 * T::EPSILON).max(h.nrows().max(h.ncols()) as f64 * f64::EPSILON);
-        let mut factor = independent_rows(columns.qr().unpack_r(), tolerance);
+        let mut factor = independent_rows(columns.qr().unpack_r(), dependent);
         for (mut column, &e) in factor.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(e - top);
         }
@@ -230,7 +234,7 @@ mod tests {
     fn tiny_and_huge_columns_keep_their_digits() {
         for scale in [1e-300, 1e-12, 1.0, 1e150, 1e300f64] {
             let h = dmatrix![1.0, 2e-6; 1.0, 1e-6; -1.0, 3e-6] * scale;
-            let (gram, log_norm) = Gram::with_log_norm(&h).unwrap();
+            let (gram, log_norm) = Gram::with_log_norm(&h, 1e-15).unwrap();
             let norm = (3.0f64 + 14e-12).sqrt();
             assert_relative_eq!(log_norm, scale.ln() + norm.ln(), max_relative = 1e-14);
             // Second column: projection 0, so the factor is diagonal.

@@ -51,7 +51,7 @@ impl Input {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        let (gram, log_norm) = Gram::with_log_norm(h)?;
+        let gram = Gram::from_columns(h)?;
         let (dimension, batch_size) = h.shape();
         let columns = DMatrix::from_fn(dimension, batch_size, |i, j| h[(i, j)].into());
         if let Some(column) = columns.column_iter().position(|column| column.amax() == 0.0) {
@@ -60,7 +60,9 @@ impl Input {
         if gram.rank() < batch_size {
             return Err(Error::RankDeficient { rank: gram.rank(), batch_size });
         }
-        let log_scale = log_norm - 0.5 * ((dimension * batch_size) as f64).ln();
+        let largest = columns.amax();
+        let norm = (&columns / largest).norm(); // at least one: no overflow, no underflow
+        let log_scale = largest.ln() + norm.ln() - 0.5 * ((dimension * batch_size) as f64).ln();
         Ok(Self { columns, gram, log_scale })
     }
 

@@ -82,15 +82,19 @@ fn a_batch_of_one() {
 fn dependent_samples_stay_dependent() {
     let h = dmatrix![0.3, 0.3, 1.0; 0.7, 0.7, 0.2; -0.1, -0.1, 0.5; 0.9, 0.9, 0.4];
     let input = Input::from_gram(Gram::from_columns(&h).unwrap());
-    for normalization in [BatchNorm::paper(), BatchNorm::standard(0.0).unwrap()] {
-        let network = Network::<f64>::new(64).normalization(normalization);
-        let linear = network.chain(&input, Seed(5)).unwrap().advance(500).unwrap().clone();
-        let curved = network.activation(Tanh).chain(&input, Seed(5)).unwrap();
-        for layer in [linear, curved.take(100).last().unwrap().unwrap()] {
-            assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
-            assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
-        }
+    let paper = Network::<f64>::new(64);
+    let centered = paper.normalization(BatchNorm::standard(0.0).unwrap());
+    for layer in [
+        paper.chain(&input, Seed(5)).unwrap().advance(500).unwrap(),
+        centered.chain(&input, Seed(5)).unwrap().advance(500).unwrap(),
+        paper.activation(Tanh).chain(&input, Seed(5)).unwrap().advance(100).unwrap(),
+    ] {
+        assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
+        assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
     }
+    // Centred twins and a third are points on a line, and an odd function keeps them there.
+    let error = centered.activation(Tanh).chain(&input, Seed(5)).unwrap().advance(1).cloned();
+    assert_eq!(error, Err(Error::Collapsed { layer: 1, batch_size: 3 }));
 }
 
 /// Below the critical width (3 for two samples) the smallest singular value dies. It is followed

@@ -127,7 +127,8 @@ impl<T: Scalar> RowStream<T> {
                 Root::OfSums => next.gram.rewrite(|factor| transpose_to(&self.moment, factor)),
                 // Here samples can be dependent: rounding noise must not pass for a direction.
                 Root::OfRows => {
-                    let root = Gram::with_log_norm(&self.moment.transpose());
+                    let noise = 64.0 * T::EPSILON;
+                    let root = Gram::with_log_norm(&self.moment.transpose(), noise);
                     let (gram, log_norm) = root.map_err(|_| breakdown())?;
                     next.gram = gram;
                     log_norm.exp()
