@@ -3,6 +3,7 @@
 mod bad_input;
 mod engines;
 mod invariants;
+mod normals;
 mod paper_figures;
 mod repeatability;
 mod significance;
