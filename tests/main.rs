@@ -8,6 +8,8 @@ mod paper_figures;
 mod repeatability;
 mod significance;
 mod stationary;
+#[cfg(feature = "rayon")]
+mod threads;
 
 use nalgebra::DMatrix;
 

@@ -4,7 +4,8 @@ use orthogap::normalization::BatchNorm;
 use orthogap::{Input, Layer, Network, Purpose, Scalar, Seed};
 use rand::Rng;
 
-fn bits(layer: &Layer) -> Vec<u64> {
+/// What a layer is, to the last bit.
+pub fn bits(layer: &Layer) -> Vec<u64> {
     layer.factor().iter().map(|x| x.to_bits()).chain([layer.log_scale().to_bits()]).collect()
 }
 

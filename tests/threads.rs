@@ -1,0 +1,62 @@
+//! Same seed, same bits, on any number of threads.
+
+use std::ops::ControlFlow;
+
+use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::{Input, Network, Scalar, Seed};
+
+use crate::repeatability::bits;
+
+/// Layers of a chain, so that threads meet the factor of another layer that threads have drawn.
+const LAYERS: usize = 2;
+
+/// The bits of a chain's layers on a pool of so many threads, and how often it told of its
+/// progress.
+fn on_threads<T: Scalar>(
+    threads: usize,
+    network: &Network<T>,
+    input: &Input,
+) -> (Vec<Vec<u64>>, usize) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut chain = network.chain(input, Seed(5)).unwrap();
+        let mut told = 0;
+        let mut layer = || {
+            let layer = chain.step_while(|_| {
+                told += 1;
+                ControlFlow::Continue(())
+            });
+            bits(layer.unwrap())
+        };
+        ((0..LAYERS).map(|_| layer()).collect(), told)
+    })
+}
+
+/// Pools of 1, 2 and 7 threads, on linear networks with the paper's batch normalisation, with the
+/// centred one that has an epsilon, and with none.
+fn pools_agree<T: Scalar>(width: usize, batch_size: usize) {
+    let input = Input::gaussian(2 * batch_size, batch_size, Seed(8)).unwrap();
+    let centered = BatchNorm::standard(0.1).unwrap().into();
+    for normalization in [BatchNorm::paper().into(), centered, Normalization::None] {
+        let network = Network::<T>::new(width).normalization(normalization);
+        let (alone, told) = on_threads(1, &network, &input);
+        // A thread sums four super-blocks before it tells: here are more than eight.
+        assert!(told > 2 * LAYERS, "{width} x {batch_size} is too small for threads to share");
+        for threads in [2, 7] {
+            let (shared, _) = on_threads(threads, &network, &input);
+            assert!(shared == alone, "{threads} threads, {width} x {batch_size}, {network:?}");
+        }
+    }
+}
+
+#[test]
+fn small_batch() {
+    pools_agree::<f64>(1_000_000, 5);
+    pools_agree::<f32>(1_000_000, 5);
+}
+
+#[test]
+fn larger_batch() {
+    pools_agree::<f64>(200_000, 16);
+    pools_agree::<f32>(200_000, 16);
+}
