@@ -135,6 +135,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The same error of a matrix of which only the rows from `first` on were looked at.
+    pub(crate) fn with_rows_from(self, first: usize) -> Self {
+        match self {
+            Self::NotFinite { row, column, value } => {
+                Self::NotFinite { row: row + first, column, value }
+            }
+            Self::DegenerateRow { row, value } => Self::DegenerateRow { row: row + first, value },
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

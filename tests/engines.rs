@@ -94,6 +94,26 @@ fn vanilla_gap_and_scale() {
     }
 }
 
+/// Sums of products of f32 would be too coarse here without the replay of nearly lost directions.
+#[test]
+fn single_precision_with_large_batches() {
+    for (n, d) in [(16, 64), (16, 18)] {
+        let input = Input::gaussian(n, n, Seed(8)).unwrap();
+        let single = |run| {
+            let mut chain = Network::<f32>::new(d).chain(&input, Seed(17).replicate(run)).unwrap();
+            chain.advance(3).unwrap().isometry_gap()
+        };
+        let double = |run| {
+            let network = Network::<f64>::new(d);
+            let mut chain = network.explicit_chain(&input, Seed(18).replicate(run)).unwrap();
+            chain.advance(3).unwrap().isometry_gap()
+        };
+        let p =
+            kolmogorov_smirnov((0..RUNS).map(single).collect(), (0..RUNS).map(double).collect());
+        assert!(p > 1e-3, "n = {n}, d = {d}: p = {p}");
+    }
+}
+
 /// Here the rank dies quickly, and only the streamed engine can follow the smallest singular value.
 #[test]
 fn batch_as_large_as_the_width() {

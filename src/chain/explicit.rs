@@ -1,7 +1,7 @@
 //! The chain with its weights drawn: lends `W` and `H`.
 
 use fearless_simd::Level;
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, DMatrixViewMut};
 
 use super::{Layer, coordinate, parallel};
 use crate::activation::{Activation, Identity};
@@ -10,6 +10,7 @@ use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::triangular::cholesky;
 use crate::kernel::weights::{WeightPlan, WeightScratch};
+use crate::normalization::BatchNorm;
 use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
 
 /// A chain that draws its weight matrices, for whoever needs `W` or `H`.
@@ -48,12 +49,13 @@ pub struct ExplicitChain<T: Scalar, A = Identity> {
     failed: bool,
 }
 
-/// Room for a block of rows of `W H`.
+/// Room for a block of rows.
 #[derive(Clone, Debug)]
 struct Worker<T: Scalar> {
     scratch: WeightScratch<T>,
     /// Column by column.
-    product: Vec<T>,
+    rows: Vec<T>,
+    outcome: Result<()>,
 }
 
 /// A layer of an [`ExplicitChain`], with what was drawn for it.
@@ -103,7 +105,7 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
         let representation = input.columns().map(|x| T::of(x / unit));
         let (inputs, n) = representation.shape();
         let plan = WeightPlan::new::<T>(network.width(), inputs);
-        let worker = Worker { scratch: WeightScratch::new(n), product: Vec::new() };
+        let worker = Worker { scratch: WeightScratch::new(n), rows: Vec::new(), outcome: Ok(()) };
         Self {
             network,
             run,
@@ -141,28 +143,24 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
             self.plan = plan;
             self.packed = Factor::new(inputs, self.layer.batch_size(), Form::General);
         }
-        let mut representation = self.product(key);
-        // The gain is left to the scale, where it cannot overflow.
+        // What is held is smaller than the truth by exp(log_unit), so epsilon is, too. The gain is
+        // left to the scale, where it cannot overflow.
         let log_unit = self.log_unit + self.network.gaussian().gain().ln();
-        let log_unit = match self.network.batch_norm() {
-            Some(batch_norm) => {
-                // What is held is smaller than the truth by exp(log_unit), so epsilon is, too.
-                let epsilon = match batch_norm.epsilon() {
-                    0.0 => 0.0,
-                    epsilon => epsilon * (-2.0 * log_unit).exp(),
-                };
-                batch_norm.with_epsilon(epsilon)?.normalize_mut(&mut representation)?;
-                apply(self.network.function(), representation.as_mut_slice());
-                0.0
+        let batch_norm = match self.network.batch_norm() {
+            Some(batch_norm) if batch_norm.epsilon() > 0.0 => {
+                Some(batch_norm.with_epsilon(batch_norm.epsilon() * (-2.0 * log_unit).exp())?)
             }
-            None => {
-                let seen = if A::HOMOGENEOUS { 0.0 } else { log_unit };
-                representation *= T::of(seen.exp());
-                apply(self.network.function(), representation.as_mut_slice());
-                let log_rms = log_rms(&representation);
-                representation /= T::of(log_rms.exp());
-                log_unit - seen + log_rms
-            }
+            batch_norm => batch_norm,
+        };
+        let scale_free = batch_norm.is_some() || A::HOMOGENEOUS;
+        let scale = if scale_free { 1.0 } else { log_unit.exp() };
+        let mut representation = self.propagate(key, batch_norm, scale)?;
+        let log_unit = if batch_norm.is_some() {
+            0.0
+        } else {
+            let log_rms = log_rms(&representation);
+            representation /= T::of(log_rms.exp());
+            if scale_free { log_unit + log_rms } else { log_rms }
         };
         let gram = gram(&representation)?;
         let batch_size = gram.batch_size();
@@ -175,36 +173,51 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
         Ok(ExplicitLayer { chain: self, key, plan, drawn: None })
     }
 
-    /// `W H` for weights of variance 1/m, `m` the number of inputs.
-    fn product(&mut self, key: StreamKey) -> DMatrix<T> {
+    /// `F(BN(scale W H))` for weights of variance 1/m, `m` the number of inputs; block by block, so
+    /// that rows are normalised while they are in cache.
+    fn propagate(
+        &mut self,
+        key: StreamKey,
+        batch_norm: Option<BatchNorm>,
+        scale: f64,
+    ) -> Result<DMatrix<T>> {
+        let activation = self.network.function();
         let Self { level, plan, packed, workers, representation, .. } = self;
         let (width, inputs) = plan.shape();
-        let scale = T::of((inputs as f64).sqrt().recip());
+        let scale = T::of(scale / (inputs as f64).sqrt());
         packed.pack(|i, j| representation[(i, j)] * scale);
         let n = representation.ncols();
-        let mut product = DMatrix::zeros(width, n);
+        let mut output = DMatrix::zeros(width, n);
         let total = plan.blocks();
         for first in (0..total).step_by(workers.len()) {
             let wave = workers.len().min(total - first);
             parallel::for_each(&mut workers[..wave], |offset, worker| {
-                let block = first + offset;
-                let rows =
-                    T::multiply_weights(*level, plan, packed, key, block, &mut worker.scratch);
-                worker.product.clear();
+                let Worker { scratch, rows, outcome } = worker;
+                let product =
+                    T::multiply_weights(*level, plan, packed, key, first + offset, scratch);
+                rows.clear();
                 for column in 0..n {
-                    rows.column(column).for_each(|piece| worker.product.extend_from_slice(piece));
+                    product.column(column).for_each(|piece| rows.extend_from_slice(piece));
+                }
+                let height = rows.len() / n;
+                *outcome = batch_norm.map_or(Ok(()), |batch_norm| {
+                    batch_norm.normalize_rows(&mut DMatrixViewMut::from_slice(rows, height, n))
+                });
+                if !A::LINEAR {
+                    apply(activation, rows);
                 }
             });
-            for (block, worker) in (first..).zip(&workers[..wave]) {
-                let rows = plan.block_rows(block);
-                for (mut to, from) in
-                    product.column_iter_mut().zip(worker.product.chunks_exact(rows.len()))
-                {
-                    to.as_mut_slice()[rows.clone()].copy_from_slice(from);
+            for (block, worker) in (first..).zip(&mut workers[..wave]) {
+                let range = plan.block_rows(block);
+                std::mem::replace(&mut worker.outcome, Ok(()))
+                    .map_err(|error| error.with_rows_from(range.start))?;
+                let columns = worker.rows.chunks_exact(range.len());
+                for (mut to, from) in output.column_iter_mut().zip(columns) {
+                    to.as_mut_slice()[range.clone()].copy_from_slice(from);
                 }
             }
         }
-        product
+        Ok(output)
     }
 
     /// Goes `layers` layers deeper and lends the last one.

@@ -174,6 +174,20 @@ mod tests {
         }
     }
 
+    /// Dispatched and plain loops multiply and add alike.
+    #[test]
+    fn levels_agree_to_the_bit() {
+        let columns = crate::Input::gaussian(50, 40, crate::Seed(1)).unwrap().columns().clone();
+        let a = columns.transpose() * &columns;
+        let (mut plain, mut dispatched) = (a.clone(), a);
+        assert_eq!(cholesky_loops(&mut plain), cholesky(&mut dispatched));
+        assert_eq!(plain, dispatched);
+        let plain_dot = dot(columns.column(0).as_slice(), columns.column(1).as_slice());
+        let dispatched_dot =
+            vectorized(40, || dot(columns.column(0).as_slice(), columns.column(1).as_slice()));
+        assert_eq!(plain_dot, dispatched_dot);
+    }
+
     #[test]
     fn singular_and_invalid_matrices_are_refused() {
         assert_eq!(cholesky(&mut DMatrix::from_element(2, 2, 1.0)), 0.0);

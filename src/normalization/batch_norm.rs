@@ -157,6 +157,17 @@ impl BatchNorm {
         S: RawStorageMut<T, R, C>,
     {
         self.check(h)?;
+        self.normalize_rows(h)
+    }
+
+    /// [`normalize_mut`](Self::normalize_mut) of a matrix that an error may leave half done.
+    pub(crate) fn normalize_rows<T, R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorageMut<T, R, C>,
+    {
         for row in 0..h.nrows() {
             let map = self.row_map(&Row::of(h, row)?, row)?;
             for column in 0..h.ncols() {
@@ -311,12 +322,17 @@ impl Row {
         let magnitude = exponent(largest);
         let unit = if magnitude.abs() > 400 { 2f64.powi(-magnitude) } else { 1.0 };
         let entry = |column: usize| -> f64 { h[(row, column)].into() * unit };
-        let sum = |f: &dyn Fn(f64) -> f64| (0..len).map(|column| f(entry(column))).sum::<f64>();
         // Differences to the first entry are exact where cancellation threatens.
         let first = entry(0);
-        let shift = sum(&|x| x - first) / len as f64;
-        let squares = sum(&|x| x * x);
-        let squares_about_mean = sum(&|x| (x - first - shift).powi(2));
+        let (mut shift, mut squares, mut squares_about_mean) = (0.0, 0.0, 0.0);
+        for column in 0..len {
+            shift += entry(column) - first;
+            squares += entry(column).powi(2);
+        }
+        shift /= len as f64;
+        for column in 0..len {
+            squares_about_mean += (entry(column) - first - shift).powi(2);
+        }
         Ok(Self {
             first: first / unit,
             len,
