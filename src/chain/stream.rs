@@ -51,6 +51,16 @@ struct Worker<T: Scalar> {
 /// Told how many rows of a layer are done; may break off.
 pub(super) type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
+/// What is needed to draw the rows of a layer, beside the factor.
+struct Draw<'a, T> {
+    key: StreamKey,
+    scale: RowScale<T>,
+    proceed: Proceed<'a>,
+}
+
+/// What comes of a draw, or how many rows were done when it was broken off.
+type Drawn<R> = std::result::Result<R, usize>;
+
 impl<T: Scalar> RowStream<T> {
     /// Room for rows of `order` normals.
     pub(super) fn new(width: usize, order: usize, form: Form) -> Self {
@@ -91,50 +101,21 @@ impl<T: Scalar> RowStream<T> {
         if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
         }
-        let scale = RowScale::new(weight, epsilon);
-        let key = run.stream(Purpose::Rows, coordinate("layer", depth)?, 0).key();
-        let interrupted = |rows| Error::Interrupted { layer: depth, rows };
-
+        let draw = Draw {
+            key: run.stream(Purpose::Rows, coordinate("layer", depth)?, 0).key(),
+            scale: RowScale::new(weight, epsilon),
+            proceed,
+        };
         let centered = batch_norm
             .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
             .map(|_| centered(layer.factor()));
         let factor = centered.as_ref().unwrap_or(layer.factor());
-        let triangular = is_upper_triangular(factor);
         let norm = if A::LINEAR {
-            self.fit(d, factor.nrows(), Form::UpperTriangular);
-            if triangular {
-                self.packed.pack(|i, j| T::of(factor[(i, j)]));
-            } else {
-                let triangle = triangle_of_same_norms(factor);
-                self.packed.pack(|i, j| T::of(triangle[(i, j)]));
-            }
-            self.draw_root(key, scale, Product, proceed).map_err(interrupted)?;
-            next.gram.rewrite(|next_factor| {
-                if triangular {
-                    transposed_times_upper(&self.moment, factor, next_factor);
-                } else {
-                    *next_factor = self.moment.transpose() * factor;
-                }
-            })
+            self.linear(draw, factor, &mut next.gram)
         } else {
-            let form = if triangular { Form::UpperTriangular } else { Form::General };
-            self.fit(d, n, form);
-            let rank = factor.nrows();
-            self.packed
-                .pack(|i, j| if i < rank { T::of(factor[(i, j)] * unit) } else { T::zero() });
-            let summand = Direct(network.function());
-            match self.draw_root(key, scale, summand, proceed).map_err(interrupted)? {
-                Root::OfSums => next.gram.rewrite(|factor| transpose_to(&self.moment, factor)),
-                // Here samples can be dependent: rounding noise must not pass for a direction.
-                Root::OfRows => {
-                    let noise = 64.0 * T::EPSILON;
-                    let root = Gram::with_log_norm(&self.moment.transpose(), noise);
-                    let (gram, log_norm) = root.map_err(|_| breakdown())?;
-                    next.gram = gram;
-                    log_norm.exp()
-                }
-            }
+            self.curved(draw, factor, unit, network.function(), &mut next.gram)
         };
+        let norm = norm.map_err(|rows| Error::Interrupted { layer: depth, rows })?;
         let log_norm = norm.ln() - 0.5 * (d as f64).ln();
         next.depth = depth;
         next.log_scale = if batch_norm.is_none() && A::HOMOGENEOUS {
@@ -151,22 +132,67 @@ impl<T: Scalar> RowStream<T> {
         Ok(())
     }
 
+    /// A layer without activation: multiplies the factor. Returns the norm of the sum's root.
+    fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Drawn<f64> {
+        self.fit(factor.nrows(), Form::UpperTriangular);
+        let triangular = is_upper_triangular(factor);
+        if triangular {
+            self.packed.pack(|i, j| T::of(factor[(i, j)]));
+        } else {
+            let triangle = triangle_of_same_norms(factor);
+            self.packed.pack(|i, j| T::of(triangle[(i, j)]));
+        }
+        self.draw_root(draw, Product)?;
+        Ok(next.rewrite(|next_factor| {
+            if triangular {
+                transposed_times_upper(&self.moment, factor, next_factor);
+            } else {
+                *next_factor = self.moment.transpose() * factor;
+            }
+        }))
+    }
+
+    /// A layer with activation, of rows `unit` times as long as `factor` has them: the root is the
+    /// next factor. Returns its norm.
+    fn curved<A: Activation>(
+        &mut self,
+        draw: Draw<'_, T>,
+        factor: &DMatrix<f64>,
+        unit: f64,
+        activation: A,
+        next: &mut Gram,
+    ) -> Drawn<f64> {
+        let triangular = is_upper_triangular(factor);
+        let form = if triangular { Form::UpperTriangular } else { Form::General };
+        self.fit(factor.ncols(), form);
+        let entry = |i, j| if i < factor.nrows() { factor[(i, j)] * unit } else { 0.0 };
+        self.packed.pack(|i, j| T::of(entry(i, j)));
+        Ok(match self.draw_root(draw, Direct(activation))? {
+            Root::OfSums => next.rewrite(|factor| transpose_to(&self.moment, factor)),
+            Root::OfRows => {
+                // Samples can be dependent here: rounding noise must not pass for a direction.
+                let noise = 64.0 * T::EPSILON;
+                Gram::with_log_norm(&self.moment.transpose(), noise).map_or(
+                    0.0,
+                    |(gram, log_norm)| {
+                        *next = gram;
+                        log_norm.exp()
+                    },
+                )
+            }
+        })
+    }
+
     /// Makes room for rows of another kind, if they are.
-    fn fit(&mut self, width: usize, order: usize, form: Form) {
+    fn fit(&mut self, order: usize, form: Form) {
         if (order, form) != (self.packed.rows(), self.packed.form()) {
-            *self = Self::new(width, order, form);
+            *self = Self::new(self.plan.rows(), order, form);
         }
     }
 
-    /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`; or
-    /// tells how many rows were done when `proceed` broke off.
-    fn draw_root<M: Sum<T>>(
-        &mut self,
-        key: StreamKey,
-        scale: RowScale<T>,
-        summand: M,
-        proceed: Proceed<'_>,
-    ) -> std::result::Result<Root, usize> {
+    /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`.
+    fn draw_root<M: Sum<T>>(&mut self, draw: Draw<'_, T>, summand: M) -> Drawn<Root> {
+        let Draw { key, scale, proceed } = draw;
         let Self { level, plan, packed, workers, moment } = self;
         let rows = Rows { factor: packed, scale, summand };
         moment.fill(0.0);
@@ -312,7 +338,7 @@ mod tests {
                     naive += z * z.transpose() * weight;
                 }
             }
-            rows.draw_root(key, scale, Product, &mut no_break).unwrap();
+            rows.draw_root(Draw { key, scale, proceed: &mut no_break }, Product).unwrap();
             let first = &rows.moment * rows.moment.transpose();
             rows.root_from_rows(key, scale, Product);
             let second = &rows.moment * rows.moment.transpose();
