@@ -61,6 +61,8 @@ pub mod activation {
     //! Activations: element-wise functions between the layers of a network.
 
     pub use crate::kernel::activation::{Activation, Identity, Relu, Sin, Tanh};
+    /// The vectors that an [`Activation`] of your own is written with.
+    pub use fearless_simd;
 }
 pub mod chain;
 mod error;

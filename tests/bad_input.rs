@@ -1,5 +1,7 @@
 //! Bad input and bad luck: each case has its error, or a documented behaviour.
 
+use std::ops::ControlFlow;
+
 use nalgebra::{DMatrix, dmatrix};
 use orthogap::activation::{Relu, Tanh};
 use orthogap::normalization::{BatchNorm, Centering, Normalization};
@@ -179,4 +181,18 @@ fn dead_samples_stay_dead() {
     };
     // With two samples the death of one is a collapse to rank one.
     assert!(matches!(death, Error::Collapsed { batch_size: 2, .. }), "{death}");
+}
+
+/// Breaking off loses the layer, not the chain: the next step draws the same layer.
+#[test]
+fn interruptions_leave_the_chain_where_it_was() {
+    let input = Input::orthogonal(2).unwrap();
+    let mut chain = Network::<f64>::new(3_000_000).chain(&input, Seed(1)).unwrap();
+    let whole = chain.clone().step().unwrap().clone();
+    let (e, text) = error(chain.step_while(|_| ControlFlow::Break(())).cloned());
+    let Error::Interrupted { layer: 1, rows } = e else { panic!("{e}") };
+    assert!(rows > 0 && rows < 3_000_000);
+    assert_eq!(text, format!("interrupted at layer 1, after {rows} of its rows"));
+    assert_eq!(chain.layer().depth(), 0);
+    assert_eq!(*chain.step().unwrap(), whole);
 }

@@ -61,3 +61,12 @@ fn streams_are_pinned() {
         ]
     );
 }
+
+/// Replicates run on any thread.
+#[test]
+fn chains_can_be_sent() {
+    fn sent<S: Send + Sync>() {}
+    sent::<orthogap::Chain<f64>>();
+    sent::<orthogap::ExplicitChain<f32, orthogap::activation::Tanh>>();
+    sent::<orthogap::Error>();
+}

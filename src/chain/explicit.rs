@@ -114,7 +114,7 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
             level: Level::new(),
             plan,
             packed: Factor::new(inputs, n, Form::General),
-            workers: vec![worker; parallel::workers(plan.blocks())],
+            workers: vec![worker; parallel::workers(plan.blocks(), plan.block_rows(0).len() * n)],
             representation,
             failed: false,
         }

@@ -1,13 +1,15 @@
 //! Work on blocks in parallel, in waves: on the threads of the caller's pool, or on its own.
 
 /// How many of `blocks` blocks to work on at once: more than one only where there are enough of
-/// them, above about a millisecond of work, for threads to pay.
-pub(super) fn workers(blocks: usize) -> usize {
+/// them, above about a millisecond of work, for threads to pay. A few for each thread, so that
+/// none waits long for the others, unless a worker holds more than half a megabyte of `numbers`.
+pub(super) fn workers(blocks: usize, numbers: usize) -> usize {
     #[cfg(feature = "rayon")]
     if blocks >= 4 {
-        return (4 * rayon::current_num_threads()).min(blocks);
+        let each = if numbers > 1 << 16 { 1 } else { 4 };
+        return (each * rayon::current_num_threads()).min(blocks);
     }
-    let _ = blocks;
+    let _ = (blocks, numbers);
     1
 }
 

@@ -70,7 +70,7 @@ impl<T: Scalar> RowStream<T> {
             level: Level::new(),
             plan,
             packed: Factor::new(order, order, form),
-            workers: vec![worker; parallel::workers(plan.super_blocks())],
+            workers: vec![worker; parallel::workers(plan.super_blocks(), order * order)],
             moment: DMatrix::zeros(order, order),
         }
     }

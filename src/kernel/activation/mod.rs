@@ -17,8 +17,8 @@ use crate::kernel::line::Lanes;
 /// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
 ///
 /// ```
-/// use fearless_simd::{Simd, SimdFloat};
-/// use orthogap::{Input, Network, Seed, activation::Activation};
+/// use orthogap::activation::{Activation, fearless_simd::{Simd, SimdFloat}};
+/// use orthogap::{Input, Network, Seed};
 ///
 /// #[derive(Clone, Copy)]
 /// struct Square;
