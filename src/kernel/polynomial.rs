@@ -4,8 +4,9 @@ use fearless_simd::prelude::*;
 
 /// The polynomial with `coefficients` (constant term first) at `x`.
 ///
-/// The constants of this crate are minimax fits (Remez exchange in 60 digits, then rounded; see
-/// `tools/fit.py`). Errors quoted with them are those of the rounded coefficients.
+/// The constants of this crate are minimax fits (Remez exchange in 60 digits, then rounded) that
+/// `polynomial_fit.py` beside this file prints. Errors quoted with them are those of the rounded
+/// coefficients.
 #[inline(always)]
 pub fn horner<S: Simd, V: SimdFloat<S>>(simd: S, x: V, coefficients: &[V::Element]) -> V {
     // The slices are constants, so the loop unrolls.
