@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// A coordinate of a random stream exceeds the 32 bits reserved for it.
     StreamExhausted {
-        /// The coordinate: layer or block.
+        /// The coordinate, such as the layer.
         coordinate: &'static str,
         /// Its value.
         value: usize,

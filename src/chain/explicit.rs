@@ -3,7 +3,7 @@
 use fearless_simd::Level;
 use nalgebra::{DMatrix, DMatrixViewMut};
 
-use super::{Layer, coordinate, parallel};
+use super::{Layer, layer_coordinate, parallel};
 use crate::activation::{Activation, Identity};
 use crate::kernel::activation::apply;
 use crate::kernel::factor::{Factor, Form};
@@ -63,7 +63,6 @@ struct Worker<T: Scalar> {
 pub struct ExplicitLayer<'a, T: Scalar, A = Identity> {
     chain: &'a mut ExplicitChain<T, A>,
     key: StreamKey,
-    plan: WeightPlan,
     drawn: Option<DMatrix<T>>,
 }
 
@@ -78,12 +77,12 @@ impl<T: Scalar, A: Activation> ExplicitLayer<'_, T, A> {
     ///
     /// They are drawn again, the same ones, when first asked for: `d²` normals and `O(d²)` memory.
     pub fn weights(&mut self) -> &DMatrix<T> {
-        let Self { chain, key, plan, drawn } = self;
+        let Self { chain, key, drawn } = self;
         drawn.get_or_insert_with(|| {
-            let (rows, inputs) = plan.shape();
+            let (rows, inputs) = chain.plan.shape();
             let mut weights = DMatrix::zeros(rows, inputs);
             let scratch = &mut chain.workers[0].scratch;
-            T::weights(chain.level, plan, *key, scratch, weights.as_mut_slice());
+            T::weights(chain.level, &chain.plan, *key, scratch, weights.as_mut_slice());
             weights * T::of(chain.network.gaussian().gain() / (inputs as f64).sqrt())
         })
     }
@@ -136,7 +135,7 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
     /// [`BatchNorm::normalize_mut`](crate::normalization::BatchNorm::normalize_mut).
     pub fn step(&mut self) -> Result<ExplicitLayer<'_, T, A>> {
         let depth = self.layer.depth + 1;
-        let key = self.run.stream(Purpose::Weights, coordinate("layer", depth)?, 0).key();
+        let key = self.run.stream(Purpose::Weights, layer_coordinate(depth)?, 0).key();
         let (width, inputs) = (self.network.width(), self.representation.nrows());
         let plan = WeightPlan::new::<T>(width, inputs);
         if plan != self.plan {
@@ -170,7 +169,7 @@ impl<T: Scalar, A: Activation> ExplicitChain<T, A> {
         self.layer = Layer { depth, gram, log_scale: log_unit + log_rms(&representation) };
         self.log_unit = log_unit;
         self.representation = representation;
-        Ok(ExplicitLayer { chain: self, key, plan, drawn: None })
+        Ok(ExplicitLayer { chain: self, key, drawn: None })
     }
 
     /// `F(BN(scale W H))` for weights of variance 1/m, `m` the number of inputs; block by block, so

@@ -126,9 +126,9 @@ impl<T: Scalar, A: Activation> Chain<T, A> {
     /// # Errors
     /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation: in
     /// a linear network beneath 1e-308, and until then the smallest singular value is exact; with
-    /// an activation beneath the precision of `T`. [`Error::Breakdown`] if
-    /// the scale leaves the range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers.
-    /// The chain stays at the layer before.
+    /// an activation beneath the precision of `T`. [`Error::Breakdown`] if the scale leaves the
+    /// range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers. The chain stays at
+    /// the layer before.
     pub fn step(&mut self) -> Result<&Layer> {
         self.step_while(|_| ControlFlow::Continue(()))
     }
@@ -190,6 +190,7 @@ impl<T: Scalar, A: Activation> Iterator for Chain<T, A> {
 }
 
 /// A layer as a coordinate of random streams.
-fn coordinate(name: &'static str, value: usize) -> Result<u32> {
-    u32::try_from(value).map_err(|_| Error::StreamExhausted { coordinate: name, value })
+fn layer_coordinate(depth: usize) -> Result<u32> {
+    let exhausted = |_| Error::StreamExhausted { coordinate: "layer", value: depth };
+    u32::try_from(depth).map_err(exhausted)
 }

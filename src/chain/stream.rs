@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::{Layer, coordinate, parallel};
+use super::{Layer, layer_coordinate, parallel};
 use crate::activation::Activation;
 use crate::kernel::activation::apply;
 use crate::kernel::block::{Direct, Product, Rows, Scratch};
@@ -36,8 +36,8 @@ pub(super) struct RowStream<T: Scalar> {
     /// `R`; for a linear network an upper triangular matrix with the same row norms.
     packed: Factor<T>,
     workers: Vec<Worker<T>>,
-    /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the lower triangle
-    /// of this column-major matrix; the rest stays zero.
+    /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the
+    /// lower triangle of this column-major matrix; the rest stays zero.
     moment: DMatrix<f64>,
 }
 
@@ -102,7 +102,7 @@ impl<T: Scalar> RowStream<T> {
             return Err(breakdown());
         }
         let draw = Draw {
-            key: run.stream(Purpose::Rows, coordinate("layer", depth)?, 0).key(),
+            key: run.stream(Purpose::Rows, layer_coordinate(depth)?, 0).key(),
             scale: RowScale::new(weight, epsilon),
             proceed,
         };
@@ -322,7 +322,7 @@ mod tests {
         ) {
             let d = n + extra;
             let factor = Input::gaussian(n, n, Seed(seed)).unwrap().gram().factor().clone();
-            let scale = if plain { RowScale::none() } else { RowScale::new(0.25, 0.1) };
+            let scale = if plain { RowScale::new(0.0, 1.0) } else { RowScale::new(0.25, 0.1) };
             let key = Run::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
             let mut rows = RowStream::<f64>::new(d, n, Form::UpperTriangular);
             rows.packed.pack(|i, j| factor[(i, j)]);

@@ -406,7 +406,8 @@ mod tests {
         for n in [3, 10, 30] {
             let (plan, factor) =
                 (Plan::new::<f64>(500, n), factor::<f64>(n, Form::UpperTriangular));
-            let rows = Rows { factor: &factor, scale: RowScale::unit(), summand: Direct(OnePlus) };
+            let rows =
+                Rows { factor: &factor, scale: RowScale::new(1.0, 0.0), summand: Direct(OnePlus) };
             let (a, b) = (run(Level::new(), &plan, &rows), run(Level::baseline(), &plan, &rows));
             for (a, b) in a.iter().zip(&b) {
                 assert!((a - b).abs() < 1e-11 * 500.0, "{a} {b}");
@@ -422,7 +423,7 @@ mod tests {
         assert_eq!(plan.super_blocks(), 100_000usize.div_ceil(3 * 128 * 16));
         let mut identity = Factor::new(2, 2, Form::UpperTriangular);
         identity.pack(|i, j| if i == j { 1.0 } else { 0.0 });
-        let rows = Rows { factor: &identity, scale: RowScale::unit(), summand: Product };
+        let rows = Rows { factor: &identity, scale: RowScale::new(1.0, 0.0), summand: Product };
         let gram = run::<f32, _>(Level::new(), &plan, &rows);
         // Rows of norm one: the trace is their number.
         assert!((gram[0] + gram[3] - 100_000.0).abs() < 0.05);

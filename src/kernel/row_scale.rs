@@ -19,21 +19,6 @@ impl<T: Lanes> RowScale<T> {
         Self { weight: T::of(weight), epsilon: T::of(epsilon) }
     }
 
-    /// Rows of norm one: the paper's batch normalisation.
-    pub fn unit() -> Self {
-        Self::new(1.0, 0.0)
-    }
-
-    /// Rows of n entries with mean square 1 / (1 + epsilon / variance): a framework's.
-    pub fn standard(n: usize, epsilon: f64) -> Self {
-        Self::new(1.0 / n as f64, epsilon)
-    }
-
-    /// Rows as they are.
-    pub fn none() -> Self {
-        Self::new(0.0, 1.0)
-    }
-
     /// The squared divisor of rows with these squared norms, never zero.
     #[inline(always)]
     pub fn divisor<S: Simd, V: SimdFloat<S, Element = T>>(self, simd: S, squared_norm: V) -> V {
@@ -83,20 +68,20 @@ mod tests {
 
     #[test]
     fn unit_rows_have_norm_one_and_zero_rows_stay() {
-        let [a, b] = run(RowScale::unit(), Identity);
+        let [a, b] = run(RowScale::new(1.0, 0.0), Identity);
         assert_eq!((a.0[0], b.0[0]), (0.0, 0.0));
         for lane in 1..8 {
             assert!((a.0[lane] - 0.6).abs() < 1e-15 && (b.0[lane] + 0.8).abs() < 1e-15);
         }
-        let [a, b] = run(RowScale::unit(), Relu);
+        let [a, b] = run(RowScale::new(1.0, 0.0), Relu);
         assert!(a.0[1] > 0.5 && b.0.iter().all(|b| *b == 0.0));
     }
 
     #[test]
     fn standard_and_none() {
-        let [a, _] = run(RowScale::standard(2, 0.5), Identity);
+        let [a, _] = run(RowScale::new(0.5, 0.5), Identity);
         assert!((a.0[2] - 6.0 / (100.0f64 / 2.0 + 0.5).sqrt()).abs() < 1e-15);
-        let [a, b] = run(RowScale::none(), Identity);
+        let [a, b] = run(RowScale::new(0.0, 1.0), Identity);
         assert_eq!((a.0[2], b.0[2], a.0[1]), (6.0, -8.0, 3.0));
     }
 
