@@ -51,6 +51,14 @@ pub enum Error {
         /// Its constant value.
         value: f64,
     },
+    /// A sample, or a group of its features, is zero, or constant where it is centred: its
+    /// normalisation is undefined.
+    DegenerateSample {
+        /// The sample.
+        sample: usize,
+        /// Its constant value.
+        value: f64,
+    },
     /// A column is zero: the sample has no direction.
     ZeroColumn {
         /// The column (sample).
@@ -119,6 +127,13 @@ pub enum Error {
         /// The batch size, the rank there could have been.
         batch_size: usize,
     },
+    /// All samples have become zero, as they may where an activation has a dead zone.
+    Silent {
+        /// The layer at which it happened.
+        layer: usize,
+        /// The batch size.
+        batch_size: usize,
+    },
     /// The caller broke off while a layer was being drawn.
     Interrupted {
         /// The layer, which is lost.
@@ -164,6 +179,11 @@ impl fmt::Display for Error {
                 f,
                 "row {row} is constantly {value:e} over the batch: its normalisation is undefined"
             ),
+            Self::DegenerateSample { sample, value } => write!(
+                f,
+                "sample {sample} is constantly {value:e} over features: \
+                 its normalisation is undefined"
+            ),
             Self::ZeroColumn { column } => {
                 write!(f, "column {column} (a sample) is zero and has no direction")
             }
@@ -199,6 +219,9 @@ impl fmt::Display for Error {
                 f,
                 "representations of {batch_size} samples collapsed to rank one at layer {layer}"
             ),
+            Self::Silent { layer, batch_size } => {
+                write!(f, "all {batch_size} samples are zero at layer {layer}")
+            }
             Self::Interrupted { layer, rows } => {
                 write!(f, "interrupted at layer {layer}, after {rows} of its rows")
             }

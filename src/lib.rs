@@ -78,11 +78,11 @@ pub mod statistics;
 pub mod theory;
 pub mod weights;
 
-pub use chain::{Chain, ExplicitChain, Layer};
+pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
 pub use gram::Gram;
 pub use input::Input;
-pub use network::Network;
+pub use network::{Engine, Network, Order, Residual};
 pub use scalar::Scalar;
 pub use seed::{Purpose, Run, Seed, Stream};
 

@@ -96,6 +96,8 @@ pub enum Purpose {
     Weights,
     /// The entries of a random input batch.
     Input,
+    /// The norms of rows of weights whose directions alone are drawn from [`Purpose::Rows`].
+    RowNorms,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -107,6 +109,7 @@ impl Purpose {
             Self::Rows => 0,
             Self::Weights => 1,
             Self::Input => 2,
+            Self::RowNorms => 3,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }

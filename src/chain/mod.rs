@@ -1,17 +1,27 @@
 //! The Markov chain of hidden representations, as an iterator over layers.
 
+mod event;
 mod explicit;
+mod held;
 mod parallel;
+mod product;
 mod stream;
 
 use std::ops::{ControlFlow, Deref};
 
+pub use event::Event;
+use event::Watch;
 pub use explicit::{ExplicitChain, ExplicitLayer};
-use stream::RowStream;
+use held::Held;
+use product::Source;
+use stream::Streamed;
 
 use crate::activation::{Activation, Identity};
-use crate::kernel::factor::Form;
-use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
+use crate::weights::{Gaussian, WeightInit};
+use crate::{Engine, Error, Gram, Input, Network, Result, Run, Scalar};
+
+/// Told how many rows of a layer are done; may break off.
+type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 /// A layer of a chain: its Gram matrix, its depth and its scale.
 ///
@@ -22,11 +32,13 @@ pub struct Layer {
     depth: usize,
     gram: Gram,
     log_scale: f64,
+    events: Vec<Event>,
 }
 
 impl Layer {
     fn input(input: &Input) -> Self {
-        Self { depth: 0, gram: input.gram().clone(), log_scale: input.log_scale() }
+        let (gram, log_scale) = (input.gram().clone(), input.log_scale());
+        Self { depth: 0, gram, log_scale, events: Vec::new() }
     }
 
     /// The number of layers above the input, which is layer 0.
@@ -61,6 +73,12 @@ impl Layer {
     pub fn log_scale(&self) -> f64 {
         self.log_scale
     }
+
+    /// What happened at this layer for good.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
 }
 
 impl Deref for Layer {
@@ -73,10 +91,11 @@ impl Deref for Layer {
 
 /// The chain of hidden representations of a batch through a random network.
 ///
-/// The state is the Gram matrix: the rows of a layer are drawn, used and forgotten in blocks.
-/// As an iterator it yields layer 1 first and never ends of itself; the input, layer 0, is
-/// [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) lends the layer
-/// instead of copying it.
+/// It runs on the cheapest [engine](Network::engine) that has the law of the recipe; wherever that
+/// is the streamed one, the state is the Gram matrix, and the rows of a layer are drawn, used and
+/// forgotten in blocks. As an iterator it yields layer 1 first and never ends of itself; the input,
+/// layer 0, is [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) lends the
+/// layer instead of copying it.
 ///
 /// After an error the last good layer stays available, and the iterator ends.
 ///
@@ -92,21 +111,32 @@ impl Deref for Layer {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chain<T: Scalar, A = Identity> {
-    network: Network<T, A>,
+pub struct Chain<T: Scalar, A = Identity, W = Gaussian> {
+    network: Network<T, A, W>,
     run: Run,
     layer: Layer,
-    /// Where the next layer is written, recycled.
-    next: Layer,
-    rows: RowStream<T>,
+    state: State<T>,
+    watch: Watch,
     failed: bool,
 }
 
-impl<T: Scalar, A: Activation> Chain<T, A> {
-    pub(crate) fn new(network: Network<T, A>, input: &Input, run: Run) -> Self {
-        let rows = RowStream::new(network.width(), input.gram().rank(), Form::UpperTriangular);
+/// What an engine keeps between layers.
+#[derive(Clone, Debug)]
+enum State<T: Scalar> {
+    Streamed(Streamed<T>),
+    Held(Held<T>),
+}
+
+impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
+    pub(crate) fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
-        Self { network, run, next: layer.clone(), layer, rows, failed: false }
+        let watch = Watch::new(&layer);
+        let state = match network.engine() {
+            Engine::Streamed => State::Streamed(Streamed::new(&network, input)?),
+            Engine::Held => State::Held(Held::new(input, Source::Law)),
+            Engine::Explicit => State::Held(Held::new(input, Source::Weights)),
+        };
+        Ok(Self { network, run, layer, state, watch, failed: false })
     }
 
     /// The current layer: the input at first, then the one last stepped to.
@@ -115,11 +145,17 @@ impl<T: Scalar, A: Activation> Chain<T, A> {
         &self.layer
     }
 
+    /// Everything that has happened so far, in order.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        self.watch.events()
+    }
+
     /// Goes one layer deeper and lends it.
     ///
-    /// Cost: `d n` normals and about `1.5 d n²` multiply-adds, on the threads of the current rayon
-    /// pool where that is more than about a millisecond; no allocation for independent samples
-    /// without centring. Where the rows leave a direction so weak that their sums of products are
+    /// Cost on the streamed engine: `d n` normals and about `1.5 d n²` multiply-adds, on the threads
+    /// of the current rayon pool where that is more than about a millisecond (twice that in an order
+    /// which does not end with the activation); no allocation for independent samples without centring. Where the rows leave a direction so weak that their sums of products are
     /// blind to it (`d` close to `n`, or dependent samples under an activation), they are drawn
     /// again and factored one by one, slowly.
     ///
@@ -127,8 +163,9 @@ impl<T: Scalar, A: Activation> Chain<T, A> {
     /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation: in
     /// a linear network beneath 1e-308, and until then the smallest singular value is exact; with
     /// an activation beneath the precision of `T`. [`Error::Breakdown`] if the scale leaves the
-    /// range of floating point, [`Error::StreamExhausted`] beyond 2^32 layers. The chain stays at
-    /// the layer before.
+    /// range of floating point, [`Error::Silent`] if all samples are zero,
+    /// [`Error::StreamExhausted`] beyond 2^32 layers, and those of a normalisation. The chain stays
+    /// at the layer before.
     pub fn step(&mut self) -> Result<&Layer> {
         self.step_while(|_| ControlFlow::Continue(()))
     }
@@ -158,9 +195,15 @@ impl<T: Scalar, A: Activation> Chain<T, A> {
         &mut self,
         mut proceed: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<&Layer> {
-        let Self { network, run, layer, next, rows, .. } = self;
-        rows.next_layer(network, *run, layer, next, &mut proceed)?;
-        std::mem::swap(layer, next);
+        let Self { network, run, layer, state, .. } = self;
+        match state {
+            State::Streamed(streamed) => streamed.step(network, *run, layer, &mut proceed)?,
+            State::Held(held) => {
+                let draw = held.draw(network, *run, layer)?;
+                *layer = held.step(network, draw, layer, &mut proceed)?;
+            }
+        }
+        self.watch.look(layer);
         Ok(&self.layer)
     }
 
@@ -176,7 +219,7 @@ impl<T: Scalar, A: Activation> Chain<T, A> {
     }
 }
 
-impl<T: Scalar, A: Activation> Iterator for Chain<T, A> {
+impl<T: Scalar, A: Activation, W: WeightInit> Iterator for Chain<T, A, W> {
     type Item = Result<Layer>;
 
     fn next(&mut self) -> Option<Result<Layer>> {

@@ -1,12 +1,11 @@
 //! One streamed layer: rows of Gaussians are drawn, weighed, summed up and forgotten.
 
-use std::ops::ControlFlow;
-
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::{Layer, layer_coordinate, parallel};
-use crate::activation::Activation;
+use super::held::{in_units, operate};
+use super::{Layer, Proceed, layer_coordinate, parallel};
+use crate::activation::{Activation, Identity};
 use crate::kernel::activation::apply;
 use crate::kernel::block::{Direct, Product, Rows, Scratch};
 use crate::kernel::compiled::Sum;
@@ -15,8 +14,81 @@ use crate::kernel::generator::StreamKey;
 use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
+use crate::network::Operation;
 use crate::normalization::Centering;
-use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
+use crate::weights::WeightInit;
+use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
+
+/// The streamed engine: between layers there is nothing but a Gram matrix.
+///
+/// A layer ends where its order says, but what the next weights multiply, its source, is always
+/// the activation of the normalised rows. Where that is something else than the layer, the same
+/// rows are drawn twice, once for either.
+#[derive(Clone, Debug)]
+pub(super) struct Streamed<T: Scalar> {
+    rows: RowStream<T>,
+    /// Entries of a sample of the layer.
+    inputs: usize,
+    source: Option<Layer>,
+    /// Where the next layer and its source are written, recycled.
+    next: Layer,
+    next_source: Option<Layer>,
+}
+
+impl<T: Scalar> Streamed<T> {
+    pub(super) fn new<A: Activation, W: WeightInit>(
+        network: &Network<T, A, W>,
+        input: &Input,
+    ) -> Result<Self> {
+        let layer = Layer::input(input);
+        let before = network.stages().before;
+        let is_other = |&operation: &_| !(operation == Operation::Activate && A::LINEAR);
+        let source = if before.iter().any(is_other) {
+            let (mut x, mut log_unit) = in_units(input);
+            for &operation in before {
+                operate(network, operation, &mut x, &mut log_unit)?;
+            }
+            let (gram, log_norm) = Gram::quick(&x)?;
+            let log_scale = log_unit + log_norm - 0.5 * (x.len() as f64).ln();
+            Some(Layer { gram, log_scale, ..layer.clone() })
+        } else {
+            None
+        };
+        let rows = RowStream::new(network.width(), input.gram().rank(), Form::UpperTriangular);
+        let next_source = source.clone();
+        Ok(Self { rows, inputs: input.dimension(), source, next: layer, next_source })
+    }
+
+    /// Goes one layer further; stays where it is on an error.
+    ///
+    /// Allocates nothing for a factor of full rank without centring.
+    pub(super) fn step<A: Activation, W: WeightInit>(
+        &mut self,
+        network: &Network<T, A, W>,
+        run: Run,
+        layer: &mut Layer,
+        proceed: Proceed<'_>,
+    ) -> Result<()> {
+        let stages = network.stages();
+        let key = run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key();
+        let log_gain = network.log_gain(self.inputs);
+        let Self { rows, source, next, next_source, .. } = self;
+        let pass = Pass { operations: stages.after, shared: source.is_some(), key, log_gain };
+        if let (Some(source), Some(next_source)) = (source, next_source) {
+            let d = network.width();
+            rows.next_layer(network, pass, source, next, &mut |done| proceed(done / 2))?;
+            let pass = Pass { operations: &[Operation::Normalize, Operation::Activate], ..pass };
+            let mut rest = |done: usize| proceed((d + done).div_ceil(2));
+            rows.next_layer(network, pass, source, next_source, &mut rest)?;
+            std::mem::swap(source, next_source);
+        } else {
+            rows.next_layer(network, pass, layer, next, proceed)?;
+        }
+        std::mem::swap(layer, next);
+        self.inputs = network.width();
+        Ok(())
+    }
+}
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
 ///
@@ -30,7 +102,7 @@ use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
 /// An activation `F` leaves no choice but to sum $`u u^\top`$ over the rows `u = F(w y)` and to
 /// factor that; where this would lose digits, the rows themselves are factored.
 #[derive(Clone, Debug)]
-pub(super) struct RowStream<T: Scalar> {
+struct RowStream<T: Scalar> {
     level: Level,
     plan: Plan,
     /// `R`; for a linear network an upper triangular matrix with the same row norms.
@@ -48,8 +120,17 @@ struct Worker<T: Scalar> {
     sum: Vec<f64>,
 }
 
-/// Told how many rows of a layer are done; may break off.
-pub(super) type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
+/// One of the sums over the rows of a layer.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// What is done to rows before they are summed.
+    operations: &'static [Operation],
+    /// Whether another pass draws the same rows, so that they must be made of as many normals.
+    shared: bool,
+    key: StreamKey,
+    /// Of weights N(0, gain²/inputs).
+    log_gain: f64,
+}
 
 /// What is needed to draw the rows of a layer, beside the factor.
 struct Draw<'a, T> {
@@ -63,7 +144,7 @@ type Drawn<R> = std::result::Result<R, usize>;
 
 impl<T: Scalar> RowStream<T> {
     /// Room for rows of `order` normals.
-    pub(super) fn new(width: usize, order: usize, form: Form) -> Self {
+    fn new(width: usize, order: usize, form: Form) -> Self {
         let plan = Plan::new::<T>(width, order);
         let worker = Worker { scratch: Scratch::new(&plan), sum: vec![0.0; order * order] };
         Self {
@@ -75,58 +156,69 @@ impl<T: Scalar> RowStream<T> {
         }
     }
 
-    /// Draws the layer that follows `layer` into `next`.
+    /// Draws `pass` of the layer that follows one whose image is taken, `from`, into `to`.
     ///
-    /// Allocates nothing for a factor of full rank without centring, if `next` has its shape.
-    pub(super) fn next_layer<A: Activation>(
+    /// Allocates nothing for a factor of full rank without centring, if `to` has its shape.
+    fn next_layer<A: Activation, W: WeightInit>(
         &mut self,
-        network: &Network<T, A>,
-        run: Run,
-        layer: &Layer,
-        next: &mut Layer,
+        network: &Network<T, A, W>,
+        pass: Pass,
+        from: &Layer,
+        to: &mut Layer,
         proceed: Proceed<'_>,
     ) -> Result<()> {
-        let (n, d, depth) = (layer.batch_size(), network.width(), layer.depth + 1);
-        let breakdown = || Error::Breakdown { layer: depth, log_scale: layer.log_scale };
+        let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
+        let breakdown = || Error::Breakdown { layer: depth, log_scale: from.log_scale };
+        let does = |operation| pass.operations.contains(&operation);
+        let batch_norm = network.batch_norm().filter(|_| does(Operation::Normalize));
+        let linear = A::LINEAR || !does(Operation::Activate);
         // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
         // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
-        let pre_scale = layer.log_scale + network.gaussian().gain().ln();
-        let batch_norm = network.batch_norm();
+        let pre_scale = from.log_scale + pass.log_gain;
         let (weight, epsilon) = batch_norm.map_or((0.0, 1.0), |batch_norm| {
             batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp())
         });
         // Without normalisation the scale stays outside where F lets it pass, else it goes inside.
-        let scale_free = batch_norm.is_some() || A::HOMOGENEOUS;
+        let scale_free = batch_norm.is_some() || linear || A::HOMOGENEOUS;
         let unit = if scale_free { 1.0 } else { (n as f64).sqrt() * pre_scale.exp() };
         if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
         }
-        let draw = Draw {
-            key: run.stream(Purpose::Rows, layer_coordinate(depth)?, 0).key(),
-            scale: RowScale::new(weight, epsilon),
-            proceed,
-        };
+        let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), proceed };
         let centered = batch_norm
             .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
-            .map(|_| centered(layer.factor()));
-        let factor = centered.as_ref().unwrap_or(layer.factor());
-        let norm = if A::LINEAR {
-            self.linear(draw, factor, &mut next.gram)
+            .map(|_| centered(from.factor()));
+        let factor = centered.as_ref().unwrap_or(from.factor());
+        // Samples that are zero and stay so are left out: they would spoil the factorisation.
+        let stay_zero = value_at_zero(network.function()) == 0.0;
+        let live = if stay_zero { live_columns(factor) } else { None };
+        let selected = live.as_ref().map(|live| factor.select_columns(live));
+        let factor = selected.as_ref().unwrap_or(factor);
+        let norm = if !linear {
+            self.curved(draw, factor, unit, network.function(), &mut to.gram)
+        } else if pass.shared && factor.nrows() < factor.ncols() {
+            self.curved(draw, factor, unit, Identity, &mut to.gram)
         } else {
-            self.curved(draw, factor, unit, network.function(), &mut next.gram)
+            self.linear(draw, factor, &mut to.gram)
         };
         let norm = norm.map_err(|rows| Error::Interrupted { layer: depth, rows })?;
+        if let Some(live) = live {
+            to.gram.spread(&live, n);
+        }
+        if norm == 0.0 {
+            return Err(Error::Silent { layer: depth, batch_size: n });
+        }
         let log_norm = norm.ln() - 0.5 * (d as f64).ln();
-        next.depth = depth;
-        next.log_scale = if batch_norm.is_none() && A::HOMOGENEOUS {
+        to.depth = depth;
+        to.log_scale = if batch_norm.is_none() && scale_free {
             pre_scale + log_norm
         } else {
             log_norm - 0.5 * (n as f64).ln()
         };
-        if !next.log_scale.is_finite() {
+        if !to.log_scale.is_finite() {
             return Err(breakdown());
         }
-        if next.rank() == 1 && layer.rank() > 1 && batch_norm.is_some() {
+        if to.rank() == 1 && from.rank() > 1 && batch_norm.is_some() {
             return Err(Error::Collapsed { layer: depth, batch_size: n });
         }
         Ok(())
@@ -269,6 +361,23 @@ fn transpose_to(lower: &DMatrix<f64>, upper: &mut DMatrix<f64>) {
     }
 }
 
+/// The columns that are not zero, if some are.
+fn live_columns(factor: &DMatrix<f64>) -> Option<Vec<usize>> {
+    let (r, n) = factor.shape();
+    if r == n {
+        return None; // a factor of full rank has no zero column
+    }
+    let live: Vec<_> = (0..n).filter(|&j| factor.column(j).iter().any(|&x| x != 0.0)).collect();
+    (live.len() < n).then_some(live)
+}
+
+/// F(0).
+fn value_at_zero<A: Activation>(activation: A) -> f64 {
+    let mut zero = [0.0];
+    apply(activation, &mut zero);
+    zero[0]
+}
+
 /// `R P`: the mean over the batch subtracted from every row of a factor.
 fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let mean = factor.column_mean();
@@ -291,6 +400,8 @@ fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
     use crate::kernel::compiled::Kernels;
     use crate::{Input, Seed};

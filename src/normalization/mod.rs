@@ -1,12 +1,14 @@
 //! Normalisation layers.
 
 mod batch_norm;
+mod sample_norm;
 mod trainable;
 
 pub use batch_norm::{BatchNorm, Centering, RowScale};
+pub use sample_norm::SampleNorm;
 pub use trainable::TrainableBatchNorm;
 
-/// What a network does to pre-activations after each linear map.
+/// How a network normalises.
 ///
 /// ```
 /// use orthogap::{Network, normalization::{BatchNorm, Normalization}};
@@ -24,10 +26,18 @@ pub enum Normalization {
     None,
     /// Batch normalisation of every row (neuron) over the batch.
     BatchNorm(BatchNorm),
+    /// Normalisation of every column (sample) over its features.
+    SampleNorm(SampleNorm),
 }
 
 impl From<BatchNorm> for Normalization {
     fn from(batch_norm: BatchNorm) -> Self {
         Self::BatchNorm(batch_norm)
+    }
+}
+
+impl From<SampleNorm> for Normalization {
+    fn from(sample_norm: SampleNorm) -> Self {
+        Self::SampleNorm(sample_norm)
     }
 }

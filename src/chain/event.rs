@@ -1,0 +1,114 @@
+//! What happens to a chain for good: samples that die, directions that are lost.
+
+use std::fmt;
+
+use super::Layer;
+
+/// Something that happened at a layer and that no later layer is likely to undo.
+///
+/// ```
+/// use orthogap::{Event, Input, Network, Seed};
+///
+/// // Width 2 is below 3, the critical width of two samples: they become parallel.
+/// let mut chain = Network::<f64>::new(2).chain(&Input::orthogonal(2)?, Seed(6))?;
+/// chain.advance(400)?;
+/// let [Event::RankLoss { layer, rank: 1 }] = chain.events() else { panic!() };
+/// println!("rank one to working precision since layer {layer}");
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Samples became zero, as they do where an activation has a dead zone. If the activation
+    /// sends zero to zero they stay so.
+    DeadSamples {
+        /// The layer.
+        layer: usize,
+        /// Which samples, counted from 0.
+        samples: Vec<usize>,
+    },
+    /// Directions fell beneath the precision of `f64`, 2.2e-16 of the norm, for the first time:
+    /// the samples have become linearly dependent for whoever computes with `H`. Below the
+    /// critical width (about n²/4) this is their fate.
+    RankLoss {
+        /// The layer.
+        layer: usize,
+        /// How many directions are left.
+        rank: usize,
+    },
+}
+
+impl Event {
+    /// The layer at which it happened.
+    #[must_use]
+    pub fn layer(&self) -> usize {
+        match self {
+            Self::DeadSamples { layer, .. } | Self::RankLoss { layer, .. } => *layer,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeadSamples { layer, samples } => {
+                write!(f, "layer {layer}: samples {samples:?} died")
+            }
+            Self::RankLoss { layer, rank } => write!(f, "layer {layer}: rank fell to {rank}"),
+        }
+    }
+}
+
+/// Looks at every layer of a chain and remembers what happened.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    events: Vec<Event>,
+    dead: Vec<usize>,
+    rank: usize,
+}
+
+impl Watch {
+    pub(super) fn new(input: &Layer) -> Self {
+        Self { events: Vec::new(), dead: dead_samples(input), rank: visible_rank(input) }
+    }
+
+    /// All events so far.
+    pub(super) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Writes what happened at a layer into it.
+    pub(super) fn look(&mut self, layer: &mut Layer) {
+        layer.events.clear();
+        let dead = dead_samples(layer);
+        if dead != self.dead {
+            let samples: Vec<_> = dead.iter().filter(|j| !self.dead.contains(j)).copied().collect();
+            if !samples.is_empty() {
+                layer.events.push(Event::DeadSamples { layer: layer.depth, samples });
+            }
+            self.dead = dead;
+        }
+        let rank = visible_rank(layer);
+        if rank < self.rank {
+            self.rank = rank;
+            layer.events.push(Event::RankLoss { layer: layer.depth, rank });
+        }
+        self.events.extend_from_slice(&layer.events);
+    }
+}
+
+/// The samples that are zero. Allocates only if there are any.
+fn dead_samples(layer: &Layer) -> Vec<usize> {
+    let columns = layer.factor().column_iter().enumerate();
+    columns.filter(|(_, x)| x.iter().all(|&x| x == 0.0)).map(|(j, _)| j).collect()
+}
+
+/// How many rows of the factor, which has norm one, `f64` can tell from zero. The others span as
+/// many directions in which the representations are as good as flat.
+fn visible_rank(layer: &Layer) -> usize {
+    let visible = f64::EPSILON * f64::EPSILON;
+    let factor = layer.factor();
+    (0..factor.nrows())
+        .filter(|&i| factor.row(i).iter().map(|x| x * x).sum::<f64>() > visible)
+        .count()
+}

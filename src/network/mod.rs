@@ -1,0 +1,301 @@
+//! The recipe of a random network; nothing is sampled here.
+
+mod order;
+
+use std::marker::PhantomData;
+
+use nalgebra::DMatrixViewMut;
+
+pub(crate) use order::{Operation, Stages};
+pub use order::{Order, Residual};
+
+use crate::activation::{Activation, Identity};
+use crate::chain::{Chain, ExplicitChain};
+use crate::kernel::activation::apply;
+use crate::normalization::{BatchNorm, Centering, Normalization};
+use crate::weights::{Fans, Gaussian, ProductLaw, WeightInit};
+use crate::{Error, Input, Result, Run, Scalar};
+
+/// The widest layer: 2^32 blocks of 256 rows, as many as there are streams.
+const MAX_WIDTH: u64 = 1 << 40;
+
+/// The recipe of a random network whose layers all have the same law.
+///
+/// A layer is a linear map with fresh weights, `d x d` (the first is `d x dimension`), a
+/// normalisation and an activation in some [`Order`], and perhaps a [`Residual`] connection around
+/// them. The type parameters are the arithmetic of everything with `d` rows, the activation and
+/// the law of the weights.
+///
+/// ```
+/// use orthogap::{Input, Network, Seed};
+///
+/// let network = Network::<f64>::new(512); // linear, with the paper's batch normalisation
+/// let input = Input::spiked(4, 1e-6)?;
+/// let layers = network.chain(&input, Seed(7))?.take(50).collect::<Result<Vec<_>, _>>()?;
+/// assert!(input.gram().orthogonality_gap() > 0.86);
+/// assert!(layers[49].orthogonality_gap() < 0.12);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Network<T, A = Identity, W = Gaussian> {
+    width: usize,
+    weights: W,
+    normalization: Normalization,
+    activation: A,
+    order: Order,
+    residual: Option<Residual>,
+    arithmetic: PhantomData<T>,
+}
+
+impl<T: Scalar> Network<T> {
+    /// The network of the paper's Eq. 1: linear layers of `width` neurons, each followed by
+    /// [`BatchNorm::paper`].
+    ///
+    /// The recipe is checked when a chain begins, against the input it meets.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self {
+            width,
+            weights: Gaussian::default(),
+            normalization: BatchNorm::paper().into(),
+            activation: Identity,
+            order: Order::default(),
+            residual: None,
+            arithmetic: PhantomData,
+        }
+    }
+}
+
+impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
+    /// The same with an activation: by default after the normalisation, `H' = F(N(W H))`.
+    ///
+    /// The length of normalised rows matters to an activation that is not homogeneous: norm one
+    /// under [`BatchNorm::paper`], root mean square one under [`BatchNorm::standard`].
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, activation::Relu, normalization::BatchNorm};
+    ///
+    /// let network =
+    ///     Network::<f64>::new(512).normalization(BatchNorm::standard(1e-5)?).activation(Relu);
+    /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
+    /// // Half of a rectified row survives, so no two samples become perpendicular.
+    /// assert!(chain.advance(50)?.cosine(0, 1)? > 0.1);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn activation<B: Activation>(self, activation: B) -> Network<T, B, W> {
+        let Self { width, weights, normalization, order, residual, arithmetic, .. } = self;
+        Network { width, weights, normalization, activation, order, residual, arithmetic }
+    }
+
+    /// The same with other weights.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, weights::Orthogonal};
+    ///
+    /// let network = Network::<f64>::new(64).weights(Orthogonal::default());
+    /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
+    /// assert!(chain.advance(400)?.orthogonality_gap() < 1e-3); // it goes on falling
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn weights<V: WeightInit>(self, weights: V) -> Network<T, A, V> {
+        let Self { width, normalization, activation, order, residual, arithmetic, .. } = self;
+        Network { width, weights, normalization, activation, order, residual, arithmetic }
+    }
+
+    /// The same with another normalisation.
+    #[must_use]
+    pub fn normalization(self, normalization: impl Into<Normalization>) -> Self {
+        Self { normalization: normalization.into(), ..self }
+    }
+
+    /// The same with normalisation and activation in another order.
+    #[must_use]
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// The same with a residual connection around every layer that keeps its shape.
+    #[must_use]
+    pub fn residual(self, residual: Residual) -> Self {
+        Self { residual: Some(residual), ..self }
+    }
+
+    /// The number `d` of neurons of a layer.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The cheapest engine that has the law of this recipe's representations.
+    ///
+    /// ```
+    /// use orthogap::{Engine, Network, normalization::SampleNorm, weights::Uniform};
+    ///
+    /// let paper = Network::<f64>::new(64);
+    /// assert_eq!(paper.engine(), Engine::Streamed);
+    /// assert_eq!(paper.normalization(SampleNorm::layer(0.0)?).engine(), Engine::Held);
+    /// assert_eq!(paper.weights(Uniform::xavier()).engine(), Engine::Explicit);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        let law = self.weights.product_law(Fans { inputs: self.width, outputs: self.width });
+        let row_wise = !matches!(self.normalization, Normalization::SampleNorm(_));
+        match law {
+            ProductLaw::Unknown => Engine::Explicit,
+            ProductLaw::Gaussian { .. } if row_wise && self.residual.is_none() => Engine::Streamed,
+            _ => Engine::Held,
+        }
+    }
+
+    /// The chain of representations of a batch, on the cheapest exact [`engine`](Self::engine).
+    ///
+    /// Given the Gram matrix of a layer, the rows of `W H` are independent Gaussian vectors, so
+    /// the next Gram matrix takes `d n` normals instead of `d²`, exactly in law, in `O(n²)`
+    /// memory at any width.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if
+    /// `n > d`, [`Error::BatchTooSmall`] for a batch of one under a centring normalisation, and
+    /// those of the normalisation if the order has it act on the input itself.
+    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T, A, W>> {
+        self.check(input)?;
+        Chain::new(*self, input, run.into())
+    }
+
+    /// The chain of representations of a batch with its weights drawn and lent.
+    ///
+    /// The same law as [`chain`](Self::chain) (not the same random numbers) at `d/n` times the
+    /// cost, and in `O(d²)` memory: for whoever needs `W` or `H` themselves.
+    ///
+    /// # Errors
+    /// Those of [`chain`](Self::chain).
+    pub fn explicit_chain(
+        &self,
+        input: &Input,
+        run: impl Into<Run>,
+    ) -> Result<ExplicitChain<T, A, W>> {
+        self.check(input)?;
+        Ok(ExplicitChain::new(*self, input, run.into()))
+    }
+
+    /// The activation of the recipe.
+    pub(crate) fn function(&self) -> A {
+        self.activation
+    }
+
+    /// The law of the weights.
+    pub(crate) fn init(&self) -> W {
+        self.weights
+    }
+
+    /// Logarithm of the gain of Gaussian weights, which are N(0, gain²/inputs).
+    pub(crate) fn log_gain(&self, inputs: usize) -> f64 {
+        match self.weights.product_law(Fans { inputs, outputs: self.width }) {
+            ProductLaw::Gaussian { deviation } => deviation.ln() + 0.5 * (inputs as f64).ln(),
+            _ => 0.0,
+        }
+    }
+
+    /// The batch normalisation of the recipe, if it has one.
+    pub(crate) fn batch_norm(&self) -> Option<BatchNorm> {
+        match self.normalization {
+            Normalization::BatchNorm(batch_norm) => Some(batch_norm),
+            _ => None,
+        }
+    }
+
+    /// Whether the recipe normalises at all, so that no scale grows or falls exponentially.
+    pub(crate) fn is_normalized(&self) -> bool {
+        !matches!(self.normalization, Normalization::None)
+    }
+
+    /// Whether every operation acts on the rows of `H` one by one.
+    pub(crate) fn is_row_wise(&self) -> bool {
+        !matches!(self.normalization, Normalization::SampleNorm(_))
+    }
+
+    /// The residual connection, if there is one.
+    pub(crate) fn connection(&self) -> Option<Residual> {
+        self.residual
+    }
+
+    /// The operations of a layer in place.
+    pub(crate) fn stages(&self) -> Stages {
+        Stages::new(self.order, self.residual)
+    }
+
+    /// Does an operation to representations in units of exp(`log_unit`): some rows of `H`, or all
+    /// of it where the operation is not row-wise, column by column.
+    pub(crate) fn operate(
+        &self,
+        operation: Operation,
+        (entries, rows): (&mut [T], usize),
+        log_unit: f64,
+    ) -> Result<()> {
+        let columns = entries.len() / rows;
+        let mut h = DMatrixViewMut::from_slice(entries, rows, columns);
+        // What is held is smaller than the truth by exp(log_unit), so epsilon is, too.
+        let scale = (-2.0 * log_unit).exp();
+        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
+        match (operation, self.normalization) {
+            (Operation::Normalize, Normalization::None) => Ok(()),
+            (Operation::Normalize, Normalization::BatchNorm(norm)) => {
+                norm.with_epsilon(held(norm.epsilon()))?.normalize_rows(&mut h)
+            }
+            (Operation::Normalize, Normalization::SampleNorm(norm)) => {
+                norm.with_epsilon(held(norm.epsilon()))?.normalize_mut(&mut h)
+            }
+            (Operation::Activate, _) => {
+                if self.unit_after(operation, log_unit) != log_unit {
+                    h *= T::of(log_unit.exp());
+                }
+                if !A::LINEAR {
+                    apply(self.activation, entries);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The unit of what an operation makes of representations in units of exp(`log_unit`): one,
+    /// unless the operation lets a scale pass.
+    pub(crate) fn unit_after(&self, operation: Operation, log_unit: f64) -> f64 {
+        let passes = match operation {
+            Operation::Normalize => !self.is_normalized(),
+            Operation::Activate => A::LINEAR || A::HOMOGENEOUS,
+        };
+        if passes { log_unit } else { 0.0 }
+    }
+
+    fn check(&self, input: &Input) -> Result<()> {
+        let (width, batch_size) = (self.width, input.batch_size());
+        if width == 0 || width as u64 > MAX_WIDTH {
+            let expected = "a width from 1 to 2^40";
+            return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
+        }
+        if batch_size > width {
+            return Err(Error::BatchExceedsWidth { batch_size, width });
+        }
+        let centered = self.batch_norm().is_some_and(|bn| bn.centering() == Centering::Batch);
+        if centered && batch_size == 1 {
+            return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
+        }
+        Ok(())
+    }
+}
+
+/// How the layers of a chain are drawn; all engines have the same law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Engine {
+    /// Rows are drawn given the Gram matrix, and forgotten: `d n` normals, `O(n²)` memory.
+    Streamed,
+    /// Rows are drawn given the Gram matrix, and held, because more than their Gram matrix matters
+    /// to the next layer: `d n` normals (Haar weights: and a QR of `d x n`), `O(d n)` memory.
+    Held,
+    /// Weights are drawn: `d²` numbers, `d² n` multiply-adds.
+    Explicit,
+}

@@ -1,0 +1,264 @@
+//! Normalisation of every sample over its features: layer, root mean square and group norm.
+
+use nalgebra::{
+    DMatrix, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
+    allocator::Allocator,
+};
+
+use super::{BatchNorm, Centering};
+use crate::{Error, Result, Scalar};
+
+/// A normalisation of every sample (column) over its features, alone or in groups of them.
+///
+/// It is batch normalisation turned about: each group of features of each sample is brought to
+/// root mean square one,
+///
+/// ```math
+/// u = \frac{y - m}{\sqrt{\mathrm{mean}\,(y - m)^2 + \epsilon}},
+/// ```
+///
+/// | | mean `m` | groups |
+/// | --- | --- | --- |
+/// | [`SampleNorm::layer`] (Ba et al. 2016) | of the sample | 1 |
+/// | [`SampleNorm::rms`] (Zhang and Sennrich 2019) | 0 | 1 |
+/// | [`SampleNorm::group`] (Wu and He 2018) | of the group | as given |
+///
+/// It couples the rows of `H`, so a chain under it holds `H`; and as it acts on samples one by one,
+/// it does nothing to pull them apart.
+///
+/// ```
+/// use approx::assert_relative_eq;
+/// use nalgebra::dmatrix;
+/// use orthogap::normalization::SampleNorm;
+///
+/// // Two features, two samples.
+/// let h = dmatrix![1.0, 4.0; 7.0, 3.0];
+/// let expected = dmatrix![-1.0, 1.0; 1.0, -1.0];
+/// assert_relative_eq!(SampleNorm::layer(0.0)?.normalize(&h)?, expected, epsilon = 1e-15);
+/// let expected = dmatrix![0.2, 0.8 * 2f64.sqrt(); 1.4, 0.6 * 2f64.sqrt()];
+/// assert_relative_eq!(SampleNorm::rms(0.0)?.normalize(&h)?, expected, epsilon = 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[doc(alias("LayerNorm", "RMSNorm", "GroupNorm"))]
+pub struct SampleNorm {
+    /// What is done to each group, laid out as a row.
+    operator: BatchNorm,
+    groups: usize,
+}
+
+impl SampleNorm {
+    /// Layer normalisation: every sample is centred and brought to unit root mean square.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
+    pub fn layer(epsilon: f64) -> Result<Self> {
+        Ok(Self { operator: BatchNorm::standard(epsilon)?, groups: 1 })
+    }
+
+    /// Root mean square normalisation: every sample is brought to unit root mean square.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
+    pub fn rms(epsilon: f64) -> Result<Self> {
+        let operator = BatchNorm::standard(epsilon)?.with_centering(Centering::None);
+        Ok(Self { operator, groups: 1 })
+    }
+
+    /// Group normalisation: the features of a sample in `groups` equal groups, one after the
+    /// other, each centred and brought to unit root mean square.
+    ///
+    /// ```
+    /// use approx::assert_relative_eq;
+    /// use nalgebra::dmatrix;
+    /// use orthogap::normalization::SampleNorm;
+    ///
+    /// let normalized = SampleNorm::group(2, 0.0)?.normalize(&dmatrix![1.0; 3.0; 50.0; 10.0])?;
+    /// assert_relative_eq!(normalized, dmatrix![-1.0; 1.0; 1.0; -1.0], epsilon = 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `groups` is 0, or `epsilon` is negative or not finite.
+    pub fn group(groups: usize, epsilon: f64) -> Result<Self> {
+        if groups == 0 {
+            let expected = "at least one group";
+            return Err(Error::InvalidParameter { name: "groups", value: 0.0, expected });
+        }
+        Ok(Self { operator: BatchNorm::standard(epsilon)?, groups })
+    }
+
+    /// The number added to the variance.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.operator.epsilon()
+    }
+
+    /// The number of groups of features.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// The same with another epsilon.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
+    pub fn with_epsilon(self, epsilon: f64) -> Result<Self> {
+        Ok(Self { operator: self.operator.with_epsilon(epsilon)?, ..self })
+    }
+
+    /// Normalises `h` (`d x n`, samples are columns) in place.
+    ///
+    /// Cost: `O(d n)`, and room for one group. An error may leave `h` half done.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::DegenerateSample`] for a group that is
+    /// zero, or constant if it is centred, unless epsilon is positive (it then becomes zero);
+    /// [`Error::InvalidParameter`] if the groups do not divide the features.
+    pub fn normalize_mut<T, R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorageMut<T, R, C>,
+    {
+        self.normalize_images(h, 1)
+    }
+
+    /// The normalised matrix, newly allocated.
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut).
+    pub fn normalize<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<OMatrix<T, R, C>>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        DefaultAllocator: Allocator<R, C>,
+    {
+        let (rows, columns) = h.shape_generic();
+        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| h[(i, j)]);
+        self.normalize_mut(&mut output)?;
+        Ok(output)
+    }
+
+    /// [`normalize_mut`](Self::normalize_mut) of images, each of which is `pixels` columns of
+    /// channels: a group is some channels of all its pixels.
+    pub(crate) fn normalize_images<T, R, C, S>(
+        &self,
+        h: &mut Matrix<T, R, C, S>,
+        pixels: usize,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorageMut<T, R, C>,
+    {
+        self.for_each_group(h.shape(), pixels, |first, channels| {
+            let len = channels * pixels;
+            let position = |k: usize| (first.0 + k % channels, first.1 + k / channels);
+            let mut group = DMatrix::from_fn(1, len, |_, k| h[position(k)]);
+            self.operator.normalize_rows(&mut group).map_err(|error| match error {
+                Error::NotFinite { column, value, .. } => {
+                    let (row, column) = position(column);
+                    Error::NotFinite { row, column, value }
+                }
+                Error::DegenerateRow { value, .. } => {
+                    Error::DegenerateSample { sample: first.1 / pixels, value }
+                }
+                other => other,
+            })?;
+            for (k, value) in group.iter().enumerate() {
+                h[position(k)] = *value;
+            }
+            Ok(())
+        })
+    }
+
+    /// Tells the first entry and the number of channels of every group of every sample.
+    fn for_each_group(
+        &self,
+        (rows, columns): (usize, usize),
+        pixels: usize,
+        mut visit: impl FnMut((usize, usize), usize) -> Result<()>,
+    ) -> Result<()> {
+        if rows == 0 || columns == 0 {
+            return Err(Error::Empty { rows, columns });
+        }
+        if !rows.is_multiple_of(self.groups) {
+            let expected = "a divisor of the number of features or channels";
+            return Err(Error::InvalidParameter {
+                name: "groups",
+                value: self.groups as f64,
+                expected,
+            });
+        }
+        let channels = rows / self.groups;
+        for column in (0..columns).step_by(pixels) {
+            for row in (0..rows).step_by(channels) {
+                visit((row, column), channels)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the formula, over groups, shapes, images and epsilons.
+        #[test]
+        fn agrees_with_the_formula(
+            groups in 1usize..4, each in 2usize..5, pixels in 1usize..4, n in 1usize..4,
+            epsilon in prop_oneof![Just(0.0), 1e-3..10.0], rms in any::<bool>(),
+            seed in any::<u64>(),
+        ) {
+            let channels = groups * each;
+            let h = crate::Input::gaussian(64, 64, crate::Seed(seed)).unwrap().columns()
+                .view((0, 0), (channels, pixels * n)).into_owned();
+            let (norm, groups) = if rms {
+                (SampleNorm::rms(epsilon).unwrap(), 1)
+            } else {
+                (SampleNorm::group(groups, epsilon).unwrap(), groups)
+            };
+            let mut ours = h.clone();
+            norm.normalize_images(&mut ours, pixels).unwrap();
+            let each = channels / groups;
+            for sample in 0..n {
+                for group in 0..groups {
+                    let from = h.view((group * each, sample * pixels), (each, pixels));
+                    let mean = if rms { 0.0 } else { from.mean() };
+                    let square = from.map(|x| (x - mean).powi(2)).mean();
+                    let expected = from.map(|x| (x - mean) / (square + epsilon).sqrt());
+                    let found = ours.view((group * each, sample * pixels), (each, pixels));
+                    prop_assert!((found - expected).amax() < 1e-12);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let h = nalgebra::dmatrix![1.0, 2.0; 3.0, 2.0; 5.0, 2.0];
+        let error = SampleNorm::layer(0.0).unwrap().normalize(&h).unwrap_err();
+        assert_eq!(error, Error::DegenerateSample { sample: 1, value: 2.0 });
+        assert!(SampleNorm::rms(0.0).unwrap().normalize(&h).is_ok());
+        assert_eq!(SampleNorm::layer(1.0).unwrap().normalize(&h).unwrap().column(1).amax(), 0.0);
+        let error = SampleNorm::group(2, 0.0).unwrap().normalize(&h).unwrap_err();
+        assert!(matches!(error, Error::InvalidParameter { name: "groups", .. }));
+        let mut bad = h.clone();
+        bad[(2, 1)] = f64::NAN;
+        let error = SampleNorm::group(3, 1.0).unwrap().normalize(&bad).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { row: 2, column: 1, .. }));
+        assert!(SampleNorm::group(0, 0.0).is_err() && SampleNorm::rms(-1.0).is_err());
+        let huge = SampleNorm::rms(0.0).unwrap().normalize(&(h * 1e200)).unwrap();
+        assert_relative_eq!(huge.column(1).norm_squared(), 3.0, max_relative = 1e-14);
+    }
+}

@@ -1,0 +1,146 @@
+//! Random weight matrices: the laws that networks are initialised with.
+//!
+//! | weights | law of an entry of `W` (`rows x m`) | a layer costs |
+//! | --- | --- | --- |
+//! | [`Gaussian::new`] | N(0, gain²/m) | the streamed chain: `d n` normals |
+//! | [`Gaussian::xavier`], [`Gaussian::he`] | N(0, 2/(m + rows)), N(0, 2/m) | the same |
+//! | [`Uniform::xavier`], [`Uniform::he`] | uniform, with those variances | `W` itself: `d²` numbers |
+//! | [`Orthogonal`] | Haar: orthonormal columns (or rows), times a gain | a QR of `d x n` |
+//! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
+//! | your own [`WeightInit`] | whatever you draw | `W` itself |
+//!
+//! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
+//! `W`.
+//!
+//! # Weights of your own
+//!
+//! Sparse weights: each entry is zero with probability 1 - p, else plus or minus one, scaled to
+//! variance 1/m.
+//!
+//! ```
+//! use nalgebra::DMatrix;
+//! use orthogap::{Input, Network, Scalar, Seed, Stream};
+//! use orthogap::weights::{Fans, WeightInit};
+//! use rand::RngExt;
+//!
+//! #[derive(Clone, Copy, Debug)]
+//! struct Sparse {
+//!     density: f64,
+//! }
+//!
+//! impl WeightInit for Sparse {
+//!     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream) {
+//!         let size = T::of((self.density * fans.inputs as f64).sqrt().recip());
+//!         let mut rng = stream.rng();
+//!         weights.apply(|w| {
+//!             let sign = if rng.random() { size } else { -size };
+//!             *w = if rng.random_bool(self.density) { sign } else { T::zero() };
+//!         });
+//!     }
+//! }
+//!
+//! let network = Network::<f64>::new(128).weights(Sparse { density: 0.2 });
+//! let mut chain = network.chain(&Input::near_collinear(4, 1e-2)?, Seed(1))?;
+//! assert!(chain.advance(60)?.orthogonality_gap() < 0.25); // batch norm does its work here, too
+//! # Ok::<(), orthogap::Error>(())
+//! ```
+
+mod gaussian;
+mod orthogonal;
+mod spherical;
+mod uniform;
+
+use std::fmt::Debug;
+
+use nalgebra::DMatrix;
+
+pub use gaussian::Gaussian;
+pub use orthogonal::Orthogonal;
+pub(crate) use orthogonal::frame;
+pub use spherical::Spherical;
+pub use uniform::Uniform;
+
+use crate::{Error, Result, Scalar, Stream};
+
+/// A law of weight matrices, such as an initialisation.
+///
+/// The library's own laws are drawn by what is known of the product `W H`
+/// ([`product_law`](Self::product_law)); any other is drawn itself, at `d²` numbers a layer.
+pub trait WeightInit: Copy + Debug + Send + Sync {
+    /// Draws a weight matrix, `rows x m`, from the beginning of a stream.
+    fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream);
+
+    /// What is known of the law of `W H` given `H`; by default nothing.
+    fn product_law(&self, fans: Fans) -> ProductLaw {
+        let _ = fans;
+        ProductLaw::Unknown
+    }
+
+    /// Draws a new weight matrix of a dense layer, `rows x inputs`.
+    fn sample<T: Scalar>(&self, rows: usize, inputs: usize, stream: Stream) -> DMatrix<T> {
+        let mut weights = DMatrix::zeros(rows, inputs);
+        self.sample_to(&mut weights, Fans { inputs, outputs: rows }, stream);
+        weights
+    }
+}
+
+/// How many inputs feed an output of a layer, and how many outputs an input feeds.
+///
+/// A dense layer `d x m` has `m` inputs and `d` outputs. A convolution of `C` into `C'` channels
+/// by `k x k` windows, whose weights are `C' x (C k²)`, has `C k²` inputs and `C' k²` outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fans {
+    /// Inputs of an output, "fan in".
+    pub inputs: usize,
+    /// Outputs of an input, "fan out".
+    pub outputs: usize,
+}
+
+/// What is known of `W H` given `H`, so that it can be drawn without `W`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ProductLaw {
+    /// Entries of `W` are independent N(0, deviation²), so rows of `W H` are N(0, deviation² HᵀH).
+    Gaussian {
+        /// Standard deviation of an entry.
+        deviation: f64,
+    },
+    /// `W` is `gain` times a Haar matrix, so `W H` is a uniform frame times any `R`, `RᵀR = HᵀH`.
+    Orthogonal {
+        /// The factor of the orthonormal matrix.
+        gain: f64,
+    },
+    /// Rows of `W` are independent and uniform on the sphere of this radius.
+    Spherical {
+        /// Norm of a row.
+        radius: f64,
+    },
+    /// Nothing: `W` itself must be drawn.
+    Unknown,
+}
+
+/// The number by which the variance of an entry is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fan {
+    /// Inputs (He; LeCun).
+    In,
+    /// The mean of inputs and outputs (Xavier Glorot).
+    Average,
+}
+
+impl Fan {
+    fn of(self, Fans { inputs, outputs }: Fans) -> f64 {
+        match self {
+            Self::In => inputs as f64,
+            Self::Average => 0.5 * (inputs as f64 + outputs as f64),
+        }
+    }
+}
+
+fn positive(name: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(Error::InvalidParameter { name, value, expected: "a positive finite number" })
+    }
+}

@@ -1,0 +1,57 @@
+//! Weight normalisation: rows of fixed length and uniform direction.
+
+use nalgebra::DMatrix;
+
+use super::{Fans, ProductLaw, WeightInit, positive};
+use crate::{Result, Scalar, Stream};
+
+/// Weight normalisation at initialisation (Salimans and Kingma 2016): every row of `W` is
+/// `gain g/|g|` with `g` Gaussian, so uniform on a sphere.
+///
+/// The squared norm of a row is `gain²`: what that of a [`Gaussian`](super::Gaussian) row is in the
+/// mean. Batch normalisation undoes any scale of a row, so before it, without an epsilon, these
+/// weights are as good as Gaussian ones.
+///
+/// ```
+/// use orthogap::{Purpose, Seed, weights::{Spherical, WeightInit}};
+///
+/// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
+/// let w = Spherical::new(1.5)?.sample::<f64>(100, 50, stream);
+/// assert!(w.row_iter().all(|row| (row.norm() - 1.5).abs() < 1e-14));
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spherical {
+    gain: f64,
+}
+
+impl Spherical {
+    /// Rows of norm `gain`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
+    /// finite.
+    pub fn new(gain: f64) -> Result<Self> {
+        Ok(Self { gain: positive("gain", gain)? })
+    }
+}
+
+impl Default for Spherical {
+    fn default() -> Self {
+        Self { gain: 1.0 }
+    }
+}
+
+impl WeightInit for Spherical {
+    fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, _: Fans, stream: Stream) {
+        stream.fill_normal(weights.as_mut_slice());
+        for mut row in weights.row_iter_mut() {
+            let norm = row.norm();
+            row *= T::of(self.gain) / norm;
+        }
+    }
+
+    fn product_law(&self, _: Fans) -> ProductLaw {
+        ProductLaw::Spherical { radius: self.gain }
+    }
+}
