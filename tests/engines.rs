@@ -1,9 +1,9 @@
 //! The streamed chain and the explicit one have the same law.
 
 use orthogap::activation::{Activation, Relu, Sin, Tanh};
-use orthogap::normalization::{BatchNorm, Normalization, RowScale};
-use orthogap::weights::Gaussian;
-use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
+use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
+use orthogap::weights::{Gaussian, Orthogonal, Spherical, WeightInit};
+use orthogap::{Engine, Error, Input, Layer, Network, Order, Residual, Scalar, Seed};
 
 use crate::significance::kolmogorov_smirnov;
 
@@ -12,8 +12,8 @@ const LAYERS: usize = 20;
 
 /// `measure` of layers 1 to 20 over runs of both engines; returns the smallest p-value of the 20
 /// comparisons.
-fn smallest_p<T: Scalar, A: Activation>(
-    network: Network<T, A>,
+fn smallest_p<T: Scalar, A: Activation, W: WeightInit>(
+    network: Network<T, A, W>,
     input: &Input,
     measure: fn(&Layer) -> f64,
 ) -> f64 {
@@ -162,4 +162,88 @@ fn vanilla_networks_with_activations() {
         let p = smallest_p(network.activation(Relu), &input, measure);
         assert!(p > LEVEL, "relu: p = {p}");
     }
+}
+
+/// Gap and scale of a recipe on its cheapest engine and with weights drawn.
+fn agree<A: Activation, W: WeightInit>(network: Network<f64, A, W>, engine: Engine, input: &Input) {
+    assert_eq!(network.engine(), engine);
+    for measure in [gap, |layer: &Layer| layer.log_scale()] {
+        let p = smallest_p(network, input, measure);
+        assert!(p > LEVEL, "{network:?}: p = {p}");
+    }
+}
+
+/// Where a layer ends before its activation, rows are drawn once for the layer, once for the next.
+#[test]
+fn other_orders() {
+    let input = Input::gaussian(10, 4, Seed(5)).unwrap();
+    let network = Network::<f64>::new(32).normalization(BatchNorm::standard(0.1).unwrap());
+    let standard = network.activation(Tanh);
+    agree(standard.order(Order::ActivationLinearNorm), Engine::Streamed, &input);
+    agree(standard.order(Order::NormActivationLinear), Engine::Streamed, &input);
+    let paper = Network::<f64>::new(32).activation(Relu).order(Order::ActivationLinearNorm);
+    agree(paper, Engine::Streamed, &input);
+    let vanilla = paper.normalization(Normalization::None).weights(Gaussian::he());
+    agree(vanilla, Engine::Streamed, &input);
+}
+
+/// Samples that a rectifier kills are left out of the sums, of either pass.
+#[test]
+fn narrow_rectified_networks() {
+    let input = Input::gaussian(4, 3, Seed(5)).unwrap();
+    let vanilla = Network::<f64>::new(7).activation(Relu).normalization(Normalization::None);
+    for order in [Order::LinearNormActivation, Order::ActivationLinearNorm] {
+        let network = vanilla.order(order);
+        let rank = |layer: Option<&Layer>| layer.map_or(0.0, |layer| layer.rank() as f64);
+        let after_six = |mut layers: Vec<Result<Layer, Error>>| {
+            layers.retain(|layer| layer.is_ok());
+            rank(layers.get(5).map(|layer| layer.as_ref().unwrap()))
+        };
+        let streamed = |run| {
+            after_six(network.chain(&input, Seed(1).replicate(run)).unwrap().take(6).collect())
+        };
+        let explicit = |run| {
+            let chain = network.explicit_chain(&input, Seed(2).replicate(run)).unwrap();
+            after_six(chain.take(6).collect())
+        };
+        let (left, right) = ((0..RUNS).map(streamed).collect(), (0..RUNS).map(explicit).collect());
+        let p = kolmogorov_smirnov(left, right);
+        assert!(p > 1e-3, "{order:?}: p = {p}");
+    }
+}
+
+#[test]
+fn sample_norms() {
+    let input = Input::gaussian(10, 4, Seed(6)).unwrap();
+    let network = Network::<f64>::new(32).activation(Relu);
+    for norm in [
+        SampleNorm::layer(1e-3).unwrap(),
+        SampleNorm::rms(0.0).unwrap(),
+        SampleNorm::group(4, 0.5).unwrap(),
+    ] {
+        agree(network.normalization(norm), Engine::Held, &input);
+    }
+}
+
+#[test]
+fn other_weight_laws() {
+    let input = Input::gaussian(40, 4, Seed(7)).unwrap(); // wider than the network
+    let network = Network::<f64>::new(24);
+    agree(network.weights(Orthogonal::default()).activation(Relu), Engine::Held, &input);
+    let vanilla = network.normalization(Normalization::None);
+    agree(vanilla.weights(Spherical::default()), Engine::Held, &input);
+    agree(vanilla.weights(Gaussian::xavier()).activation(Tanh), Engine::Streamed, &input);
+}
+
+#[test]
+fn residual_connections() {
+    let input = Input::gaussian(32, 4, Seed(8)).unwrap();
+    let network = Network::<f64>::new(32).activation(Relu);
+    let half = Residual::new(0.5).unwrap();
+    agree(network.order(Order::ActivationLinearNorm).residual(half), Engine::Held, &input);
+    let layer_norm = network.normalization(SampleNorm::layer(1e-5).unwrap());
+    agree(layer_norm.order(Order::NormActivationLinear).residual(half), Engine::Held, &input);
+    agree(layer_norm.residual(half.post_norm()), Engine::Held, &input);
+    let vanilla = network.normalization(Normalization::None);
+    agree(vanilla.residual(Residual::by_layer(|l| 1.0 / l as f64)), Engine::Held, &input);
 }

@@ -1,6 +1,7 @@
 //! The integration tests, one binary: what holds across modules.
 
 mod bad_input;
+mod components;
 mod engines;
 mod invariants;
 mod normals;

@@ -4,12 +4,14 @@
 //! under rotations of the neurons and of the samples.
 
 mod angle;
+mod growth;
 mod jacobi;
 mod orthogonality;
 mod spectrum;
 
 use nalgebra::{Dim, Matrix, RawStorage};
 
+pub use growth::Growth;
 pub use spectrum::{MinSingularValue, Spectrum};
 
 use crate::{Gram, Result, Scalar};

@@ -1,0 +1,126 @@
+//! Growth rates of a chain: how fast lengths, areas and volumes grow from layer to layer.
+
+use crate::Gram;
+use crate::statistics::Moments;
+
+impl Gram {
+    /// What each sample adds to the ones before it: the length of its part orthogonal to them,
+    /// $`|R_{kk}|`$ of a triangular factor, in units of the Frobenius norm. Zero for a sample that
+    /// depends on those before.
+    ///
+    /// Their product is the volume that the samples span.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::Gram;
+    ///
+    /// let gram = Gram::from_columns(&dmatrix![2.0, 5.0; 0.0, 3.0])?;
+    /// let norm = 38f64.sqrt();
+    /// let lengths = gram.orthogonal_lengths();
+    /// assert!((lengths[0] - 2.0 / norm).abs() < 1e-15 && (lengths[1] - 3.0 / norm).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn orthogonal_lengths(&self) -> Vec<f64> {
+        let factor = self.factor();
+        let triangle = if crate::kernel::triangular::is_upper_triangular(factor) {
+            None
+        } else {
+            Some(factor.clone().qr().unpack_r())
+        };
+        let triangle = triangle.as_ref().unwrap_or(factor);
+        let length = |k| if k < triangle.nrows() { triangle[(k, k)].abs() } else { 0.0 };
+        (0..self.batch_size()).map(length).collect()
+    }
+}
+
+/// The growth rates of a chain, one for each sample: mean increments a layer of the logarithm of
+/// [`Gram::orthogonal_lengths`] times the scale.
+///
+/// In a vanilla linear network they are estimates of its `n` top Lyapunov exponents (theory:
+/// [`lyapunov_exponents`](crate::theory::growth::lyapunov_exponents)). Under batch normalisation
+/// the last one tells whether a nearly lost direction comes back. With an activation only the
+/// growth of the scale is a property of the network alone.
+///
+/// ```
+/// use orthogap::metric::Growth;
+/// use orthogap::theory::growth::lyapunov_exponents;
+/// use orthogap::{Input, Network, Seed, normalization::Normalization};
+///
+/// let vanilla = Network::<f64>::new(64).normalization(Normalization::None);
+/// let input = Input::gaussian(64, 3, Seed(1))?;
+/// let mut growth = Growth::new();
+/// growth.observe(input.gram(), input.log_scale());
+/// for layer in vanilla.chain(&input, Seed(2))?.take(1000) {
+///     let layer = layer?;
+///     growth.observe(&layer, layer.log_scale());
+/// }
+/// for (rate, exponent) in growth.rates().iter().zip(lyapunov_exponents(64, 3, 1.0)) {
+///     assert!((rate.mean() - exponent).abs() < 4.0 * rate.standard_error());
+/// }
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Growth {
+    /// Logarithms of the lengths at the last layer.
+    last: Vec<f64>,
+    rates: Vec<Moments>,
+}
+
+impl Growth {
+    /// No layer seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next layer: its Gram matrix and the logarithm of its scale.
+    pub fn observe(&mut self, gram: &Gram, log_scale: f64) {
+        let lengths: Vec<_> =
+            gram.orthogonal_lengths().iter().map(|length| length.ln() + log_scale).collect();
+        self.rates.resize(lengths.len(), Moments::new());
+        for ((rate, length), last) in self.rates.iter_mut().zip(&lengths).zip(&self.last) {
+            let increment = length - last;
+            // A length that has sunk to zero has no rate any more.
+            if increment.is_finite() {
+                rate.push(increment);
+            }
+        }
+        self.last = lengths;
+    }
+
+    /// Mean and standard error of the increments, in the order of the samples. The errors take
+    /// increments for independent, as they are in a vanilla linear network.
+    #[must_use]
+    pub fn rates(&self) -> &[Moments] {
+        &self.rates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::dmatrix;
+
+    #[test]
+    fn dependent_samples_add_nothing() {
+        let h = dmatrix![1.0, 1.0, 0.0; 1.0, 1.0, 0.0; 0.0, 0.0, 3.0];
+        let lengths = Gram::from_columns(&h).unwrap().orthogonal_lengths();
+        let norm = 13f64.sqrt();
+        for (length, expected) in lengths.iter().zip([2f64.sqrt(), 0.0, 3.0]) {
+            assert!((length - expected / norm).abs() < 1e-15, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_direction_stops_counting() {
+        let mut growth = Growth::new();
+        let gram = |x| Gram::from_factor(dmatrix![1.0, 0.0; 0.0, x]).unwrap();
+        for x in [1e-100, 1e-200, 0.0, 0.0] {
+            growth.observe(&gram(x), 0.0);
+        }
+        assert_eq!(growth.rates()[0].count(), 3);
+        assert_eq!(growth.rates()[1].count(), 1);
+        assert!((growth.rates()[1].mean() + 100.0 * 10f64.ln()).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,67 @@
+//! How vanilla linear networks grow: the Lyapunov exponents of products of Gaussian matrices.
+
+/// The `n` top Lyapunov exponents of a vanilla linear network of `width` neurons with weights
+/// N(0, gain²/d): growth a layer of the logarithms of lengths, areas, volumes, one after the other.
+///
+/// ```math
+/// \lambda_k = \log \mathrm{gain} + \tfrac12 \left( \psi\!\left(\tfrac{d - k + 1}{2}\right)
+/// + \log \tfrac2d \right), \qquad k = 1, \dots, n
+/// ```
+///
+/// (Newman, *The distribution of Lyapunov exponents*, 1986; psi is the digamma function.) At large
+/// width about log gain - k/(2d): samples become parallel at a rate of 1/(2d) a layer.
+///
+/// ```
+/// use orthogap::theory::growth::lyapunov_exponents;
+///
+/// // Width 1: E log|z| of a standard normal z is -(gamma + log 2)/2.
+/// let exponent = lyapunov_exponents(1, 1, 1.0)[0];
+/// assert!((exponent + (0.577_215_664_901_532_9 + 2f64.ln()) / 2.0).abs() < 1e-14);
+/// ```
+///
+/// There are only `d` exponents, so no more than that are returned.
+#[must_use]
+pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64> {
+    (0..batch_size.min(width))
+        .map(|k| gain.ln() + 0.5 * (digamma_of_half(width - k) + (2.0 / width as f64).ln()))
+        .collect()
+}
+
+/// The digamma function at `twice / 2`.
+fn digamma_of_half(twice: usize) -> f64 {
+    // psi(x) = psi(x + 1) - 1/x, up to where the asymptotic series has all digits.
+    let mut x = twice as f64 / 2.0;
+    let mut sum = 0.0;
+    while x < 10.0 {
+        sum -= 1.0 / x;
+        x += 1.0;
+    }
+    let y = 1.0 / (x * x);
+    let series =
+        [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32760.0]
+            .iter()
+            .rev()
+            .fold(0.0, |tail, coefficient| (tail + coefficient) * y);
+    sum + x.ln() - 0.5 / x - series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exact values at halves and integers, by gamma, log 2 and rational numbers.
+    #[test]
+    fn digamma_at_halves() {
+        const GAMMA: f64 = 0.577_215_664_901_532_9;
+        let mut half = -GAMMA - 2.0 * 2f64.ln();
+        let mut whole = -GAMMA;
+        for k in 0..60 {
+            let odd = digamma_of_half(2 * k + 1);
+            let even = digamma_of_half(2 * k + 2);
+            assert!((odd - half).abs() < 4e-15 * half.abs().max(1.0), "psi({k} + 1/2) = {odd}");
+            assert!((even - whole).abs() < 4e-15 * whole.abs().max(1.0), "psi({k} + 1) = {even}");
+            half += 1.0 / (k as f64 + 0.5);
+            whole += 1.0 / (k as f64 + 1.0);
+        }
+    }
+}

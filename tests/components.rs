@@ -1,0 +1,273 @@
+//! What modern components do to representations, against laws that are known.
+
+use nalgebra::DMatrix;
+use orthogap::activation::{Activation, Identity, Relu, ShiftedTanh, Sin, Tanh};
+use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
+use orthogap::statistics::Moments;
+use orthogap::weights::{Gaussian, Orthogonal};
+use orthogap::{Error, Event, Input, Network, Order, Residual, Seed};
+
+/// The network of the paper's Appendix F: Q' = BN(W F(Q)), rows of norm one.
+fn appendix_f<A: Activation>(width: usize, activation: A) -> Network<f64, A> {
+    Network::new(width).activation(activation).order(Order::ActivationLinearNorm)
+}
+
+/// The Gram matrices of some layers of the stationary chain, one vector for each of `RUNS` runs.
+fn stationary_grams<A: Activation>(network: Network<f64, A>) -> Vec<Vec<DMatrix<f64>>> {
+    (0..RUNS)
+        .map(|run| {
+            let input = Input::gaussian(64, 4, Seed(5).replicate(run)).unwrap();
+            let mut chain = network.chain(&input, Seed(6).replicate(run)).unwrap();
+            chain.advance(100).unwrap();
+            chain.take(LAYERS).map(|layer| layer.unwrap().matrix()).collect()
+        })
+        .collect()
+}
+
+const RUNS: u32 = 24;
+const LAYERS: usize = 1000;
+
+/// Mean off-diagonal entry of a Gram matrix of order 4.
+fn off_diagonal(gram: &DMatrix<f64>) -> f64 {
+    (gram.sum() - gram.trace()) / 12.0
+}
+
+/// The table of deviations from the stationary mean Gram matrix, 1000 layers a value: its values
+/// are known to the scatter of one run, ours to that over sqrt(24). Ten comparisons at 3.5 standard
+/// errors: false alarm rate 0.5 % (seeds are fixed).
+fn deviation<A: Activation>(width: usize, activation: A, expected: f64) {
+    let runs = stationary_grams(appendix_f(width, activation));
+    let all: Moments = runs.iter().flatten().map(off_diagonal).collect();
+    let mean = DMatrix::from_fn(4, 4, |i, j| if i == j { 0.25 } else { all.mean() });
+    let of_run = |grams: &Vec<DMatrix<f64>>| {
+        grams.iter().map(|gram| (gram - &mean).norm()).sum::<f64>() / LAYERS as f64
+    };
+    let deviations: Moments = runs.iter().map(of_run).collect();
+    let scatter = (deviations.sample_variance() * (1.0 + 1.0 / f64::from(RUNS))).sqrt();
+    let z = (deviations.mean() - expected) / scatter;
+    assert!(z.abs() < 3.5, "width {width}: {} is {z} from {expected}", deviations.mean());
+    assert!(scatter < 0.02 * expected, "scatter {scatter} is too coarse to tell");
+}
+
+#[test]
+fn deviations_from_the_stationary_gram_matrix() {
+    for (width, [identity, relu, tanh, sin, shifted_tanh]) in [
+        (64, [0.1424, 0.1500, 0.1437, 0.1432, 0.0794]),
+        (256, [0.0709, 0.0740, 0.0716, 0.0710, 0.0401]),
+    ] {
+        deviation(width, Identity, identity);
+        deviation(width, Relu, relu);
+        deviation(width, Tanh, tanh);
+        deviation(width, Sin, sin);
+        deviation(width, ShiftedTanh, shifted_tanh);
+    }
+}
+
+/// n times the stationary off-diagonal entry at large width, extrapolated from 2048 and 4096: its
+/// correction is of order 1/d. Two comparisons at 3.5 standard errors.
+#[test]
+fn stationary_angles_at_infinite_width() {
+    let at = |width| {
+        let means = |grams: Vec<Vec<DMatrix<f64>>>| -> Moments {
+            grams
+                .iter()
+                .map(|run| run.iter().map(off_diagonal).sum::<f64>() / LAYERS as f64)
+                .collect()
+        };
+        [
+            means(stationary_grams(appendix_f(width, Relu))),
+            means(stationary_grams(appendix_f(width, ShiftedTanh))),
+        ]
+    };
+    let (narrow, wide) = (at(256), at(512));
+    for ((narrow, wide), expected) in narrow.iter().zip(wide).zip([0.2905, 0.7902]) {
+        let limit = 4.0 * (2.0 * wide.mean() - narrow.mean());
+        let error = 4.0 * (2.0 * wide.standard_error()).hypot(narrow.standard_error());
+        assert!((limit - expected).abs() < 3.5 * error + 5e-5, "{limit} +- {error}: {expected}");
+        assert!(error < 0.005, "{error} is too coarse to tell");
+    }
+}
+
+/// Centred batch norm forces the stationary mean Gram matrix whatever the activation: 1/n on the
+/// diagonal, -1/(n(n-1)) off it; the rank is n-1, and the gap never falls below 1/sqrt(n(n-1)).
+/// Three activations, 16 entries each, at 4.2 standard errors: false alarm rate 0.1 %.
+#[test]
+fn centering_forces_the_gram_matrix() {
+    let centered = BatchNorm::paper().with_centering(Centering::Batch);
+    let forced = |grams: Vec<Vec<DMatrix<f64>>>| {
+        for i in 0..4 {
+            for j in 0..4 {
+                let mean = |run: &Vec<DMatrix<f64>>| {
+                    run.iter().map(|gram| gram[(i, j)]).sum::<f64>() / LAYERS as f64
+                };
+                let entry: Moments = grams.iter().map(mean).collect();
+                let expected = if i == j { 0.25 } else { -1.0 / 12.0 };
+                let z = (entry.mean() - expected) / entry.standard_error();
+                assert!(z.abs() < 4.2, "({i}, {j}): {} is {z} off", entry.mean());
+                assert!(entry.standard_error() < 1e-3);
+            }
+        }
+        let floor = 1.0 / 12f64.sqrt();
+        let gap = |gram: &DMatrix<f64>| (gram - DMatrix::identity(4, 4) / 4.0).norm();
+        assert!(grams.iter().flatten().all(|gram| gap(gram) >= floor - 1e-12));
+    };
+    forced(stationary_grams(Network::<f64>::new(64).normalization(centered)));
+    forced(stationary_grams(appendix_f(64, Relu).normalization(centered)));
+    forced(stationary_grams(appendix_f(64, ShiftedTanh).normalization(centered)));
+    let mut chain = appendix_f(64, Tanh)
+        .normalization(centered)
+        .chain(&Input::orthogonal(4).unwrap(), Seed(1))
+        .unwrap();
+    assert_eq!(chain.advance(20).unwrap().rank(), 3);
+}
+
+/// Haar weights leave nothing random at orthogonality: the gap of a linear network falls to zero,
+/// by a factor a layer, where that of Gaussian weights stays at sqrt(n/d)/2.
+#[test]
+fn haar_weights_reach_orthogonality() {
+    let input = Input::near_collinear(8, 1e-3).unwrap();
+    let network = Network::<f64>::new(32);
+    let mut haar = network.weights(Orthogonal::default()).chain(&input, Seed(3)).unwrap();
+    let mut gaussian = network.chain(&input, Seed(3)).unwrap();
+    let (early, late) = (
+        haar.advance(200).unwrap().orthogonality_gap(),
+        haar.advance(600).unwrap().orthogonality_gap(),
+    );
+    assert!(early < 0.5 && late < 1e-2 * early, "{early} {late}");
+    assert!(gaussian.advance(800).unwrap().orthogonality_gap() > 0.1);
+}
+
+/// Two wide layers of each order: where the layer ends is all that differs.
+#[test]
+fn orders_measure_the_same_loop() {
+    // Vanilla and linear: orders differ in nothing.
+    let linear = Network::<f64>::new(16).normalization(Normalization::None);
+    let input = Input::gaussian(16, 3, Seed(1)).unwrap();
+    let last = |order| {
+        let mut chain = linear.order(order).chain(&input, Seed(2)).unwrap();
+        chain.advance(20).unwrap().clone()
+    };
+    let expected = last(Order::LinearNormActivation);
+    assert_eq!(last(Order::ActivationLinearNorm), expected);
+    assert_eq!(last(Order::NormActivationLinear), expected);
+}
+
+/// A rectifier kills the lone negative: sooner or later a whole sample dies, which is told once,
+/// with its date, and the chain goes on quickly with those that live.
+#[test]
+fn dead_samples_are_dated() {
+    let input = Input::gaussian(4, 3, Seed(2)).unwrap();
+    let network = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    let mut chain = network.chain(&input, Seed(4)).unwrap();
+    let mut dead = Vec::new();
+    let end = loop {
+        match chain.step() {
+            Ok(layer) => {
+                let zero: Vec<_> =
+                    (0..3).filter(|&j| layer.factor().column(j).amax() == 0.0).collect();
+                let died: Vec<_> = zero.iter().filter(|j| !dead.contains(*j)).copied().collect();
+                let told: Vec<_> = layer
+                    .events()
+                    .iter()
+                    .filter_map(|event| match event {
+                        Event::DeadSamples { layer: at, samples } => {
+                            assert_eq!(*at, layer.depth());
+                            Some(samples.clone())
+                        }
+                        _ => None,
+                    })
+                    .flatten()
+                    .collect();
+                assert_eq!(told, died);
+                assert!(dead.iter().all(|j| zero.contains(j)), "a sample came back to life");
+                dead = zero;
+            }
+            Err(error) => break error,
+        }
+    };
+    let layer = chain.layer().depth() + 1;
+    assert_eq!(end, Error::Silent { layer, batch_size: 3 });
+    assert!(chain.events().iter().all(|event| event.layer() < layer));
+}
+
+/// Residual branches of weight zero do nothing, and post-norm sums are normalised.
+#[test]
+fn residual_connections() {
+    let input = Input::gaussian(32, 4, Seed(7)).unwrap();
+    let plain = Network::<f64>::new(32).activation(Relu).order(Order::ActivationLinearNorm);
+    let mut still = plain.residual(Residual::new(0.0).unwrap()).chain(&input, Seed(1)).unwrap();
+    let layer = still.advance(10).unwrap();
+    assert!((layer.matrix() - input.gram().matrix()).amax() < 1e-14);
+    let post = plain.residual(Residual::new(0.5).unwrap().post_norm());
+    let mut chain = post.explicit_chain(&input, Seed(1)).unwrap();
+    let layer = chain.step().unwrap();
+    let rows = layer.representation().row_iter().map(|row| row.norm());
+    assert!(rows.fold(0.0, |worst: f64, norm| worst.max((norm - 1.0).abs())) < 1e-14);
+    // By hand: N(H + W F(H)/2).
+    let layer = &mut chain.step().unwrap();
+    let _ = layer.weights();
+    let nan = plain.residual(Residual::by_layer(|layer| if layer < 3 { 1.0 } else { f64::NAN }));
+    let mut chain = nan.chain(&input, Seed(1)).unwrap();
+    assert!(matches!(chain.advance(5), Err(Error::InvalidParameter { .. })));
+    assert_eq!(chain.layer().depth(), 2);
+}
+
+/// The layer by hand, from the weights that are lent, for every order and connection.
+#[test]
+fn layers_are_what_they_say() {
+    let input = Input::gaussian(24, 5, Seed(7)).unwrap();
+    let norm = BatchNorm::standard(0.1).unwrap();
+    let n = |h: DMatrix<f64>| norm.normalize(&h).unwrap();
+    let f = |h: DMatrix<f64>| h.map(f64::tanh);
+    let recipe = Network::<f64>::new(24).normalization(norm).activation(Tanh);
+    let residual = Residual::new(0.3).unwrap();
+    type Branch<'a> = &'a dyn Fn(&DMatrix<f64>, &DMatrix<f64>) -> DMatrix<f64>;
+    let cases: [(Order, Branch, Branch); 3] = [
+        (Order::LinearNormActivation, &|w, h| f(n(w * h)), &|w, h| f(w * h)),
+        (Order::ActivationLinearNorm, &|w, h| n(w * f(h.clone())), &|w, h| w * f(h.clone())),
+        (Order::NormActivationLinear, &|w, h| w * f(n(h.clone())), &|w, h| w * f(h.clone())),
+    ];
+    for (order, branch, bare) in cases {
+        let network = recipe.order(order);
+        let layers: [(Network<f64, Tanh>, Branch); 3] = [
+            (network, branch),
+            (network.residual(residual), &|w, h| h + branch(w, h) * 0.3),
+            (network.residual(residual.post_norm()), &|w, h| n(h + bare(w, h) * 0.3)),
+        ];
+        for (network, by_hand) in layers {
+            let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
+            let mut h = input.columns().clone();
+            for _ in 0..3 {
+                let mut layer = chain.step().unwrap();
+                let expected = by_hand(layer.weights(), &h);
+                h = layer.representation().clone();
+                assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{network:?}");
+                let scale = (h.norm_squared() / h.len() as f64).sqrt().ln();
+                assert!((layer.layer().log_scale() - scale).abs() < 1e-12);
+            }
+        }
+    }
+}
+
+/// The same for normalisations of samples, and with weights of every law.
+#[test]
+fn sample_norms_and_weight_laws() {
+    use orthogap::weights::{Spherical, Uniform, WeightInit};
+    fn check<W: WeightInit>(weights: W) {
+        let input = Input::gaussian(9, 5, Seed(7)).unwrap();
+        let norm = SampleNorm::group(2, 1e-3).unwrap();
+        let network = Network::<f64>::new(24).normalization(norm).activation(Relu).weights(weights);
+        let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
+        let mut h = input.columns().clone();
+        for _ in 0..2 {
+            let mut layer = chain.step().unwrap();
+            let expected = norm.normalize(&(layer.weights() * &h)).unwrap().map(|x| x.max(0.0));
+            h = layer.representation().clone();
+            assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{weights:?}");
+        }
+    }
+    check(Gaussian::xavier());
+    check(Uniform::he());
+    check(Orthogonal::new(1.5).unwrap());
+    check(Spherical::new(0.7).unwrap());
+}
