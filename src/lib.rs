@@ -65,6 +65,7 @@ pub mod activation {
     pub use fearless_simd;
 }
 pub mod chain;
+pub mod convolution;
 mod error;
 mod gram;
 mod input;
