@@ -131,7 +131,7 @@ impl Pooling {
         }
         check_finite(h)?;
         check_finite(gradient)?;
-        let share = T::one() / self.area(shape);
+        let share = T::one() / self.area::<T>(shape);
         let mut result = DMatrix::zeros(h.nrows(), h.ncols());
         let mut winners = vec![0; shape.channels()];
         for (window, gradient) in gradient.column_iter().enumerate() {
