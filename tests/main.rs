@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod components;
+mod convolution;
 mod engines;
 mod invariants;
 mod normals;

@@ -249,7 +249,7 @@ impl Convolution {
         let (out_channels, fan_in) = (weights.nrows(), self.fan_in(shape));
         if weights.ncols() != fan_in {
             let (found, expected) = (weights.shape(), (out_channels, fan_in));
-            return Err(Error::ShapeMismatch { what: "the weights", found, expected });
+            return Err(Error::ShapeMismatch { what: "the weight matrix", found, expected });
         }
         let (output, unfolded) = (self.output(shape, out_channels)?, self.unfolded(shape)?);
         let batch_size = shape.batch_size(h)?;
@@ -323,7 +323,7 @@ impl Convolution {
         let channels = columns.div_ceil(area);
         if columns != channels * area {
             return Err(Error::ShapeMismatch {
-                what: "the weights",
+                what: "the weight matrix",
                 found: (rows, columns),
                 expected: (rows, channels * area),
             });
@@ -353,4 +353,211 @@ fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64
     let index = matrix.iter().position(|entry| !entry.is_finite())?;
     let (row, column) = matrix.vector_to_matrix_index(index);
     Some((row, column, matrix[index].into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Integers from `-range` to `range - 1`: sums of their products are exact.
+    pub(super) fn integers<T: Scalar>(
+        seed: u64,
+        rows: usize,
+        columns: usize,
+        range: u64,
+    ) -> DMatrix<T> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        DMatrix::from_fn(rows, columns, |_, _| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            T::of((state >> 33).rem_euclid(2 * range) as f64 - range as f64)
+        })
+    }
+
+    /// The sum of products of entries.
+    pub(super) fn dot<T: Scalar>(a: &DMatrix<T>, b: &DMatrix<T>) -> f64 {
+        assert_eq!(a.shape(), b.shape());
+        a.iter().zip(b.iter()).map(|(&a, &b)| a.into() * b.into()).sum()
+    }
+
+    /// The definition: six loops, images and weights in the order of frameworks.
+    fn naive<T: Scalar>(
+        convolution: &Convolution,
+        shape: Images,
+        output: Images,
+        oihw: &DMatrix<T>,
+        nchw: &DMatrix<T>,
+    ) -> DMatrix<T> {
+        let (k, s, p) =
+            (convolution.kernel, convolution.stride, convolution.padding_width as isize);
+        let (height, width) = (shape.height() as isize, shape.width() as isize);
+        DMatrix::from_fn(output.len(), nchw.ncols(), |index, sample| {
+            let (o, pixel) = (index / output.pixels(), index % output.pixels());
+            let (y, x) = (pixel / output.width(), pixel % output.width());
+            let mut sum = T::zero();
+            for c in 0..shape.channels() {
+                for i in 0..k {
+                    for j in 0..k {
+                        let (mut row, mut column) =
+                            ((y * s + i) as isize - p, (x * s + j) as isize - p);
+                        if convolution.padding == Padding::Circular {
+                            (row, column) = (row.rem_euclid(height), column.rem_euclid(width));
+                        }
+                        if (0..height).contains(&row) && (0..width).contains(&column) {
+                            let pixel = row as usize * shape.width() + column as usize;
+                            sum += oihw[(o, (c * k + i) * k + j)]
+                                * nchw[(c * shape.pixels() + pixel, sample)];
+                        }
+                    }
+                }
+            }
+            sum
+        })
+    }
+
+    fn check<T: Scalar>(
+        convolution: &Convolution,
+        shape: Images,
+        out_channels: usize,
+        n: usize,
+        seed: u64,
+    ) {
+        let output = convolution.output(shape, out_channels).unwrap();
+        let fan_in = convolution.fan_in(shape);
+        let nchw = integers::<T>(seed, shape.len(), n, 8);
+        let oihw = integers::<T>(seed + 1, out_channels, fan_in, 8);
+        let h = shape.batch_from_nchw(&nchw).unwrap();
+        let weights = convolution.weights_from_oihw(&oihw).unwrap();
+        assert_eq!(convolution.weights_to_oihw(&weights).unwrap(), oihw);
+
+        let y = convolution.apply(shape, &weights, &h).unwrap();
+        let expected = naive(convolution, shape, output, &oihw, &nchw);
+        assert_eq!(output.batch_to_nchw(&y).unwrap(), expected);
+        let patches = convolution.unfold(shape, &h).unwrap();
+        assert_eq!(&weights * &patches, y);
+
+        // Adjoints, exactly: of unfolding, and of the product by either factor.
+        let other = integers::<T>(seed + 2, patches.nrows(), patches.ncols(), 8);
+        let folded = convolution.fold(shape, &other).unwrap();
+        assert_eq!(dot(&patches, &other), dot(&h, &folded));
+        let gradient = integers::<T>(seed + 3, y.nrows(), y.ncols(), 8);
+        let by_weights = &gradient * patches.transpose();
+        let by_h = convolution.fold(shape, &weights.tr_mul(&gradient)).unwrap();
+        assert_eq!(dot(&gradient, &y), dot(&by_weights, &weights));
+        assert_eq!(dot(&gradient, &y), dot(&by_h, &h));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(
+            (kernel, stride, width_of_padding) in (1usize..6, 1usize..4, 0usize..5),
+            circular: bool,
+            (channels, height, width) in (1usize..5, 1usize..8, 1usize..8),
+            (out_channels, n, seed) in (1usize..8, 1usize..4, 0u64..1000),
+        ) {
+            let padding = if circular { Padding::Circular } else { Padding::Zeros };
+            let convolution = Convolution::new(kernel).unwrap().with_stride(stride).unwrap();
+            let convolution = convolution
+                .with_padding(padding)
+                .with_padding_width(width_of_padding % kernel)
+                .unwrap();
+            let shape = Images::new(channels, height, width).unwrap();
+            let padded = height.min(width) + 2 * convolution.padding_width();
+            prop_assert_eq!(kernel <= padded, convolution.output(shape, 1).is_ok());
+            prop_assume!(kernel <= padded);
+            check::<f64>(&convolution, shape, out_channels, n, seed);
+            check::<f32>(&convolution, shape, out_channels, n, seed);
+        }
+    }
+
+    #[test]
+    fn batches_beyond_what_is_unfolded_at_once() {
+        // 9 x 4096 x 16 numbers a sample: one at a time; 4 samples of 9 x 4096 x 5 and a rest.
+        for (channels, n) in [(32, 2), (5, 11)] {
+            let shape = Images::new(channels, 64, 64).unwrap();
+            let convolution = Convolution::new(3).unwrap();
+            let at_once = PATCHES_AT_ONCE / convolution.unfolded(shape).unwrap().len();
+            assert!(at_once < n && (at_once == 0 || n % at_once != 0));
+            let h = integers::<f32>(1, channels, shape.pixels() * n, 8);
+            let weights = integers(2, 7, 9 * channels, 8);
+            let whole = &weights * convolution.unfold(shape, &h).unwrap();
+            assert_eq!(convolution.apply(shape, &weights, &h).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let text = |error: Error| error.to_string();
+        for kernel in [0, 1025] {
+            assert_eq!(
+                text(Convolution::new(kernel).unwrap_err()),
+                format!("kernel = {kernel} is invalid: expected a kernel side from 1 to 1024")
+            );
+        }
+        let convolution = Convolution::new(3).unwrap();
+        assert_eq!(
+            text(convolution.with_stride(0).unwrap_err()),
+            "stride = 0 is invalid: expected at least 1"
+        );
+        assert_eq!(
+            text(convolution.with_padding_width(3).unwrap_err()),
+            "padding width = 3 is invalid: expected less than the kernel side"
+        );
+        let shape = Images::new(2, 5, 4).unwrap();
+        let valid = Convolution::new(5).unwrap().with_padding_width(0).unwrap();
+        assert_eq!(
+            text(valid.output(shape, 1).unwrap_err()),
+            "kernel = 5 is invalid: expected a kernel no larger than the padded image"
+        );
+
+        let mut h = DMatrix::<f32>::repeat(2, 40, 1.0);
+        let mut weights = DMatrix::<f32>::repeat(3, 18, 1.0);
+        let apply = |weights: &_, h: &_| convolution.apply(shape, weights, h);
+        let narrow = weights.columns(0, 17).into_owned();
+        assert_eq!(
+            text(apply(&narrow, &h).unwrap_err()),
+            "the weight matrix is 3 x 17, expected 3 x 18"
+        );
+        assert!(convolution.weights_from_oihw(&narrow).is_err());
+        assert!(convolution.weights_to_oihw(&narrow).is_err());
+        let none = weights.rows(0, 0).into_owned();
+        assert!(matches!(apply(&none, &h), Err(Error::InvalidParameter { name: "channels", .. })));
+        assert!(matches!(convolution.weights_from_oihw(&none), Err(Error::Empty { rows: 0, .. })));
+        let half = h.columns(0, 30).into_owned();
+        assert!(matches!(apply(&weights, &half), Err(Error::ShapeMismatch { .. })));
+        assert!(matches!(convolution.unfold(shape, &half), Err(Error::ShapeMismatch { .. })));
+        assert!(matches!(convolution.fold(shape, &half), Err(Error::ShapeMismatch { .. })));
+
+        h.fill(f32::MAX);
+        let overflow = Error::Overflow { what: "convolution", row: 0, value: f64::INFINITY };
+        assert_eq!(apply(&weights, &h), Err(overflow));
+        let patches = DMatrix::repeat(18, 40, f32::MAX);
+        assert!(matches!(convolution.fold(shape, &patches), Err(Error::Overflow { .. })));
+        h[(1, 7)] = f32::NAN;
+        let place = |result| match result {
+            Err(Error::NotFinite { row, column, .. }) => (row, column),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(place(apply(&weights, &h)), (1, 7));
+        assert_eq!(place(convolution.unfold(shape, &h)), (1, 7));
+        weights[(2, 3)] = f32::INFINITY;
+        assert_eq!(place(apply(&weights, &DMatrix::zeros(2, 20))), (2, 3));
+        assert_eq!(place(Convolution::new(1).unwrap().fold(shape, &h)), (1, 7));
+    }
+
+    #[test]
+    fn what_fits_no_memory_is_refused() {
+        // 2^20 channels of one pixel, but 2^20 x 2^20 numbers in a patch, 1024 x 1024 patches.
+        let shape = Images::new(1 << 20, 1, 1).unwrap();
+        let convolution = Convolution::new(1024).unwrap().with_padding_width(1023).unwrap();
+        let h = DMatrix::<f32>::zeros(1 << 20, 1);
+        let error = convolution.unfold(shape, &h).unwrap_err();
+        assert!(matches!(error, Error::InvalidParameter { value, .. } if value == 2f64.powi(60)));
+        // 2^39 numbers in the patches of a sample, but there are four.
+        let shape = Images::new(1, 512, 512).unwrap();
+        let convolution = Convolution::new(1024).unwrap().with_padding_width(767).unwrap();
+        let h = DMatrix::<f32>::zeros(1, 4 << 18);
+        let error = convolution.unfold(shape, &h).unwrap_err();
+        assert!(error.to_string().contains("at most 2^40 numbers in a batch"), "{error}");
+    }
 }

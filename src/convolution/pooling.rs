@@ -131,17 +131,12 @@ impl Pooling {
         }
         check_finite(h)?;
         check_finite(gradient)?;
-        let share = T::one() / self.area::<T>(shape);
         let mut result = DMatrix::zeros(h.nrows(), h.ncols());
         let mut winners = vec![0; shape.channels()];
         for (window, gradient) in gradient.column_iter().enumerate() {
             let mut pixels = self.pixels(shape, output, window);
             match self.summary {
-                Summary::Average => {
-                    pixels.for_each(|pixel| {
-                        result.column_mut(pixel).axpy(share, &gradient, T::one())
-                    });
-                }
+                Summary::Average => pixels.for_each(|pixel| result.set_column(pixel, &gradient)),
                 Summary::Max => {
                     winners.fill(pixels.next().expect("no window is empty"));
                     for pixel in pixels {
@@ -156,6 +151,9 @@ impl Pooling {
                     }
                 }
             }
+        }
+        if self.summary == Summary::Average {
+            result /= self.area::<T>(shape);
         }
         Ok(result)
     }
@@ -186,5 +184,116 @@ impl Pooling {
             let first = corner + row * shape.width();
             first..first + width
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{dot, integers};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The numbers of a window, and which of them is the first of the largest.
+    fn naive(shape: Images, h: &DMatrix<f64>, window: [usize; 6]) -> (Vec<f64>, (usize, usize)) {
+        let [sample, channel, top, left, height, width] = window;
+        let (mut numbers, mut winner, mut largest) = (Vec::new(), (0, 0), f64::NEG_INFINITY);
+        for y in top..top + height {
+            for x in left..left + width {
+                let place = (channel, sample * shape.pixels() + y * shape.width() + x);
+                numbers.push(h[place]);
+                if h[place] > largest {
+                    (winner, largest) = (place, h[place]);
+                }
+            }
+        }
+        (numbers, winner)
+    }
+
+    fn check<T: Scalar>(shape: Images, n: usize, side: Option<usize>, seed: u64) {
+        let (height, width) = side.map_or((shape.height(), shape.width()), |side| (side, side));
+        let (rows, columns) = (shape.height() / height, shape.width() / width);
+        let average =
+            side.map_or(Pooling::global_average(), |side| Pooling::average(side).unwrap());
+        // From -2 to 1: maxima are often attained twice.
+        let h = integers::<f64>(seed, shape.channels(), shape.pixels() * n, 2);
+        let h_t = h.map(T::of);
+        let averages = average.apply(shape, &h_t).unwrap();
+        let maxima = side.map(|side| Pooling::max(side).unwrap().apply(shape, &h_t).unwrap());
+        assert_eq!(averages.shape(), (shape.channels(), rows * columns * n));
+        let gradient = integers::<f64>(seed + 1, shape.channels(), rows * columns * n, 4);
+        let mut adjoint = DMatrix::<f64>::zeros(h.nrows(), h.ncols());
+        for sample in 0..n {
+            for channel in 0..shape.channels() {
+                for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                    let window = [sample, channel, y * height, x * width, height, width];
+                    let (numbers, winner) = naive(shape, &h, window);
+                    let place = (channel, (sample * rows + y) * columns + x);
+                    let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
+                    assert_eq!(averages[place], T::of(mean));
+                    if let Some(maxima) = &maxima {
+                        assert_eq!(maxima[place].into(), h[winner]);
+                        adjoint[winner] = gradient[place];
+                    }
+                }
+            }
+        }
+        let gradient = gradient.map(T::of);
+        if let Some(maxima) = maxima {
+            let back =
+                Pooling::max(side.unwrap()).unwrap().adjoint(shape, &h_t, &gradient).unwrap();
+            assert_eq!(back, adjoint.map(T::of));
+            // A maximum is homogeneous: its derivative takes h to the maxima.
+            assert_eq!(dot(&back, &h_t), dot(&gradient, &maxima));
+        }
+        let back = average.adjoint(shape, &h_t, &gradient).unwrap();
+        let (left, right) = (dot(&averages, &gradient), dot(&h_t, &back));
+        let terms = gradient.len() as f64 * 16.0;
+        assert!((left - right).abs() <= 4.0 * T::EPSILON * terms, "{left} {right}");
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(
+            (channels, height, width, n) in (1usize..4, 1usize..9, 1usize..9, 1usize..4),
+            side in 1usize..5, global: bool, seed in 0u64..1000,
+        ) {
+            let shape = Images::new(channels, height, width).unwrap();
+            prop_assume!(global || side <= height.min(width));
+            let side = (!global).then_some(side);
+            check::<f64>(shape, n, side, seed);
+            check::<f32>(shape, n, side, seed);
+        }
+    }
+
+    #[test]
+    fn bad_input_is_named() {
+        let shape = Images::new(1, 3, 2).unwrap();
+        let pooling = Pooling::max(2).unwrap();
+        let text = |error: Error| error.to_string();
+        assert_eq!(
+            text(Pooling::average(0).unwrap_err()),
+            "pooling window = 0 is invalid: expected at least 1"
+        );
+        assert_eq!(
+            text(Pooling::max(3).unwrap().output(shape).unwrap_err()),
+            "pooling window = 3 is invalid: expected a window no larger than the image"
+        );
+        let mut h = DMatrix::<f32>::zeros(1, 12);
+        let adjoint = pooling.adjoint(shape, &h, &DMatrix::zeros(1, 4));
+        assert_eq!(text(adjoint.unwrap_err()), "the gradient is 1 x 4, expected 1 x 2");
+        assert!(matches!(
+            pooling.apply(shape, &h.columns(0, 5).into_owned()),
+            Err(Error::ShapeMismatch { found: (1, 5), expected: (1, 6), .. })
+        ));
+        h[7] = f32::NAN;
+        let not_finite = |result: Result<DMatrix<f32>>| {
+            assert!(matches!(result, Err(Error::NotFinite { row: 0, column: 7, .. })));
+        };
+        not_finite(pooling.apply(shape, &h));
+        not_finite(pooling.adjoint(shape, &h, &DMatrix::zeros(1, 2)));
+        h.fill(f32::MAX);
+        assert_eq!(pooling.apply(shape, &h).unwrap(), DMatrix::repeat(1, 2, f32::MAX));
+        let overflow = Pooling::global_average().apply(shape, &h).unwrap_err();
+        assert!(matches!(overflow, Error::Overflow { row: 0, .. }));
     }
 }
