@@ -9,6 +9,7 @@ use super::event::{Event, Watch};
 use super::held::Held;
 use super::product::{Draw, Source};
 use crate::activation::{Activation, Identity};
+use crate::convolution::Images;
 use crate::weights::{Gaussian, WeightInit};
 use crate::{Input, Network, Result, Run, Scalar};
 
@@ -65,7 +66,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
         weights.get_or_insert_with(|| chain.held.weights(*draw))
     }
 
-    /// The representation `H`, `d x n`, samples are columns.
+    /// The representation `H`, `d x n`, samples are columns; of images `C x (S n)`, in the layout
+    /// of [`Images`].
     ///
     /// Under a normalisation it is `H` itself (the paper's Eq. 1 divides by a further sqrt(d),
     /// which no metric sees). A vanilla `H` is rescaled to root mean square 1, and
@@ -74,13 +76,20 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
     pub fn representation(&self) -> &DMatrix<T> {
         self.chain.held.representation()
     }
+
+    /// The shape of the images that the representation is, in a convolutional network.
+    #[must_use]
+    pub fn images(&self) -> Option<Images> {
+        self.chain.held.images()
+    }
 }
 
 impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
-    pub(crate) fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Self {
+    pub(crate) fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
-        Self { network, run, layer, watch, held: Held::new(input, Source::Weights), failed: false }
+        let held = Held::new(&network, input, Source::Weights)?;
+        Ok(Self { network, run, layer, watch, held, failed: false })
     }
 
     /// The current layer: the input at first, then the one last stepped to.
@@ -110,6 +119,44 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
         self.layer = self.held.step(&self.network, draw, &self.layer, go_on)?;
         self.watch.look(&mut self.layer);
         Ok(ExplicitLayer { chain: self, draw, weights: None })
+    }
+
+    /// Goes on with another recipe from the layer that this one has come to: networks need not be
+    /// alike all the way down. Depth and random streams go on counting.
+    ///
+    /// Images become plain columns where a dense network follows, and the other way round.
+    ///
+    /// ```
+    /// use orthogap::convolution::{Convolution, Images, Pooling};
+    /// use orthogap::{Input, Network, Seed, activation::Relu};
+    ///
+    /// let images = Images::new(1, 8, 8)?;
+    /// let convolution = Convolution::new(3)?;
+    /// let body = Network::<f64>::new(12).convolution(convolution, images).activation(Relu);
+    /// let half = Network::<f64>::new(12)
+    ///     .convolution(convolution, Images::new(12, 8, 8)?)
+    ///     .pooling(Pooling::max(2)?);
+    /// let head = Network::<f64>::new(10);
+    ///
+    /// let mut chain = body.explicit_chain(&Input::gaussian(64, 5, Seed(1))?, Seed(2))?;
+    /// chain.advance(3)?;
+    /// let mut chain = chain.then(half)?;
+    /// assert_eq!(chain.step()?.images(), Some(Images::new(12, 4, 4)?));
+    /// let mut chain = chain.then(head)?;
+    /// assert_eq!(chain.step()?.weights().shape(), (10, 12 * 4 * 4));
+    /// assert_eq!(chain.layer().depth(), 5);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images.
+    pub fn then<B: Activation, V: WeightInit>(
+        self,
+        network: Network<T, B, V>,
+    ) -> Result<ExplicitChain<T, B, V>> {
+        let Self { run, layer, watch, held, failed, .. } = self;
+        let images = network.convolution_layer().map(|layer| layer.input);
+        Ok(ExplicitChain { network, run, layer, watch, held: held.as_images(images)?, failed })
     }
 
     /// Goes `layers` layers deeper and lends the last one.

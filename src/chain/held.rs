@@ -7,28 +7,60 @@ use nalgebra::DMatrix;
 use super::product::{Draw, Products, Source};
 use super::{Layer, Proceed, layer_coordinate};
 use crate::activation::Activation;
+use crate::convolution::Images;
 use crate::network::Operation;
 use crate::weights::{Fans, WeightInit};
 use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
 
 /// Representations, `d x n` in units of exp(`log_unit`), and the means to go a layer further.
 ///
-/// The unit is one wherever a network normalises; it lets a vanilla network grow for ever.
+/// The unit is one wherever a network normalises; it lets a vanilla network grow for ever. Images
+/// lie in the matrix as [`Images`] says.
 #[derive(Clone, Debug)]
 pub(super) struct Held<T: Scalar> {
     representation: DMatrix<T>,
     log_unit: f64,
+    images: Option<Images>,
     products: Products<T>,
 }
 
 impl<T: Scalar> Held<T> {
-    pub(super) fn new(input: &Input, source: Source) -> Self {
-        let (representation, log_unit) = in_units(input);
-        Self { representation, log_unit, products: Products::new(source) }
+    pub(super) fn new<A: Activation, W: WeightInit>(
+        network: &Network<T, A, W>,
+        input: &Input,
+        source: Source,
+    ) -> Result<Self> {
+        let (mut representation, log_unit) = in_units(input);
+        let images = network.convolution_layer().map(|layer| layer.input);
+        if let Some(images) = images {
+            representation = images.batch_from_nchw(&representation)?;
+        }
+        Ok(Self { representation, log_unit, images, products: Products::new(source) })
     }
 
     pub(super) fn representation(&self) -> &DMatrix<T> {
         &self.representation
+    }
+
+    pub(super) fn images(&self) -> Option<Images> {
+        self.images
+    }
+
+    /// The same representations as images of a shape, or as plain columns.
+    pub(super) fn as_images(self, images: Option<Images>) -> Result<Self> {
+        let representation = match (self.images, images) {
+            (Some(from), None) => from.flatten(&self.representation)?.into_owned(),
+            (None, Some(to)) => to.unflatten(self.representation)?,
+            (Some(from), Some(to)) if from != to => {
+                return Err(Error::ShapeMismatch {
+                    what: "an image of the layer before (channels x pixels)",
+                    found: (from.channels(), from.pixels()),
+                    expected: (to.channels(), to.pixels()),
+                });
+            }
+            _ => self.representation,
+        };
+        Ok(Self { representation, images, ..self })
     }
 
     /// The weights of the layer that was drawn last, `rows x inputs`, drawn again.
@@ -43,8 +75,10 @@ impl<T: Scalar> Held<T> {
         run: Run,
         layer: &Layer,
     ) -> Result<Draw<W>> {
-        let (rows, inputs) = (network.width(), self.representation.nrows());
-        let fans = Fans { inputs, outputs: rows };
+        let rows = network.width();
+        let window =
+            network.convolution_layer().map_or(1, |layer| layer.convolution.kernel().pow(2));
+        let fans = Fans { inputs: self.representation.nrows() * window, outputs: rows * window };
         let layer = layer_coordinate(layer.depth + 1)?;
         Ok(Draw { init: network.init(), fans, rows, run, layer })
     }
@@ -58,13 +92,17 @@ impl<T: Scalar> Held<T> {
         proceed: Proceed<'_>,
     ) -> Result<Layer> {
         let (depth, stages) = (layer.depth + 1, network.stages());
-        let Self { representation, log_unit, products } = self;
+        let Self { representation, log_unit, images, products } = self;
+        let convolution = network.convolution_layer().zip(*images);
         let breakdown = |log_scale| Error::Breakdown { layer: depth, log_scale };
 
         let mut x = Cow::Borrowed(&*representation);
         let mut x_unit = *log_unit;
         for &operation in stages.before {
-            operate(network, operation, x.to_mut(), &mut x_unit)?;
+            operate(network, operation, x.to_mut(), *images, &mut x_unit)?;
+        }
+        if let Some((layer, images)) = convolution {
+            x = Cow::Owned(layer.convolution.unfold(images, &x)?);
         }
         // Rows can be finished while they are in cache, unless an operation needs whole columns.
         let (in_blocks, in_whole) =
@@ -72,7 +110,7 @@ impl<T: Scalar> Held<T> {
         let finish = |rows: &mut [T], height: usize, log_gain: f64| {
             let mut unit = x_unit + log_gain;
             for &operation in in_blocks {
-                network.operate(operation, (rows, height), unit)?;
+                network.operate(operation, (rows, height), 1, unit)?;
                 unit = network.unit_after(operation, unit);
             }
             Ok(())
@@ -80,11 +118,14 @@ impl<T: Scalar> Held<T> {
         let (mut h, log_gain) = products.draw(draw, &x, finish, proceed)?;
         let unit_after = |unit, &operation: &Operation| network.unit_after(operation, unit);
         let mut unit = in_blocks.iter().fold(x_unit + log_gain, unit_after);
+        let mut next_images = convolution
+            .map(|(layer, images)| layer.convolution.output(images, draw.rows))
+            .transpose()?;
         for &operation in in_whole {
-            operate(network, operation, &mut h, &mut unit)?;
+            operate(network, operation, &mut h, next_images, &mut unit)?;
         }
         if let Some(residual) = network.connection()
-            && h.shape() == representation.shape()
+            && (h.shape(), next_images) == (representation.shape(), *images)
         {
             let weight = residual.weight(depth)?;
             let top = unit.max(*log_unit);
@@ -94,7 +135,13 @@ impl<T: Scalar> Held<T> {
             unit = top;
         }
         for &operation in stages.last {
-            operate(network, operation, &mut h, &mut unit)?;
+            operate(network, operation, &mut h, next_images, &mut unit)?;
+        }
+        if let Some((pooling, images)) =
+            convolution.and_then(|(layer, _)| layer.pooling).zip(next_images)
+        {
+            h = pooling.apply(images, &h)?;
+            next_images = Some(pooling.output(images)?);
         }
 
         let batch_size = layer.batch_size();
@@ -110,12 +157,14 @@ impl<T: Scalar> Held<T> {
             h /= T::of(log_rms.exp());
             unit = log_scale;
         }
-        let gram = Gram::quick(&h)?.0;
+        let gram = match next_images {
+            None => Gram::quick(&h)?.0,
+            Some(images) => Gram::quick(&images.flatten(&h)?.into_owned())?.0,
+        };
         if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
             return Err(Error::Collapsed { layer: depth, batch_size });
         }
-        *representation = h;
-        *log_unit = unit;
+        (*representation, *log_unit, *images) = (h, unit, next_images);
         Ok(Layer { depth, gram, log_scale, events: Vec::new() })
     }
 }
@@ -125,10 +174,12 @@ pub(super) fn operate<T: Scalar, A: Activation, W: WeightInit>(
     network: &Network<T, A, W>,
     operation: Operation,
     h: &mut DMatrix<T>,
+    images: Option<Images>,
     log_unit: &mut f64,
 ) -> Result<()> {
     let rows = h.nrows();
-    network.operate(operation, (h.as_mut_slice(), rows), *log_unit)?;
+    let pixels = images.map_or(1, |images| images.pixels());
+    network.operate(operation, (h.as_mut_slice(), rows), pixels, *log_unit)?;
     *log_unit = network.unit_after(operation, *log_unit);
     Ok(())
 }

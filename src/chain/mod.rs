@@ -133,8 +133,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
         let watch = Watch::new(&layer);
         let state = match network.engine() {
             Engine::Streamed => State::Streamed(Streamed::new(&network, input)?),
-            Engine::Held => State::Held(Held::new(input, Source::Law)),
-            Engine::Explicit => State::Held(Held::new(input, Source::Weights)),
+            Engine::Held => State::Held(Held::new(&network, input, Source::Law)?),
+            Engine::Explicit => State::Held(Held::new(&network, input, Source::Weights)?),
         };
         Ok(Self { network, run, layer, state, watch, failed: false })
     }

@@ -46,7 +46,7 @@ impl<T: Scalar> Streamed<T> {
         let source = if before.iter().any(is_other) {
             let (mut x, mut log_unit) = in_units(input);
             for &operation in before {
-                operate(network, operation, &mut x, &mut log_unit)?;
+                operate(network, operation, &mut x, None, &mut log_unit)?;
             }
             let (gram, log_norm) = Gram::quick(&x)?;
             let log_scale = log_unit + log_norm - 0.5 * (x.len() as f64).ln();

@@ -11,6 +11,7 @@ pub use order::{Order, Residual};
 
 use crate::activation::{Activation, Identity};
 use crate::chain::{Chain, ExplicitChain};
+use crate::convolution::{Convolution, Images, Pooling};
 use crate::kernel::activation::apply;
 use crate::normalization::{BatchNorm, Centering, Normalization};
 use crate::weights::{Fans, Gaussian, ProductLaw, WeightInit};
@@ -44,6 +45,7 @@ pub struct Network<T, A = Identity, W = Gaussian> {
     activation: A,
     order: Order,
     residual: Option<Residual>,
+    convolution: Option<ConvolutionLayer>,
     arithmetic: PhantomData<T>,
 }
 
@@ -61,6 +63,7 @@ impl<T: Scalar> Network<T> {
             activation: Identity,
             order: Order::default(),
             residual: None,
+            convolution: None,
             arithmetic: PhantomData,
         }
     }
@@ -84,8 +87,19 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// ```
     #[must_use]
     pub fn activation<B: Activation>(self, activation: B) -> Network<T, B, W> {
-        let Self { width, weights, normalization, order, residual, arithmetic, .. } = self;
-        Network { width, weights, normalization, activation, order, residual, arithmetic }
+        let Self {
+            width, weights, normalization, order, residual, convolution, arithmetic, ..
+        } = self;
+        Network {
+            width,
+            weights,
+            normalization,
+            activation,
+            order,
+            residual,
+            convolution,
+            arithmetic,
+        }
     }
 
     /// The same with other weights.
@@ -100,8 +114,19 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// ```
     #[must_use]
     pub fn weights<V: WeightInit>(self, weights: V) -> Network<T, A, V> {
-        let Self { width, normalization, activation, order, residual, arithmetic, .. } = self;
-        Network { width, weights, normalization, activation, order, residual, arithmetic }
+        let Self {
+            width, normalization, activation, order, residual, convolution, arithmetic, ..
+        } = self;
+        Network {
+            width,
+            weights,
+            normalization,
+            activation,
+            order,
+            residual,
+            convolution,
+            arithmetic,
+        }
     }
 
     /// The same with another normalisation.
@@ -122,7 +147,38 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         Self { residual: Some(residual), ..self }
     }
 
-    /// The number `d` of neurons of a layer.
+    /// The same with convolutions as linear maps, into `width` channels; samples are images of
+    /// `input`'s shape, flattened in the order of frameworks (NCHW, as [`Images::batch_from_nchw`]).
+    ///
+    /// Batch normalisation is over batch and space, sample normalisation over channels and space;
+    /// the Gram matrix is that of flattened images, `(C S) x n`. Weights are drawn: a layer costs
+    /// `C'C k²` numbers, `C'C k² S' n` multiply-adds and `C k² S' n` numbers of memory. Strides
+    /// shrink images layer by layer.
+    ///
+    /// ```
+    /// use orthogap::convolution::{Convolution, Images};
+    /// use orthogap::{Input, Network, Seed, activation::Relu};
+    ///
+    /// let images = Images::new(1, 6, 6)?; // a channel of 6 x 6 pixels
+    /// let network = Network::<f32>::new(16).convolution(Convolution::new(3)?, images).activation(Relu);
+    /// let mut chain = network.chain(&Input::gaussian(images.len(), 4, Seed(1))?, Seed(2))?;
+    /// assert!(chain.advance(5)?.orthogonality_gap() < 0.5);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn convolution(self, convolution: Convolution, input: Images) -> Self {
+        let pooling = self.convolution.and_then(|layer| layer.pooling);
+        Self { convolution: Some(ConvolutionLayer { convolution, input, pooling }), ..self }
+    }
+
+    /// The same with every layer pooled at its end; nothing to do with a dense network.
+    #[must_use]
+    pub fn pooling(self, pooling: Pooling) -> Self {
+        let pooled = |layer| ConvolutionLayer { pooling: Some(pooling), ..layer };
+        Self { convolution: self.convolution.map(pooled), ..self }
+    }
+
+    /// The number `d` of neurons of a layer, or channels of a convolution.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
@@ -144,6 +200,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         let law = self.weights.product_law(Fans { inputs: self.width, outputs: self.width });
         let row_wise = !matches!(self.normalization, Normalization::SampleNorm(_));
         match law {
+            _ if self.convolution.is_some() => Engine::Explicit,
             ProductLaw::Unknown => Engine::Explicit,
             ProductLaw::Gaussian { .. } if row_wise && self.residual.is_none() => Engine::Streamed,
             _ => Engine::Held,
@@ -178,7 +235,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         run: impl Into<Run>,
     ) -> Result<ExplicitChain<T, A, W>> {
         self.check(input)?;
-        Ok(ExplicitChain::new(*self, input, run.into()))
+        ExplicitChain::new(*self, input, run.into())
     }
 
     /// The activation of the recipe.
@@ -222,17 +279,23 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         self.residual
     }
 
+    /// The convolution that is the linear map, if it is one.
+    pub(crate) fn convolution_layer(&self) -> Option<ConvolutionLayer> {
+        self.convolution
+    }
+
     /// The operations of a layer in place.
     pub(crate) fn stages(&self) -> Stages {
         Stages::new(self.order, self.residual)
     }
 
     /// Does an operation to representations in units of exp(`log_unit`): some rows of `H`, or all
-    /// of it where the operation is not row-wise, column by column.
+    /// of it where the operation is not row-wise, column by column, `pixels` columns a sample.
     pub(crate) fn operate(
         &self,
         operation: Operation,
         (entries, rows): (&mut [T], usize),
+        pixels: usize,
         log_unit: f64,
     ) -> Result<()> {
         let columns = entries.len() / rows;
@@ -246,7 +309,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
                 norm.with_epsilon(held(norm.epsilon()))?.normalize_rows(&mut h)
             }
             (Operation::Normalize, Normalization::SampleNorm(norm)) => {
-                norm.with_epsilon(held(norm.epsilon()))?.normalize_mut(&mut h)
+                norm.with_epsilon(held(norm.epsilon()))?.normalize_images(&mut h, pixels)
             }
             (Operation::Activate, _) => {
                 if self.unit_after(operation, log_unit) != log_unit {
@@ -276,14 +339,43 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             let expected = "a width from 1 to 2^40";
             return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
-        if batch_size > width {
-            return Err(Error::BatchExceedsWidth { batch_size, width });
+        let (flattened, columns) = match self.convolution {
+            None => (width, batch_size),
+            Some(layer) => {
+                let expected = (layer.input.len(), batch_size);
+                let (what, found) = ("the batch of images", input.columns().shape());
+                if found != expected {
+                    return Err(Error::ShapeMismatch { what, found, expected });
+                }
+                let output = layer.output(layer.input, width)?;
+                (output.len(), output.pixels() * batch_size)
+            }
+        };
+        if batch_size > flattened {
+            return Err(Error::BatchExceedsWidth { batch_size, width: flattened });
         }
         let centered = self.batch_norm().is_some_and(|bn| bn.centering() == Centering::Batch);
-        if centered && batch_size == 1 {
+        if centered && columns == 1 {
             return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
         }
         Ok(())
+    }
+}
+
+/// A convolution in the place of a dense linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvolutionLayer {
+    pub convolution: Convolution,
+    /// The shape of the input of the network.
+    pub input: Images,
+    pub pooling: Option<Pooling>,
+}
+
+impl ConvolutionLayer {
+    /// The shape of a layer of `channels` whose input has shape `images`.
+    pub(crate) fn output(&self, images: Images, channels: usize) -> Result<Images> {
+        let output = self.convolution.output(images, channels)?;
+        self.pooling.map_or(Ok(output), |pooling| pooling.output(output))
     }
 }
 
