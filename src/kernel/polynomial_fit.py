@@ -6,7 +6,7 @@ relative error of the function that is made of them.
 
 import struct
 
-from mpmath import cos, exp, factorial, log, lu_solve, matrix, mp, mpf, pi, sqrt, tanh
+from mpmath import cos, erf, erfc, exp, factorial, log, lu_solve, matrix, mp, mpf, pi, sqrt, tanh
 
 mp.dps = 60
 
@@ -99,3 +99,18 @@ fit("TANH", tanh_tail, lambda z: z / (1 + z * tanh_tail(z)), mpf(1) / 1000, 1, (
 exp_tail = lambda r: sum(r**k / factorial(k + 2) for k in range(40))
 r_max = log(mpf(2)) / 2 * mpf("1.001")
 fit("EXP", exp_tail, lambda r: (r * r + mpf(10) ** -6) / exp(r), -r_max, r_max, (10, 5))
+
+# erf x = x + x p(z) for |x| <= 1, z = x².
+erf_odd = lambda z: erf(sqrt(z)) / sqrt(z) - 1
+fit("ERF", erf_odd, lambda z: 1 / (1 + erf_odd(z)), mpf(10) ** -12, 1, (12, 7))
+
+# Phi(x) = 1/2 + x p(z) for |x| <= 1, z = x²; errors relative to the smaller of Phi(±x).
+upper_tail = lambda x: erfc(x / sqrt(mpf(2))) / 2
+phi_odd = lambda z: (mpf(1) / 2 - upper_tail(sqrt(z))) / sqrt(z)
+fit("PHI", phi_odd, lambda z: sqrt(z) / upper_tail(sqrt(z)), mpf(1) / 1000, 1, (10, 6))
+
+# The upper tail of N(0, 1) from 1 to 39 is exp(-a²/2) p(u)/(a + 4), u = (a - 4)/(a + 4).
+turning = lambda u: 4 * (1 + u) / (1 - u)
+scaled_tail = lambda a: (a + 4) * exp(a * a / 2) * upper_tail(a)
+tail_fit = lambda u: scaled_tail(turning(u))
+fit("TAIL", tail_fit, lambda u: 1 / tail_fit(u), -mpf(3) / 5, mpf(35) / 43, (20, 10))

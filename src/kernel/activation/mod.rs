@@ -1,10 +1,24 @@
 //! Activations: element-wise functions of the normalised rows, applied inside the row kernels.
 
+mod closure;
+mod erf;
+mod exponential;
+mod gain;
+mod gelu;
+mod logistic;
+mod normal_tail;
+mod relu;
 mod sin;
 mod tanh;
 
+pub use closure::{FromFn, WithDerivative, from_fn};
+pub use erf::Erf;
+pub use gain::gain;
+pub use gelu::Gelu;
+pub use logistic::{Logistic, Silu};
+pub use relu::{LeakyRelu, Relu};
 pub use sin::Sin;
-pub use tanh::Tanh;
+pub use tanh::{ShiftedTanh, Tanh};
 
 use fearless_simd::{Level, dispatch, prelude::*};
 
@@ -51,6 +65,24 @@ pub trait Activation: Copy + Send + Sync {
     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V;
 }
 
+/// An activation with a derivative, for whoever goes backwards through a network.
+///
+/// Derivatives are `f64`, of small error for every x, and NaN at NaN. Where the function has a kink
+/// the value is the frameworks': the slope on the left, at 0.
+///
+/// ```
+/// use orthogap::activation::{Differentiable, Logistic, Relu, Tanh};
+///
+/// assert_eq!(Tanh.derivative(0.0), 1.0);
+/// assert_eq!(Relu.derivative(0.0), 0.0);
+/// // Where the function itself has long been 1.
+/// assert!((Logistic.derivative(100.0) / (-100f64).exp() - 1.0).abs() < 1e-14);
+/// ```
+pub trait Differentiable: Activation {
+    /// $`F'(x)`$.
+    fn derivative(self, x: f64) -> f64;
+}
+
 /// Applies an activation to every number of a slice.
 pub(crate) fn apply<T: Lanes, A: Activation>(activation: A, values: &mut [T]) {
     dispatch!(Level::new(), simd => {
@@ -81,45 +113,12 @@ impl Activation for Identity {
     }
 }
 
-/// The positive part; NaN stays NaN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Relu;
-
-impl Activation for Relu {
-    const HOMOGENEOUS: bool = true;
-
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        positive_part(simd, x)
+/// The constant 1.
+impl Differentiable for Identity {
+    fn derivative(self, x: f64) -> f64 {
+        if x.is_nan() { x } else { 1.0 }
     }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        positive_part(simd, x)
-    }
-}
-
-/// Zero where x < 0, x elsewhere: unlike `max`, the same on every level for NaN and -0.
-#[inline(always)]
-fn positive_part<S: Simd, V: SimdFloat<S>>(simd: S, x: V) -> V {
-    let zero = V::splat(simd, V::Element::default());
-    x.simd_lt(zero).select(zero, x)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fearless_simd::{Level, dispatch, f64x8};
-
-    #[test]
-    fn relu_keeps_nan_and_clears_negatives() {
-        let x = [-1.0, 1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-300];
-        let y = dispatch!(Level::new(), simd => {
-            Relu.f64(simd, f64x8::from_slice(simd, &x)).to_array()
-        });
-        assert!(y[2].is_nan());
-        assert_eq!(
-            [y[0], y[1], y[3], y[4], y[5], y[6], y[7]],
-            [0.0, 1.0, f64::INFINITY, 0.0, 0.0, 0.0, 1e-300]
-        );
-    }
-}
+mod tests;

@@ -4,9 +4,9 @@
 //! three pieces while the multiple is moderate, in exact integers (Payne and Hanek) when it is
 //! huge. A vector whose lanes all lie within one skips the reduction.
 
-use super::Activation;
+use super::{Activation, Differentiable};
 use crate::kernel::polynomial::horner;
-use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 
 /// The sine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl Activation for Sin {
     #[inline(always)]
     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
         sin(simd, x)
+    }
+}
+
+/// $`\cos x`$.
+impl Differentiable for Sin {
+    fn derivative(self, x: f64) -> f64 {
+        dispatch!(Level::new(), simd => quarters_later(simd, f64x2::splat(simd, x), 1)[0])
     }
 }
 
@@ -50,9 +57,20 @@ trait Constants: SimdFloatElement + 'static {
 #[inline(always)]
 fn sin<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
     let inside = (x * x).simd_le(T::ONE);
+    let near = near(simd, x);
     if inside.all_true() {
-        return near(simd, x);
+        return near;
     }
+    inside.select(near, quarters_later(simd, x, Default::default()))
+}
+
+/// The sine so many quarter turns after x: one makes it the cosine.
+#[inline(always)]
+fn quarters_later<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
+    simd: S,
+    x: V,
+    later: T::Bits,
+) -> V {
     let a = x.abs();
     let moderate = a.simd_le(T::HUGE);
     let carrier = V::splat(simd, T::CARRIER);
@@ -72,13 +90,14 @@ fn sin<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V 
             }
         }
     }
+    let quarters = quarters + later;
     let z = rest * rest;
     let cos =
         (z * z).mul_add(horner(simd, z, T::COS), z.mul_add(T::MINUS_HALF, V::splat(simd, T::ONE)));
     let even = (quarters & T::QUARTER).simd_eq(V::Bits::splat(simd, Default::default()));
-    let far = even.select(near(simd, rest).to_bits(), cos.to_bits());
-    let far = far ^ ((quarters & T::HALF_TURN.0) << T::HALF_TURN.1);
-    inside.select(near(simd, x), V::from_bits(far))
+    let turned = even.select(near(simd, rest).to_bits(), cos.to_bits());
+    let turned = turned ^ ((quarters & T::HALF_TURN.0) << T::HALF_TURN.1);
+    V::from_bits(turned)
 }
 
 /// sin x for |x| <= 1.
