@@ -59,8 +59,31 @@
 
 pub mod activation {
     //! Activations: element-wise functions between the layers of a network.
+    //!
+    //! | | formula | range | homogeneous | at 0 |
+    //! | --- | --- | --- | --- | --- |
+    //! | [`Identity`] | $`x`$ | all numbers | yes, linear | 0 |
+    //! | [`Relu`] | $`\max(0, x)`$ | $`[0, \infty)`$ | yes | 0 |
+    //! | [`LeakyRelu`] | $`x`$ for x >= 0, $`s x`$ below | all numbers if s > 0 | yes | 0 |
+    //! | [`Tanh`] | $`\tanh x`$ | $`(-1, 1)`$ | no | 0 |
+    //! | [`ShiftedTanh`] | $`1 + \tanh x`$ | $`(0, 2)`$ | no | 1 |
+    //! | [`Logistic`] | $`1/(1 + e^{-x})`$ | $`(0, 1)`$ | no | 1/2 |
+    //! | [`Silu`] | $`x/(1 + e^{-x})`$ | $`[-0.2785, \infty)`$ | no | 0 |
+    //! | [`Erf`] | $`\mathrm{erf}(x)`$ | $`(-1, 1)`$ | no | 0 |
+    //! | [`Gelu`] | $`x \Phi(x)`$ | $`[-0.1700, \infty)`$ | no | 0 |
+    //! | [`Sin`] | $`\sin x`$ | $`[-1, 1]`$ | no | 0 |
+    //! | [`from_fn`] | any closure | its own | treated as not | its own |
+    //!
+    //! All but closures are vectorised, with errors of a few units in the last place in `f64` and in
+    //! `f32`; where a function has a tail, that is of the tail, down to the smallest normal number.
+    //! NaN gives NaN and an infinity the limit, but for [`Sin`], which has none. [`Differentiable`]
+    //! ones have a derivative, and [`gain`] is the scale of weights that a vanilla network with the
+    //! activation needs.
 
-    pub use crate::kernel::activation::{Activation, Identity, Relu, Sin, Tanh};
+    pub use crate::kernel::activation::{
+        Activation, Differentiable, Erf, FromFn, Gelu, Identity, LeakyRelu, Logistic, Relu,
+        ShiftedTanh, Silu, Sin, Tanh, WithDerivative, from_fn, gain,
+    };
     /// The vectors that an [`Activation`] of your own is written with.
     pub use fearless_simd;
 }

@@ -52,10 +52,7 @@ impl<V> Exponential<V> {
 
 /// exp y for |y| <= RANGE.
 #[inline(always)]
-pub fn exp<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
-    simd: S,
-    y: V,
-) -> Exponential<V> {
+pub fn exp<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, y: V) -> Exponential<V> {
     exp_of_sum(simd, y, V::splat(simd, T::default()))
 }
 

@@ -215,14 +215,14 @@ impl Constants for f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::{Level, dispatch, f32x16, f64x8};
+    use crate::kernel::activation::tests;
     use proptest::prelude::*;
 
     fn f64s(x: f64) -> f64 {
-        dispatch!(Level::new(), simd => Sin.f64(simd, f64x8::splat(simd, x))[0])
+        tests::f64s(Sin, x)
     }
     fn f32s(x: f32) -> f32 {
-        dispatch!(Level::new(), simd => Sin.f32(simd, f32x16::splat(simd, x))[0])
+        tests::f32s(Sin, x)
     }
 
     #[test]
