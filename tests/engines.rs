@@ -165,7 +165,11 @@ fn vanilla_networks_with_activations() {
 }
 
 /// Gap and scale of a recipe on its cheapest engine and with weights drawn.
-fn agree<A: Activation, W: WeightInit>(network: Network<f64, A, W>, engine: Engine, input: &Input) {
+fn agree<A: Activation + std::fmt::Debug, W: WeightInit>(
+    network: Network<f64, A, W>,
+    engine: Engine,
+    input: &Input,
+) {
     assert_eq!(network.engine(), engine);
     for measure in [gap, |layer: &Layer| layer.log_scale()] {
         let p = smallest_p(network, input, measure);
