@@ -5,6 +5,7 @@ mod explicit;
 mod held;
 mod parallel;
 mod product;
+mod rows;
 mod stream;
 
 use std::ops::{ControlFlow, Deref};

@@ -1,38 +1,35 @@
-//! One streamed layer: rows of Gaussians are drawn, weighed, summed up and forgotten.
-
-use fearless_simd::Level;
-use nalgebra::DMatrix;
+//! The streamed engine: between layers there is nothing but a Gram matrix.
 
 use super::held::{in_units, operate};
-use super::{Layer, Proceed, layer_coordinate, parallel};
-use crate::activation::{Activation, Identity};
-use crate::kernel::activation::apply;
-use crate::kernel::block::{Direct, Product, Rows, Scratch};
-use crate::kernel::compiled::Sum;
-use crate::kernel::factor::{Factor, Form};
-use crate::kernel::generator::StreamKey;
-use crate::kernel::plan::Plan;
-use crate::kernel::row_scale::RowScale;
-use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
+use super::rows::{Pass, RowStream};
+use super::{Layer, Proceed, layer_coordinate};
+use crate::activation::Activation;
 use crate::network::Operation;
-use crate::normalization::Centering;
 use crate::weights::WeightInit;
-use crate::{Error, Gram, Input, Network, Purpose, Result, Run, Scalar};
+use crate::{Gram, Input, Network, Purpose, Result, Run, Scalar};
 
-/// The streamed engine: between layers there is nothing but a Gram matrix.
+/// Draws layers by their Gram matrix alone.
 ///
-/// A layer ends where its order says, but what the next weights multiply, its source, is always
-/// the activation of the normalised rows. Where that is something else than the layer, the same
-/// rows are drawn twice, once for either.
+/// A layer ends where its order says, but what the next weights multiply, its image, is always the
+/// activation of the normalised rows. Where that is something else than the layer, the same rows
+/// are drawn twice, once for either.
 #[derive(Clone, Debug)]
 pub(super) struct Streamed<T: Scalar> {
     rows: RowStream<T>,
     /// Entries of a sample of the layer.
     inputs: usize,
-    source: Option<Layer>,
-    /// Where the next layer and its source are written, recycled.
+    /// Where the next layer is written, recycled.
     next: Layer,
-    next_source: Option<Layer>,
+    image: Option<Image<T>>,
+}
+
+/// What the next weights multiply, where that is not the layer.
+#[derive(Clone, Debug)]
+struct Image<T: Scalar> {
+    rows: RowStream<T>,
+    current: Layer,
+    /// Where the next one is written, recycled.
+    next: Layer,
 }
 
 impl<T: Scalar> Streamed<T> {
@@ -41,22 +38,26 @@ impl<T: Scalar> Streamed<T> {
         input: &Input,
     ) -> Result<Self> {
         let layer = Layer::input(input);
+        let does_something = |&operation: &_| match operation {
+            Operation::Normalize => network.is_normalized(),
+            Operation::Activate => !A::LINEAR,
+        };
         let before = network.stages().before;
-        let is_other = |&operation: &_| !(operation == Operation::Activate && A::LINEAR);
-        let source = if before.iter().any(is_other) {
+        let image = if before.iter().any(does_something) {
             let (mut x, mut log_unit) = in_units(input);
             for &operation in before {
                 operate(network, operation, &mut x, None, &mut log_unit)?;
             }
             let (gram, log_norm) = Gram::quick(&x)?;
             let log_scale = log_unit + log_norm - 0.5 * (x.len() as f64).ln();
-            Some(Layer { gram, log_scale, ..layer.clone() })
+            let current = Layer { gram, log_scale, ..layer.clone() };
+            let rows = RowStream::new(network.width(), input.batch_size());
+            Some(Image { rows, next: current.clone(), current })
         } else {
             None
         };
-        let rows = RowStream::new(network.width(), input.gram().rank(), Form::UpperTriangular);
-        let next_source = source.clone();
-        Ok(Self { rows, inputs: input.dimension(), source, next: layer, next_source })
+        let rows = RowStream::new(network.width(), input.gram().rank());
+        Ok(Self { rows, inputs: input.dimension(), next: layer, image })
     }
 
     /// Goes one layer further; stays where it is on an error.
@@ -69,392 +70,25 @@ impl<T: Scalar> Streamed<T> {
         layer: &mut Layer,
         proceed: Proceed<'_>,
     ) -> Result<()> {
-        let stages = network.stages();
-        let key = run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key();
-        let log_gain = network.log_gain(self.inputs);
-        let Self { rows, source, next, next_source, .. } = self;
-        let pass = Pass { operations: stages.after, shared: source.is_some(), key, log_gain };
-        if let (Some(source), Some(next_source)) = (source, next_source) {
-            let d = network.width();
-            rows.next_layer(network, pass, source, next, &mut |done| proceed(done / 2))?;
+        let Self { rows, inputs, next, image } = self;
+        let pass = Pass {
+            operations: network.stages().after,
+            shared: image.is_some(),
+            key: run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key(),
+            log_gain: network.log_gain(*inputs),
+        };
+        if let Some(image) = image {
+            let (d, from) = (network.width(), &image.current);
+            rows.next_layer(network, pass, from, next, &mut |done| proceed(done / 2))?;
             let pass = Pass { operations: &[Operation::Normalize, Operation::Activate], ..pass };
-            let mut rest = |done: usize| proceed((d + done).div_ceil(2));
-            rows.next_layer(network, pass, source, next_source, &mut rest)?;
-            std::mem::swap(source, next_source);
+            let rest = &mut |done: usize| proceed((d + done).div_ceil(2));
+            image.rows.next_layer(network, pass, from, &mut image.next, rest)?;
+            std::mem::swap(&mut image.current, &mut image.next);
         } else {
             rows.next_layer(network, pass, layer, next, proceed)?;
         }
         std::mem::swap(layer, next);
-        self.inputs = network.width();
+        *inputs = network.width();
         Ok(())
-    }
-}
-
-/// Draws the rows of a layer, given the Gram matrix of the layer before.
-///
-/// A row of `W H` is $`y = s R^\top z`$ with $`z \sim N(0, I_r)`$, and its normalisation is a
-/// multiple `w y` of it (centred: of $`(R P)^\top z`$, where `P` projects off the mean). So the
-/// next Gram matrix is $`R^\top G R`$ with $`G = \frac1d \sum w^2 z z^\top`$, which is well
-/// conditioned whatever `R` is; a Cholesky factor of `G`, $`M^\top M`$, makes `M R` the next
-/// factor. No ill-conditioned Gram matrix is ever formed, and the smallest singular value keeps
-/// full relative accuracy.
-///
-/// An activation `F` leaves no choice but to sum $`u u^\top`$ over the rows `u = F(w y)` and to
-/// factor that; where this would lose digits, the rows themselves are factored.
-#[derive(Clone, Debug)]
-struct RowStream<T: Scalar> {
-    level: Level,
-    plan: Plan,
-    /// `R`; for a linear network an upper triangular matrix with the same row norms.
-    packed: Factor<T>,
-    workers: Vec<Worker<T>>,
-    /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the
-    /// lower triangle of this column-major matrix; the rest stays zero.
-    moment: DMatrix<f64>,
-}
-
-/// Room for the sum over one super-block of rows.
-#[derive(Clone, Debug)]
-struct Worker<T: Scalar> {
-    scratch: Scratch<T>,
-    sum: Vec<f64>,
-}
-
-/// One of the sums over the rows of a layer.
-#[derive(Clone, Copy)]
-struct Pass {
-    /// What is done to rows before they are summed.
-    operations: &'static [Operation],
-    /// Whether another pass draws the same rows, so that they must be made of as many normals.
-    shared: bool,
-    key: StreamKey,
-    /// Of weights N(0, gain²/inputs).
-    log_gain: f64,
-}
-
-/// What is needed to draw the rows of a layer, beside the factor.
-struct Draw<'a, T> {
-    key: StreamKey,
-    scale: RowScale<T>,
-    proceed: Proceed<'a>,
-}
-
-/// What comes of a draw, or how many rows were done when it was broken off.
-type Drawn<R> = std::result::Result<R, usize>;
-
-impl<T: Scalar> RowStream<T> {
-    /// Room for rows of `order` normals.
-    fn new(width: usize, order: usize, form: Form) -> Self {
-        let plan = Plan::new::<T>(width, order);
-        let worker = Worker { scratch: Scratch::new(&plan), sum: vec![0.0; order * order] };
-        Self {
-            level: Level::new(),
-            plan,
-            packed: Factor::new(order, order, form),
-            workers: vec![worker; parallel::workers(plan.super_blocks(), order * order)],
-            moment: DMatrix::zeros(order, order),
-        }
-    }
-
-    /// Draws `pass` of the layer that follows one whose image is taken, `from`, into `to`.
-    ///
-    /// Allocates nothing for a factor of full rank without centring, if `to` has its shape.
-    fn next_layer<A: Activation, W: WeightInit>(
-        &mut self,
-        network: &Network<T, A, W>,
-        pass: Pass,
-        from: &Layer,
-        to: &mut Layer,
-        proceed: Proceed<'_>,
-    ) -> Result<()> {
-        let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
-        let breakdown = || Error::Breakdown { layer: depth, log_scale: from.log_scale };
-        let does = |operation| pass.operations.contains(&operation);
-        let batch_norm = network.batch_norm().filter(|_| does(Operation::Normalize));
-        let linear = A::LINEAR || !does(Operation::Activate);
-        // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
-        // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
-        let pre_scale = from.log_scale + pass.log_gain;
-        let (weight, epsilon) = batch_norm.map_or((0.0, 1.0), |batch_norm| {
-            batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp())
-        });
-        // Without normalisation the scale stays outside where F lets it pass, else it goes inside.
-        let scale_free = batch_norm.is_some() || linear || A::HOMOGENEOUS;
-        let unit = if scale_free { 1.0 } else { (n as f64).sqrt() * pre_scale.exp() };
-        if !(epsilon.is_finite() && unit.is_finite()) {
-            return Err(breakdown());
-        }
-        let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), proceed };
-        let centered = batch_norm
-            .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
-            .map(|_| centered(from.factor()));
-        let factor = centered.as_ref().unwrap_or(from.factor());
-        // Samples that are zero and stay so are left out: they would spoil the factorisation.
-        let stay_zero = value_at_zero(network.function()) == 0.0;
-        let live = if stay_zero { live_columns(factor) } else { None };
-        let selected = live.as_ref().map(|live| factor.select_columns(live));
-        let factor = selected.as_ref().unwrap_or(factor);
-        let norm = if !linear {
-            self.curved(draw, factor, unit, network.function(), &mut to.gram)
-        } else if pass.shared && factor.nrows() < factor.ncols() {
-            self.curved(draw, factor, unit, Identity, &mut to.gram)
-        } else {
-            self.linear(draw, factor, &mut to.gram)
-        };
-        let norm = norm.map_err(|rows| Error::Interrupted { layer: depth, rows })?;
-        if let Some(live) = live {
-            to.gram.spread(&live, n);
-        }
-        if norm == 0.0 {
-            return Err(Error::Silent { layer: depth, batch_size: n });
-        }
-        let log_norm = norm.ln() - 0.5 * (d as f64).ln();
-        to.depth = depth;
-        to.log_scale = if batch_norm.is_none() && scale_free {
-            pre_scale + log_norm
-        } else {
-            log_norm - 0.5 * (n as f64).ln()
-        };
-        if !to.log_scale.is_finite() {
-            return Err(breakdown());
-        }
-        if to.rank() == 1 && from.rank() > 1 && batch_norm.is_some() {
-            return Err(Error::Collapsed { layer: depth, batch_size: n });
-        }
-        Ok(())
-    }
-
-    /// A layer without activation: multiplies the factor. Returns the norm of the sum's root.
-    fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Drawn<f64> {
-        self.fit(factor.nrows(), Form::UpperTriangular);
-        let triangular = is_upper_triangular(factor);
-        if triangular {
-            self.packed.pack(|i, j| T::of(factor[(i, j)]));
-        } else {
-            let triangle = triangle_of_same_norms(factor);
-            self.packed.pack(|i, j| T::of(triangle[(i, j)]));
-        }
-        self.draw_root(draw, Product)?;
-        Ok(next.rewrite(|next_factor| {
-            if triangular {
-                transposed_times_upper(&self.moment, factor, next_factor);
-            } else {
-                *next_factor = self.moment.transpose() * factor;
-            }
-        }))
-    }
-
-    /// A layer with activation, of rows `unit` times as long as `factor` has them: the root is the
-    /// next factor. Returns its norm.
-    fn curved<A: Activation>(
-        &mut self,
-        draw: Draw<'_, T>,
-        factor: &DMatrix<f64>,
-        unit: f64,
-        activation: A,
-        next: &mut Gram,
-    ) -> Drawn<f64> {
-        let triangular = is_upper_triangular(factor);
-        let form = if triangular { Form::UpperTriangular } else { Form::General };
-        self.fit(factor.ncols(), form);
-        let entry = |i, j| if i < factor.nrows() { factor[(i, j)] * unit } else { 0.0 };
-        self.packed.pack(|i, j| T::of(entry(i, j)));
-        Ok(match self.draw_root(draw, Direct(activation))? {
-            Root::OfSums => next.rewrite(|factor| transpose_to(&self.moment, factor)),
-            Root::OfRows => {
-                // Samples can be dependent here: rounding noise must not pass for a direction.
-                let noise = 64.0 * T::EPSILON;
-                Gram::with_log_norm(&self.moment.transpose(), noise).map_or(
-                    0.0,
-                    |(gram, log_norm)| {
-                        *next = gram;
-                        log_norm.exp()
-                    },
-                )
-            }
-        })
-    }
-
-    /// Makes room for rows of another kind, if they are.
-    fn fit(&mut self, order: usize, form: Form) {
-        if (order, form) != (self.packed.rows(), self.packed.form()) {
-            *self = Self::new(self.plan.rows(), order, form);
-        }
-    }
-
-    /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`.
-    fn draw_root<M: Sum<T>>(&mut self, draw: Draw<'_, T>, summand: M) -> Drawn<Root> {
-        let Draw { key, scale, proceed } = draw;
-        let Self { level, plan, packed, workers, moment } = self;
-        let rows = Rows { factor: packed, scale, summand };
-        moment.fill(0.0);
-        let total = plan.super_blocks();
-        for first in (0..total).step_by(workers.len()) {
-            let wave = workers.len().min(total - first);
-            parallel::for_each(&mut workers[..wave], |offset, Worker { scratch, sum }| {
-                sum.fill(0.0);
-                M::accumulate(*level, plan, &rows, key, first + offset, scratch, sum);
-            });
-            // In the order of the blocks, so that the number of workers does not matter.
-            for worker in &workers[..wave] {
-                moment.as_mut_slice().iter_mut().zip(&worker.sum).for_each(|(to, x)| *to += x);
-            }
-            let done = ((first + wave) * plan.super_block_rows()).min(plan.rows());
-            if proceed(done).is_break() && first + wave < total {
-                return Err(done);
-            }
-        }
-        if cholesky(moment) >= T::TRUSTED_PIVOT {
-            return Ok(Root::OfSums);
-        }
-        self.root_from_rows(key, scale, summand);
-        Ok(Root::OfRows)
-    }
-
-    /// The same root from the rows drawn again, one block after the other: a QR factorisation in
-    /// `f64`, which never squares them. Slow; rare unless `d` is close to `n` or samples are
-    /// dependent.
-    fn root_from_rows<M: Sum<T>>(&mut self, key: StreamKey, scale: RowScale<T>, summand: M) {
-        let Self { level, plan, packed, workers, moment } = self;
-        let order = moment.nrows();
-        let mut root = DMatrix::zeros(order, order);
-        for index in 0..plan.blocks() {
-            let mut rows = DMatrix::zeros(order + plan.block_rows(), order);
-            rows.rows_mut(0, order).copy_from(&root);
-            let first = order + index * plan.block_rows();
-            let mut keep = |i, j, value: T| rows[(order + i, j)] = value.into();
-            T::block_normals(*level, plan, key, index, &mut workers[0].scratch, &mut keep);
-            // Rows beyond the last are zero, and an activation may send them elsewhere.
-            let count = plan.block_rows().min(order + plan.rows() - first);
-            for mut row in rows.rows_mut(order, count).row_iter_mut() {
-                let mut y: Vec<f64> = (0..order)
-                    .map(|j| (0..packed.reach(j)).map(|i| row[i] * packed.entry(i, j)).sum())
-                    .collect();
-                let factor = scale.factor(y.iter().map(|y| y * y).sum());
-                if M::PRODUCT {
-                    row *= factor;
-                } else {
-                    y.iter_mut().for_each(|y| *y *= factor);
-                    apply(summand.activation(), &mut y);
-                    row.iter_mut().zip(y).for_each(|(to, u)| *to = u);
-                }
-            }
-            root = rows.qr().unpack_r();
-        }
-        *moment = root.transpose();
-    }
-}
-
-/// Where a root comes from: sums of products are quick, but blind to a direction that is nearly lost.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Root {
-    OfSums,
-    OfRows,
-}
-
-/// Writes the transpose of a square matrix, lower triangular, to `upper`.
-fn transpose_to(lower: &DMatrix<f64>, upper: &mut DMatrix<f64>) {
-    if upper.shape() == lower.shape() {
-        lower.transpose_to(upper);
-    } else {
-        *upper = lower.transpose();
-    }
-}
-
-/// The columns that are not zero, if some are.
-fn live_columns(factor: &DMatrix<f64>) -> Option<Vec<usize>> {
-    let (r, n) = factor.shape();
-    if r == n {
-        return None; // a factor of full rank has no zero column
-    }
-    let live: Vec<_> = (0..n).filter(|&j| factor.column(j).iter().any(|&x| x != 0.0)).collect();
-    (live.len() < n).then_some(live)
-}
-
-/// F(0).
-fn value_at_zero<A: Activation>(activation: A) -> f64 {
-    let mut zero = [0.0];
-    apply(activation, &mut zero);
-    zero[0]
-}
-
-/// `R P`: the mean over the batch subtracted from every row of a factor.
-fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let mean = factor.column_mean();
-    let mut centered = factor.clone();
-    for mut column in centered.column_iter_mut() {
-        column -= &mean;
-    }
-    centered
-}
-
-/// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
-/// all `z`: the RQ factorisation of `R` (`r x n`), by way of the QR factorisation of what is turned
-/// about.
-fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let r = factor.nrows();
-    let turned = DMatrix::from_fn(factor.ncols(), r, |i, j| factor[(r - 1 - j, i)]);
-    let triangle = turned.qr().unpack_r();
-    DMatrix::from_fn(r, r, |i, j| triangle[(r - 1 - j, r - 1 - i)])
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ops::ControlFlow;
-
-    use super::*;
-    use crate::kernel::compiled::Kernels;
-    use crate::{Input, Seed};
-    use proptest::prelude::*;
-
-    fn no_break(_: usize) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    proptest! {
-        #[test]
-        fn triangles_have_the_norms_of_their_factor(
-            n in 1usize..9, missing in 0usize..3, seed in any::<u64>(),
-        ) {
-            let columns = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
-            let r = n.saturating_sub(missing).max(1);
-            let factor = columns.view((0, 0), (r, n)).into_owned();
-            let triangle = triangle_of_same_norms(&factor);
-            prop_assert!(is_upper_triangular(&triangle));
-            let z = columns.view((0, 8), (r, 1));
-            let (ours, naive) = ((triangle.transpose() * z).norm(), (factor.transpose() * z).norm());
-            prop_assert!((ours - naive).abs() < 1e-13 * naive.max(1.0));
-        }
-
-        /// Both ways to the root, and the naive sum that they stand for.
-        #[test]
-        fn roots_agree_with_the_naive_sum(
-            n in 1usize..20, extra in 0usize..600, seed in any::<u64>(), plain in any::<bool>(),
-        ) {
-            let d = n + extra;
-            let factor = Input::gaussian(n, n, Seed(seed)).unwrap().gram().factor().clone();
-            let scale = if plain { RowScale::new(0.0, 1.0) } else { RowScale::new(0.25, 0.1) };
-            let key = Run::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
-            let mut rows = RowStream::<f64>::new(d, n, Form::UpperTriangular);
-            rows.packed.pack(|i, j| factor[(i, j)]);
-            let mut naive = DMatrix::zeros(n, n);
-            for block in 0..rows.plan.blocks() {
-                let mut z = DMatrix::zeros(n, rows.plan.block_rows());
-                let scratch = &mut rows.workers[0].scratch;
-                let mut keep = |i, j, value| z[(j, i)] = value;
-                f64::block_normals(rows.level, &rows.plan, key, block, scratch, &mut keep);
-                for z in z.column_iter() {
-                    let squared_norm = (factor.transpose() * z).norm_squared();
-                    let weight = if plain { 1.0 } else { 1.0 / (0.25 * squared_norm + 0.1) };
-                    naive += z * z.transpose() * weight;
-                }
-            }
-            rows.draw_root(Draw { key, scale, proceed: &mut no_break }, Product).unwrap();
-            let first = &rows.moment * rows.moment.transpose();
-            rows.root_from_rows(key, scale, Product);
-            let second = &rows.moment * rows.moment.transpose();
-            prop_assert!((first - &naive).amax() < 1e-12 * naive.amax());
-            prop_assert!((second - &naive).amax() < 1e-12 * naive.amax());
-        }
     }
 }
