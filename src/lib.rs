@@ -41,8 +41,10 @@
 //! | | |
 //! | --- | --- |
 //! | a batch to start from | [`Input`] |
-//! | the recipe of a network | [`Network`], [`normalization`], [`activation`], [`weights`] |
+//! | the recipe of a network | [`Network`], [`Order`], [`Residual`] |
+//! | what it is made of | [`normalization`], [`activation`], [`weights`], [`convolution`] |
 //! | the layers, one by one | [`Chain`]; with `W` and `H` lent, [`ExplicitChain`] |
+//! | samples that die, ranks that fall | [`Event`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
 //! | what theory predicts | [`theory`] |

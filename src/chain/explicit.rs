@@ -156,7 +156,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     ) -> Result<ExplicitChain<T, B, V>> {
         let Self { run, layer, watch, held, failed, .. } = self;
         let images = network.convolution_layer().map(|layer| layer.input);
-        Ok(ExplicitChain { network, run, layer, watch, held: held.as_images(images)?, failed })
+        Ok(ExplicitChain { network, run, layer, watch, held: held.into_images(images)?, failed })
     }
 
     /// Goes `layers` layers deeper and lends the last one.

@@ -47,7 +47,7 @@ impl<T: Scalar> Held<T> {
     }
 
     /// The same representations as images of a shape, or as plain columns.
-    pub(super) fn as_images(self, images: Option<Images>) -> Result<Self> {
+    pub(super) fn into_images(self, images: Option<Images>) -> Result<Self> {
         let representation = match (self.images, images) {
             (Some(from), None) => from.flatten(&self.representation)?.into_owned(),
             (None, Some(to)) => to.unflatten(self.representation)?,

@@ -123,6 +123,7 @@ pub struct Chain<T: Scalar, A = Identity, W = Gaussian> {
 
 /// What an engine keeps between layers.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a chain has one for life")]
 enum State<T: Scalar> {
     Streamed(Streamed<T>),
     Held(Held<T>),
