@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, dmatrix};
-use orthogap::activation::{Relu, Tanh};
+use orthogap::activation::{Relu, Tanh, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, Normalization};
 use orthogap::weights::Gaussian;
 use orthogap::{Error, Gram, Input, Network, Result, Seed};
@@ -97,6 +97,28 @@ fn dependent_samples_stay_dependent() {
     // Centred twins and a third are points on a line, and an odd function keeps them there.
     let error = centered.activation(Tanh).chain(&input, Seed(5)).unwrap().advance(1).cloned();
     assert_eq!(error, Err(Error::Collapsed { layer: 1, batch_size: 3 }));
+}
+
+/// What closures make of rows is theirs to decide; no NaN gets out.
+#[test]
+fn closures_without_finite_values_are_errors() {
+    let input = Input::orthogonal(3).unwrap();
+    for value in [f64::NAN, f64::INFINITY, 0.0] {
+        let network = Network::<f64>::new(64).activation(from_fn(move |_| value));
+        for error in [
+            network.chain(&input, Seed(5)).unwrap().advance(1).unwrap_err(),
+            network.explicit_chain(&input, Seed(5)).unwrap().advance(1).unwrap_err(),
+        ] {
+            assert!(
+                match error {
+                    Error::Breakdown { layer: 1, .. } => value != 0.0,
+                    Error::Silent { layer: 1, batch_size: 3 } => value == 0.0,
+                    _ => false,
+                },
+                "{value}: {error:?}"
+            );
+        }
+    }
 }
 
 /// Below the critical width (3 for two samples) the smallest singular value dies. It is followed

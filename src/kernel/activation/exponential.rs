@@ -69,7 +69,7 @@ pub fn exp_minus_square<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     exp_of_sum(simd, minus_weight * head * head, minus_weight * (x - head) * (x + head))
 }
 
-/// exp(high + low) for |high + low| <= RANGE and |low| below an ulp of high by far.
+/// exp(high + low) for |high + low| <= RANGE, low far below high.
 #[inline(always)]
 fn exp_of_sum<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     simd: S,
@@ -122,7 +122,7 @@ impl Constants for f32 {
     /// Largest relative error of exp: 4.4e-9.
     const EXP: &'static [f32] =
         &[0.49999994, 0.166_665_2, 0.041_668_393, 0.008_368_78, 0.001_381_447];
-    const MINUS_LN_2: [f32; 2] = [-0.693_359_375, 2.121_944_4e-4];
+    const MINUS_LN_2: [f32; 2] = [-355.0 / 512.0, 2.121_944_4e-4];
     const LOG2_E: f32 = core::f32::consts::LOG2_E;
     const CARRIER: f32 = (3u32 << 22) as f32;
     const FRACTION: u32 = 23;

@@ -26,7 +26,7 @@ use crate::kernel::line::Lanes;
 
 /// An element-wise function of the normalised rows.
 ///
-/// The methods see vectors of any width (of the crate `fearless_simd`) and must treat every lane
+/// [`from_fn`] makes one of a closure; an implementation of your own is faster. The methods see vectors of any width (of the crate `fearless_simd`) and must treat every lane
 /// alike, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
 /// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
 ///
