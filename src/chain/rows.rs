@@ -199,13 +199,14 @@ impl<T: Scalar> RowStream<T> {
             Root::OfRows => {
                 // Samples can be dependent here: rounding noise must not pass for a direction.
                 let noise = 64.0 * T::EPSILON;
-                Gram::with_log_norm(&self.moment.transpose(), noise).map_or(
-                    0.0,
-                    |(gram, log_norm)| {
+                match Gram::with_log_norm(&self.moment.transpose(), noise) {
+                    Ok((gram, log_norm)) => {
                         *next = gram;
                         log_norm.exp()
-                    },
-                )
+                    }
+                    Err(Error::ZeroMatrix { .. }) => 0.0,
+                    Err(_) => f64::NAN,
+                }
             }
         })
     }
