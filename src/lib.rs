@@ -89,6 +89,7 @@ pub mod activation {
     /// The vectors that an [`Activation`] of your own is written with.
     pub use fearless_simd;
 }
+pub mod backward;
 pub mod chain;
 pub mod convolution;
 mod error;

@@ -98,6 +98,8 @@ pub enum Purpose {
     Input,
     /// The norms of rows of weights whose directions alone are drawn from [`Purpose::Rows`].
     RowNorms,
+    /// The direction of a loss's gradient at the output of a network.
+    LossGradient,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -110,6 +112,7 @@ impl Purpose {
             Self::Weights => 1,
             Self::Input => 2,
             Self::RowNorms => 3,
+            Self::LossGradient => 4,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }

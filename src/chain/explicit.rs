@@ -62,8 +62,12 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
     ///
     /// They are drawn again, the same ones, when first asked for: `d²` numbers and `O(d²)` memory.
     pub fn weights(&mut self) -> &DMatrix<T> {
-        let Self { chain, draw, weights } = self;
-        weights.get_or_insert_with(|| chain.held.weights(*draw))
+        self.weights.get_or_insert_with(|| self.draw.weights())
+    }
+
+    /// Where the weights were drawn.
+    pub(crate) fn draw(&self) -> Draw<W> {
+        self.draw
     }
 
     /// The representation `H`, `d x n`, samples are columns; of images `C x (S n)`, in the layout
@@ -96,6 +100,11 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     #[must_use]
     pub fn layer(&self) -> &Layer {
         &self.layer
+    }
+
+    /// The current representation, the logarithm of its unit, and its shape if it is images.
+    pub(crate) fn held(&self) -> (&DMatrix<T>, f64, Option<Images>) {
+        (self.held.representation(), self.held.log_unit(), self.held.images())
     }
 
     /// Everything that has happened so far, in order.

@@ -42,6 +42,10 @@ impl<T: Scalar> Held<T> {
         &self.representation
     }
 
+    pub(super) fn log_unit(&self) -> f64 {
+        self.log_unit
+    }
+
     pub(super) fn images(&self) -> Option<Images> {
         self.images
     }
@@ -61,11 +65,6 @@ impl<T: Scalar> Held<T> {
             _ => self.representation,
         };
         Ok(Self { representation, images, ..self })
-    }
-
-    /// The weights of the layer that was drawn last, `rows x inputs`, drawn again.
-    pub(super) fn weights<W: WeightInit>(&self, draw: Draw<W>) -> DMatrix<T> {
-        self.products.weights(draw)
     }
 
     /// What to draw for the layer after `layer`.

@@ -42,7 +42,7 @@ struct Worker<T: Scalar> {
 
 /// Where the weights of a product are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Draw<W> {
+pub(crate) struct Draw<W> {
     pub init: W,
     pub fans: Fans,
     /// Rows of `W`.
@@ -59,6 +59,22 @@ impl<W: WeightInit> Draw<W> {
 
     fn stream(&self, purpose: Purpose) -> Stream {
         self.run.stream(purpose, self.layer, 0)
+    }
+
+    /// The weights, `rows x inputs`: the same ones whenever they are drawn.
+    pub(crate) fn weights<T: Scalar>(&self) -> DMatrix<T> {
+        let mut weights = DMatrix::zeros(self.rows, self.fans.inputs);
+        let stream = self.stream(Purpose::Weights);
+        if let ProductLaw::Gaussian { deviation } = self.law() {
+            let plan = WeightPlan::new::<T>(self.rows, self.fans.inputs);
+            let mut scratch = WeightScratch::new(1);
+            let entries = weights.as_mut_slice();
+            T::weights(Level::new(), &plan, stream.key(), &mut scratch, entries);
+            weights *= T::of(deviation);
+        } else {
+            self.init.sample_to(&mut weights, self.fans, stream);
+        }
+        weights
     }
 }
 
@@ -121,23 +137,8 @@ impl<T: Scalar> Products<T> {
                 }
                 finish_blocks(normals * factor, radius.ln(), finish)
             }
-            _ => finish_blocks(self.weights(draw) * x, 0.0, finish),
+            _ => finish_blocks(draw.weights() * x, 0.0, finish),
         }
-    }
-
-    /// The weights that [`draw`](Self::draw) multiplied, drawn again.
-    pub(super) fn weights<W: WeightInit>(&self, draw: Draw<W>) -> DMatrix<T> {
-        let mut weights = DMatrix::zeros(draw.rows, draw.fans.inputs);
-        let stream = draw.stream(Purpose::Weights);
-        if let ProductLaw::Gaussian { deviation } = draw.law() {
-            let plan = WeightPlan::new::<T>(draw.rows, draw.fans.inputs);
-            let mut scratch = WeightScratch::new(1);
-            T::weights(self.level, &plan, stream.key(), &mut scratch, weights.as_mut_slice());
-            weights *= T::of(deviation);
-        } else {
-            draw.init.sample_to(&mut weights, draw.fans, stream);
-        }
-        weights
     }
 
     /// The product of independent normals and `x` times `unit`, finished while blocks are in cache.

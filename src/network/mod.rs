@@ -1,6 +1,7 @@
 //! The recipe of a random network; nothing is sampled here.
 
 mod order;
+mod pullback;
 
 use std::marker::PhantomData;
 
@@ -300,18 +301,13 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     ) -> Result<()> {
         let columns = entries.len() / rows;
         let mut h = DMatrixViewMut::from_slice(entries, rows, columns);
-        // What is held is smaller than the truth by exp(log_unit), so epsilon is, too.
-        let scale = (-2.0 * log_unit).exp();
-        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
-        match (operation, self.normalization) {
-            (Operation::Normalize, Normalization::None) => Ok(()),
-            (Operation::Normalize, Normalization::BatchNorm(norm)) => {
-                norm.with_epsilon(held(norm.epsilon()))?.normalize_rows(&mut h)
-            }
-            (Operation::Normalize, Normalization::SampleNorm(norm)) => {
-                norm.with_epsilon(held(norm.epsilon()))?.normalize_images(&mut h, pixels)
-            }
-            (Operation::Activate, _) => {
+        match operation {
+            Operation::Normalize => match self.normalization_in_units(log_unit)? {
+                Normalization::None => Ok(()),
+                Normalization::BatchNorm(norm) => norm.normalize_rows(&mut h),
+                Normalization::SampleNorm(norm) => norm.normalize_images(&mut h, pixels),
+            },
+            Operation::Activate => {
                 if self.unit_after(operation, log_unit) != log_unit {
                     h *= T::of(log_unit.exp());
                 }
@@ -321,6 +317,18 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
                 Ok(())
             }
         }
+    }
+
+    /// The normalisation of what is held in units of exp(`log_unit`): it is smaller than the truth,
+    /// so epsilon is, too.
+    fn normalization_in_units(&self, log_unit: f64) -> Result<Normalization> {
+        let scale = (-2.0 * log_unit).exp();
+        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
+        Ok(match self.normalization {
+            Normalization::None => Normalization::None,
+            Normalization::BatchNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
+            Normalization::SampleNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
+        })
     }
 
     /// The unit of what an operation makes of representations in units of exp(`log_unit`): one,

@@ -225,6 +225,118 @@ impl BatchNorm {
         Ok(output)
     }
 
+    /// The pullback at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
+    /// gradient by `h`; both are `d x n`.
+    ///
+    /// With `D` the divisor of a row, so that $`u = (y - m)/D`$, and a mean of zero unless rows are
+    /// centred,
+    ///
+    /// ```math
+    /// \nabla_y = \frac1D \left(g - \mathrm{mean}(g) - \frac{u \cdot g}{\rho^2} \, u\right).
+    /// ```
+    ///
+    /// So it shrinks with the rows that it is taken at, and without epsilon none of it is left along
+    /// them. Sums are taken in `f64` as in [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`,
+    /// no allocation. An error may leave the gradient half done.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::normalization::BatchNorm;
+    ///
+    /// // On the circle through (3, 4) only the part along (-4, 3) moves a unit vector.
+    /// let (h, mut gradient) = (dmatrix![3.0, 4.0], dmatrix![-4.0, 3.0] + dmatrix![3.0, 4.0]);
+    /// BatchNorm::paper().pullback_mut(&h, &mut gradient)?;
+    /// assert!((gradient - dmatrix![-0.8, 0.6]).amax() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut), [`Error::NotFinite`] of the gradient, too;
+    /// [`Error::ShapeMismatch`]; [`Error::Overflow`] where rows are so small that the result
+    /// exceeds the range of `T`.
+    pub fn pullback_mut<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &mut Matrix<T, R2, C2, S2>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        same_shape("the gradient", gradient.shape(), h.shape())?;
+        self.check_batch(h.shape())?;
+        self.pull_back_rows(h, gradient)
+    }
+
+    /// [`pullback_mut`](Self::pullback_mut), newly allocated.
+    ///
+    /// # Errors
+    /// Those of [`pullback_mut`](Self::pullback_mut).
+    pub fn pullback<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &Matrix<T, R2, C2, S2>,
+    ) -> Result<OMatrix<T, R2, C2>>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorage<T, R2, C2>,
+        DefaultAllocator: Allocator<R2, C2>,
+    {
+        let (rows, columns) = gradient.shape_generic();
+        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| gradient[(i, j)]);
+        self.pullback_mut(h, &mut output)?;
+        Ok(output)
+    }
+
+    /// [`pullback_mut`](Self::pullback_mut) of matrices of one shape.
+    pub(super) fn pull_back_rows<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &mut Matrix<T, R2, C2, S2>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        let columns = h.ncols();
+        for row in 0..h.nrows() {
+            let map = self.row_map(&Row::of(h, row)?, row)?;
+            let Row { unit, mean, .. } = Row::of(gradient, row)?;
+            let mean = if self.centering == Centering::Batch { mean } else { 0.0 };
+            let normalized = |column: usize| map.apply(h[(row, column)].into());
+            let entry = |gradient: &Matrix<T, R2, C2, S2>, column: usize| -> f64 {
+                gradient[(row, column)].into() * unit
+            };
+            let along: f64 = (0..columns).map(|j| normalized(j) * entry(gradient, j)).sum();
+            let along = along / self.share(columns);
+            for column in 0..columns {
+                let across = entry(gradient, column) - mean - normalized(column) * along;
+                let value = across / map.divisor * map.unit / unit;
+                let result = T::of(value);
+                if !result.is_finite() {
+                    return Err(Error::Overflow { what: "gradient", row, value });
+                }
+                gradient[(row, column)] = result;
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a matrix with a row that cannot be normalised, before anything is written.
     pub(super) fn check<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
     where
@@ -233,14 +345,19 @@ impl BatchNorm {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        let (rows, columns) = h.shape();
-        if h.is_empty() {
+        self.check_batch(h.shape())?;
+        (0..h.nrows()).try_for_each(|row| self.row_map(&Row::of(h, row)?, row).map(drop))
+    }
+
+    /// Refuses a shape without rows that could be normalised.
+    fn check_batch(&self, (rows, columns): (usize, usize)) -> Result<()> {
+        if rows == 0 || columns == 0 {
             return Err(Error::Empty { rows, columns });
         }
         if columns == 1 && self.centering == Centering::Batch {
             return Err(Error::BatchTooSmall { batch_size: 1, minimum: 2 });
         }
-        (0..rows).try_for_each(|row| self.row_map(&Row::of(h, row)?, row).map(drop))
+        Ok(())
     }
 
     /// The affine map that normalises a row.
@@ -253,13 +370,18 @@ impl BatchNorm {
             return Err(Error::DegenerateRow { row, value: statistics.first });
         }
         let n = statistics.len as f64;
-        let share = match self.row_scale {
-            RowScale::UnitNorm => 1.0,
-            RowScale::UnitRms => n,
-        };
+        let share = self.share(statistics.len);
         let epsilon = (self.epsilon * n / share).sqrt() * statistics.unit;
         let divisor = (squares / share).sqrt().hypot(epsilon);
         Ok(RowMap { unit: statistics.unit, mean, divisor })
+    }
+
+    /// The square of $`\rho`$, the norm of a normalised row of `n` entries.
+    fn share(&self, n: usize) -> f64 {
+        match self.row_scale {
+            RowScale::UnitNorm => 1.0,
+            RowScale::UnitRms => n as f64,
+        }
     }
 
     /// The `(a, b)` for which `1/(a q + b)` is the squared factor that normalises a row of `n`
@@ -382,6 +504,91 @@ mod tests {
                 DMatrix::from_row_iterator(rows.len(), n, rows.into_iter().flatten())
             })
         })
+    }
+
+    /// The definition: the gradient by every entry of a row by the Jacobian of the row's map,
+    /// written out from the derivatives of mean and divisor.
+    fn naive_pullback(operator: &BatchNorm, row: &[f64], gradient: &[f64]) -> Vec<f64> {
+        let n = row.len() as f64;
+        let centered = operator.centering == Centering::Batch;
+        let mean = if centered { row.iter().sum::<f64>() / n } else { 0.0 };
+        let rho = if operator.row_scale == RowScale::UnitRms { n.sqrt() } else { 1.0 };
+        let square = row.iter().map(|y| (y - mean).powi(2)).sum::<f64>() + n * operator.epsilon;
+        let entry = |k: usize, j: usize| {
+            let direct = f64::from(u8::from(j == k)) - if centered { 1.0 / n } else { 0.0 };
+            let through_norm = (row[j] - mean) * (row[k] - mean) / square;
+            rho / square.sqrt() * (direct - through_norm)
+        };
+        (0..row.len()).map(|k| (0..row.len()).map(|j| gradient[j] * entry(k, j)).sum()).collect()
+    }
+
+    /// All four operators with an epsilon.
+    fn operators(epsilon: f64) -> impl Iterator<Item = BatchNorm> {
+        let scales = [RowScale::UnitNorm, RowScale::UnitRms];
+        [Centering::None, Centering::Batch].into_iter().flat_map(move |centering| {
+            scales.map(|row_scale| BatchNorm { centering, epsilon, row_scale })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn pullback_agrees_with_the_jacobian(
+            rows in prop::collection::vec((1.0..3.0f64, -1.0..1.0f64, -1.0..1.0f64, -9.0..9.0f64), 2..9),
+            epsilon in prop_oneof![Just(0.0), 1e-3..10.0f64], size in -290..290i32, loss in -290..290i32,
+        ) {
+            // The first entry is far from the others, so that no row is nearly constant.
+            let mut y: Vec<f64> = rows.iter().map(|row| row.1).collect();
+            y[0] = rows[0].0;
+            let g: Vec<f64> = rows.iter().map(|row| row.3).collect();
+            let row = |values: &[f64], scale: f64| {
+                DMatrix::from_row_slice(1, values.len(), values) * scale
+            };
+            for operator in operators(epsilon) {
+                let expected = row(&naive_pullback(&operator, &y, &g), 1.0);
+                let found = operator.pullback(&row(&y, 1.0), &row(&g, 1.0)).unwrap();
+                prop_assert!((&found - &expected).amax() < 1e-13 * (1.0 + row(&g, 1.0).amax()));
+                let single = operator
+                    .pullback(&row(&y, 1.0).map(|x| x as f32), &row(&g, 1.0).map(|x| x as f32))
+                    .unwrap();
+                let error = (single.map(f64::from) - &expected).amax();
+                prop_assert!(error < 2e-6 * (1.0 + row(&g, 1.0).amax()));
+            }
+            // Rows and gradients of any size: N(s y) = N(y), so the pullback is linear in g/s.
+            for operator in operators(0.0) {
+                let (s, t) = (10f64.powi(size), 10f64.powi(loss));
+                let expected = row(&naive_pullback(&operator, &y, &g), 1.0);
+                let found = operator.pullback(&row(&y, s), &row(&g, t));
+                if (loss - size).abs() < 290 {
+                    let found = found.unwrap() * 10f64.powi(size - loss);
+                    prop_assert!((found - expected).amax() < 1e-12 * (1.0 + row(&g, 1.0).amax()));
+                } else if let Err(error) = found {
+                    prop_assert!(matches!(error, Error::Overflow { what: "gradient", .. }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pullback_refuses_what_it_cannot_do() {
+        let paper = BatchNorm::paper();
+        let (h, g) = (dmatrix![1.0, 2.0; 3.0, 4.0], dmatrix![1.0, 0.0; 0.0, 1.0]);
+        let error = paper.pullback(&h, &dmatrix![1.0, 2.0]).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { what: "the gradient", .. }));
+        let error = paper.pullback(&dmatrix![1.0, 2.0; 0.0, 0.0], &g).unwrap_err();
+        assert_eq!(error, Error::DegenerateRow { row: 1, value: 0.0 });
+        let error = paper.pullback(&h, &dmatrix![1.0, 0.0; 0.0, f64::INFINITY]).unwrap_err();
+        assert_eq!(error, Error::NotFinite { row: 1, column: 1, value: f64::INFINITY });
+        let error = paper.pullback(&(&h * 1e-300), &(&g * 1e20)).unwrap_err();
+        assert!(matches!(error, Error::Overflow { what: "gradient", row: 0, .. }));
+        let error = paper.pullback(&DMatrix::<f64>::zeros(0, 3), &DMatrix::zeros(0, 3));
+        assert_eq!(error.unwrap_err(), Error::Empty { rows: 0, columns: 3 });
+        let standard = BatchNorm::standard(1e-5).unwrap();
+        let error = standard.pullback(&dmatrix![1.0], &dmatrix![1.0]).unwrap_err();
+        assert_eq!(error, Error::BatchTooSmall { batch_size: 1, minimum: 2 });
+        // A constant row has a gradient if there is an epsilon: centred, over its square root.
+        let found = standard.pullback(&dmatrix![7.0, 7.0], &dmatrix![3.0, 1.0]).unwrap();
+        let expected = 1e-5f64.sqrt().recip();
+        approx::assert_relative_eq!(found, dmatrix![expected, -expected], max_relative = 1e-14);
     }
 
     proptest! {

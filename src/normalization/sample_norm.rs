@@ -5,7 +5,7 @@ use nalgebra::{
     allocator::Allocator,
 };
 
-use super::{BatchNorm, Centering};
+use super::batch_norm::{BatchNorm, Centering, same_shape};
 use crate::{Error, Result, Scalar};
 
 /// A normalisation of every sample (column) over its features, alone or in groups of them.
@@ -144,6 +144,69 @@ impl SampleNorm {
         Ok(output)
     }
 
+    /// The pullback at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
+    /// gradient by `h`; both are `d x n`, samples are columns.
+    ///
+    /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and room for
+    /// two groups. An error may leave the gradient half done.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::normalization::SampleNorm;
+    ///
+    /// // A sample times a number is normalised to the same, so none of the gradient is along it.
+    /// let (h, mut gradient) = (dmatrix![3.0; 4.0], dmatrix![1.0; 0.0]);
+    /// SampleNorm::rms(0.0)?.pullback_mut(&h, &mut gradient)?;
+    /// assert!(gradient.dot(&h).abs() < 1e-15 && gradient.norm() > 0.2);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut), [`Error::NotFinite`] of the gradient, too;
+    /// [`Error::ShapeMismatch`]; [`Error::Overflow`] where samples are so small that the result
+    /// exceeds the range of `T`.
+    pub fn pullback_mut<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &mut Matrix<T, R2, C2, S2>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        self.pull_back_images(h, gradient, 1)
+    }
+
+    /// [`pullback_mut`](Self::pullback_mut), newly allocated.
+    ///
+    /// # Errors
+    /// Those of [`pullback_mut`](Self::pullback_mut).
+    pub fn pullback<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &Matrix<T, R2, C2, S2>,
+    ) -> Result<OMatrix<T, R2, C2>>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorage<T, R2, C2>,
+        DefaultAllocator: Allocator<R2, C2>,
+    {
+        let (rows, columns) = gradient.shape_generic();
+        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| gradient[(i, j)]);
+        self.pullback_mut(h, &mut output)?;
+        Ok(output)
+    }
+
     /// [`normalize_mut`](Self::normalize_mut) of images, each of which is `pixels` columns of
     /// channels: a group is some channels of all its pixels.
     pub(crate) fn normalize_images<T, R, C, S>(
@@ -157,33 +220,47 @@ impl SampleNorm {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        self.for_each_group(h.shape(), pixels, |first, channels| {
-            let len = channels * pixels;
-            let position = |k: usize| (first.0 + k % channels, first.1 + k / channels);
-            let mut group = DMatrix::from_fn(1, len, |_, k| h[position(k)]);
-            self.operator.normalize_rows(&mut group).map_err(|error| match error {
-                Error::NotFinite { column, value, .. } => {
-                    let (row, column) = position(column);
-                    Error::NotFinite { row, column, value }
-                }
-                Error::DegenerateRow { value, .. } => {
-                    Error::DegenerateSample { sample: first.1 / pixels, value }
-                }
-                other => other,
-            })?;
-            for (k, value) in group.iter().enumerate() {
-                h[position(k)] = *value;
-            }
+        self.for_each_group(h.shape(), pixels, |group| {
+            let mut row = group.gather(h);
+            self.operator.normalize_rows(&mut row).map_err(|error| group.locate(error))?;
+            group.scatter(&row, h);
             Ok(())
         })
     }
 
-    /// Tells the first entry and the number of channels of every group of every sample.
+    /// [`pullback_mut`](Self::pullback_mut) of images, each of which is `pixels` columns.
+    pub(crate) fn pull_back_images<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        gradient: &mut Matrix<T, R2, C2, S2>,
+        pixels: usize,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        same_shape("the gradient", gradient.shape(), h.shape())?;
+        self.for_each_group(h.shape(), pixels, |group| {
+            let mut row = group.gather(gradient);
+            self.operator
+                .pull_back_rows(&group.gather(h), &mut row)
+                .map_err(|error| group.locate(error))?;
+            group.scatter(&row, gradient);
+            Ok(())
+        })
+    }
+
+    /// Shows every group of every sample.
     fn for_each_group(
         &self,
         (rows, columns): (usize, usize),
         pixels: usize,
-        mut visit: impl FnMut((usize, usize), usize) -> Result<()>,
+        mut visit: impl FnMut(Group) -> Result<()>,
     ) -> Result<()> {
         if rows == 0 || columns == 0 {
             return Err(Error::Empty { rows, columns });
@@ -199,10 +276,59 @@ impl SampleNorm {
         let channels = rows / self.groups;
         for column in (0..columns).step_by(pixels) {
             for row in (0..rows).step_by(channels) {
-                visit((row, column), channels)?;
+                visit(Group { row, column, channels, pixels })?;
             }
         }
         Ok(())
+    }
+}
+
+/// Some channels of all pixels of a sample, laid out as a row for the operator.
+#[derive(Clone, Copy)]
+struct Group {
+    /// The first entry.
+    row: usize,
+    column: usize,
+    channels: usize,
+    pixels: usize,
+}
+
+impl Group {
+    /// Where the `k`-th entry of the row stands.
+    fn position(self, k: usize) -> (usize, usize) {
+        (self.row + k % self.channels, self.column + k / self.channels)
+    }
+
+    fn gather<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(
+        self,
+        from: &Matrix<T, R, C, S>,
+    ) -> DMatrix<T> {
+        DMatrix::from_fn(1, self.channels * self.pixels, |_, k| from[self.position(k)])
+    }
+
+    fn scatter<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
+        self,
+        row: &DMatrix<T>,
+        to: &mut Matrix<T, R, C, S>,
+    ) {
+        for (k, &value) in row.iter().enumerate() {
+            to[self.position(k)] = value;
+        }
+    }
+
+    /// An error of the row, told of the matrix.
+    fn locate(self, error: Error) -> Error {
+        match error {
+            Error::NotFinite { column, value, .. } => {
+                let (row, column) = self.position(column);
+                Error::NotFinite { row, column, value }
+            }
+            Error::DegenerateRow { value, .. } => {
+                Error::DegenerateSample { sample: self.column / self.pixels, value }
+            }
+            Error::Overflow { what, value, .. } => Error::Overflow { what, row: self.row, value },
+            other => other,
+        }
     }
 }
 
@@ -242,6 +368,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        /// Against central differences of the normalisation itself, over groups, images, epsilons.
+        #[test]
+        fn pullback_agrees_with_differences(
+            groups in 1usize..4, each in 2usize..5, pixels in 1usize..4, n in 1usize..3,
+            epsilon in prop_oneof![Just(0.0), 1e-2..10.0], rms in any::<bool>(),
+            seed in any::<u64>(),
+        ) {
+            let channels = groups * each;
+            let normals = crate::Input::gaussian(64, 64, crate::Seed(seed)).unwrap();
+            let normals = |first| {
+                normals.columns().view((first, 0), (channels, pixels * n)).into_owned()
+            };
+            // Far from a constant group.
+            let (h, g, direction) = (normals(0).map(|x| x + 3.0 * x.signum()), normals(16), normals(32));
+            let norm = if rms { SampleNorm::rms(epsilon) } else { SampleNorm::group(groups, epsilon) };
+            let norm = norm.unwrap();
+            let loss = |t: f64| {
+                let mut moved = &h + &direction * t;
+                norm.normalize_images(&mut moved, pixels).map(|()| moved.dot(&g))
+            };
+            prop_assume!(loss(0.0).is_ok());
+            let difference = |t: f64| (loss(t).unwrap() - loss(-t).unwrap()) / (2.0 * t);
+            let expected = (4.0 * difference(5e-4) - difference(1e-3)) / 3.0;
+            let mut gradient = g.clone();
+            norm.pull_back_images(&h, &mut gradient, pixels).unwrap();
+            // A group with all its entries alike is nearly constant: its derivatives are large.
+            let size = gradient.norm() * direction.norm();
+            prop_assert!((gradient.dot(&direction) - expected).abs() < 1e-6 * (1.0 + size));
+        }
+    }
+
+    #[test]
+    fn errors_of_a_pullback_are_placed() {
+        let norm = SampleNorm::group(2, 0.0).unwrap();
+        let h = nalgebra::dmatrix![1.0, 1.0; 2.0, 2.0; 1.0, 5.0; 7.0, 5.0];
+        let mut g = DMatrix::from_element(4, 2, 1.0);
+        let error = norm.pullback_mut(&h, &mut g).unwrap_err();
+        assert_eq!(error, Error::DegenerateSample { sample: 1, value: 5.0 });
+        g[(2, 1)] = f64::NAN;
+        let error = SampleNorm::layer(1.0).unwrap().pullback(&h, &g).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { row: 2, column: 1, .. }));
+        let error = norm.pullback(&h, &g.rows(0, 2).into_owned()).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { what: "the gradient", .. }));
+        let g = DMatrix::from_element(4, 2, 1.0) + &h;
+        let error = SampleNorm::rms(0.0).unwrap().pullback(&(h * 1e-300), &(g * 1e30)).unwrap_err();
+        assert!(matches!(error, Error::Overflow { what: "gradient", .. }));
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! Backwards through a network: the gradients of a loss, exactly, on the weights that were drawn.
+//!
+//! A layer on given weights is recorded on a [`Tape`], which takes the gradient of a loss by the
+//! layer's output to those by its input and its weights. The formulas of the reverse pass are where
+//! the operators are ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
+//! [`Convolution::fold`](crate::convolution::Convolution::fold),
+//! [`Differentiable`]); here is the order in which they apply.
+//!
+//! [`Network::gradient_norms`] tells how the gradient of a random network grows or falls from
+//! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
+//! gradients under batch normalisation leaves the range of floating point at any depth.
+
+mod scaled;
+mod tape;
+
+use nalgebra::DMatrix;
+
+pub use scaled::Scaled;
+pub use tape::{LayerGradient, Tape};
+
+use crate::activation::Differentiable;
+use crate::weights::WeightInit;
+use crate::{Error, Input, Network, Purpose, Result, Run, Scalar};
+
+/// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
+/// minus infinity where a gradient is zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientNorms {
+    representations: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+impl GradientNorms {
+    /// Of the gradients by the representations: entry `l` is that of layer `l`, from the input, 0,
+    /// to the output.
+    #[must_use]
+    pub fn representations(&self) -> &[f64] {
+        &self.representations
+    }
+
+    /// Of the gradients by the weights: entry `l - 1` is that of layer `l`, from 1 to the last.
+    #[must_use]
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}
+
+impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
+    /// The gradient by every layer of a loss that is linear in the output, in a random direction of
+    /// norm one (the same in every network and at every depth, but for its shape):
+    /// [`gradient_norms_of`](Self::gradient_norms_of) the loss $`\langle G, H_L \rangle`$.
+    ///
+    /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
+    /// normalization*): a row has next to no length along some directions, and dividing by it
+    /// stretches the others. In a wide linear network with Gaussian weights the squared norm grows
+    /// by (n - 1)/(n - 2) from layer to layer, backwards.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed};
+    ///
+    /// let network = Network::<f64>::new(256);
+    /// let norms = network.gradient_norms(&Input::orthogonal(4)?, Seed(7), 60)?;
+    /// let growth = (norms.representations()[10] - norms.representations()[60]) / 50.0;
+    /// assert!((growth - 0.5 * 1.5f64.ln()).abs() < 0.04);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`gradient_norms_of`](Self::gradient_norms_of).
+    pub fn gradient_norms(
+        &self,
+        input: &Input,
+        run: impl Into<Run>,
+        depth: usize,
+    ) -> Result<GradientNorms> {
+        let run = run.into();
+        self.gradient_norms_of(input, run, depth, |output| {
+            let (rows, columns) = output.matrix().shape();
+            let mut direction = DMatrix::<T>::zeros(rows, columns);
+            run.stream(Purpose::LossGradient, 0, 0).fill_normal(direction.as_mut_slice());
+            direction.normalize_mut();
+            direction
+        })
+    }
+
+    /// The gradient by every layer of any loss, by its gradient at the output of `depth` layers.
+    ///
+    /// Layers are those of [`explicit_chain`](Self::explicit_chain). `loss_gradient` is told the
+    /// true representation `H`, `d x n` (of images `C x (S n)`), and gives the gradient by it, of
+    /// its shape: a matrix, or a [`Scaled`] one.
+    ///
+    /// Cost: twice the weights of the chain and about three times its multiply-adds; every `H` is
+    /// remembered, `d n` numbers a layer, and one weight matrix is held at a time. The result is
+    /// that of the seed on any number of threads, to the last digits of products, which can depend
+    /// on the instruction set.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, normalization::Normalization, weights::Gaussian};
+    ///
+    /// // Half the squared norm, whose gradient is H itself, of a network that grows like 2^l: its
+    /// // gradient is 4^3000 at the input.
+    /// let vanilla = Network::<f64>::new(16)
+    ///     .normalization(Normalization::None)
+    ///     .weights(Gaussian::new(2.0)?);
+    /// let norms =
+    ///     vanilla.gradient_norms_of(&Input::orthogonal(2)?, Seed(1), 3000, |h| h.clone())?;
+    /// assert!(norms.representations()[0] > 3000.0 && norms.weights()[0] > 3000.0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`explicit_chain`](Self::explicit_chain) and of its steps, and of
+    /// [`Tape::pull_back`].
+    pub fn gradient_norms_of<G: Into<Scaled<T>>>(
+        &self,
+        input: &Input,
+        run: impl Into<Run>,
+        depth: usize,
+        loss_gradient: impl FnOnce(&Scaled<T>) -> G,
+    ) -> Result<GradientNorms> {
+        let mut chain = self.explicit_chain(input, run)?;
+        let held = |(h, log_unit, _): (&DMatrix<T>, f64, _)| Scaled::new(h.clone(), log_unit);
+        let mut layers = Vec::with_capacity(depth);
+        for _ in 0..depth {
+            let (input, images) = (held(chain.held()), chain.held().2);
+            layers.push((input, images, chain.step()?.draw()));
+        }
+        let output = held(chain.held());
+        drop(chain);
+
+        let mut gradient = loss_gradient(&output).into();
+        let (found, expected) = (gradient.matrix().shape(), output.matrix().shape());
+        if found != expected {
+            return Err(Error::ShapeMismatch { what: "the gradient", found, expected });
+        }
+        gradient = gradient.balanced("gradient by the output")?;
+        let mut norms =
+            GradientNorms { representations: vec![gradient.log_norm()], weights: Vec::new() };
+        while let Some((input, images, draw)) = layers.pop() {
+            let weights = draw.weights();
+            let tape = Tape::new(self, layers.len() + 1, input, images, &weights)?;
+            let by_layer = tape.pull_back(gradient)?;
+            norms.weights.push(by_layer.log_weights_norm()?);
+            gradient = by_layer.input;
+            norms.representations.push(gradient.log_norm());
+        }
+        norms.representations.reverse();
+        norms.weights.reverse();
+        Ok(norms)
+    }
+}

@@ -1,0 +1,109 @@
+//! Matrices with a scale of their own, beyond the range of floating point.
+
+use std::f64::consts::LN_2;
+
+use nalgebra::DMatrix;
+
+use crate::scalar::exponent;
+use crate::{Error, Result, Scalar};
+
+/// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
+///
+/// ```
+/// use nalgebra::dmatrix;
+/// use orthogap::backward::Scaled;
+///
+/// let huge = Scaled::new(dmatrix![3.0, 4.0], 5000.0);
+/// assert!((huge.log_norm() - (5000.0 + 5f64.ln())).abs() < 1e-12);
+/// assert_eq!(Scaled::from(dmatrix![0.0f32]).log_norm(), f64::NEG_INFINITY);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaled<T> {
+    pub(super) matrix: DMatrix<T>,
+    pub(super) log_unit: f64,
+}
+
+impl<T: Scalar> Scaled<T> {
+    /// A matrix times exp(`log_unit`).
+    #[must_use]
+    pub fn new(matrix: DMatrix<T>, log_unit: f64) -> Self {
+        Self { matrix, log_unit }
+    }
+
+    /// What is held, in units of exp([`log_unit`](Self::log_unit)).
+    #[must_use]
+    pub fn matrix(&self) -> &DMatrix<T> {
+        &self.matrix
+    }
+
+    /// Natural logarithm of the unit.
+    #[must_use]
+    pub fn log_unit(&self) -> f64 {
+        self.log_unit
+    }
+
+    /// The matrix itself, with infinities and zeros where it leaves the range of `T`.
+    #[must_use]
+    pub fn to_matrix(&self) -> DMatrix<T> {
+        let unit = self.log_unit.exp();
+        // A zero stays one, whatever the unit.
+        self.matrix.map(|x| if x == T::zero() { x } else { T::of(x.into() * unit) })
+    }
+
+    /// Natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
+    #[must_use]
+    pub fn log_norm(&self) -> f64 {
+        let largest = largest(&self.matrix);
+        if largest == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        let squares: f64 = self.matrix.iter().map(|&x| (x.into() / largest).powi(2)).sum();
+        self.log_unit + largest.ln() + 0.5 * squares.ln()
+    }
+
+    /// The same with a largest entry of size one to two, exactly.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] if an entry is not finite.
+    pub(super) fn balanced(mut self, what: &'static str) -> Result<Self> {
+        if let Some(index) = self.matrix.iter().position(|x| !x.is_finite()) {
+            let (row, _) = self.matrix.vector_to_matrix_index(index);
+            return Err(Error::Overflow { what, row, value: self.matrix[index].into() });
+        }
+        let power = exponent(largest(&self.matrix));
+        if power != 0 {
+            let scale = 2f64.powi(-power);
+            self.matrix.apply(|x| *x = T::of((*x).into() * scale));
+            self.log_unit += f64::from(power) * LN_2;
+        }
+        Ok(self)
+    }
+
+    /// `weight` times this plus `other`, in the larger unit of both.
+    pub(super) fn times_plus(mut self, weight: f64, other: &Self) -> Self {
+        // The unit of a matrix of zeros says nothing of its size.
+        if weight == 0.0 || largest(&self.matrix) == 0.0 {
+            return other.clone();
+        }
+        let zero = largest(&other.matrix) == 0.0;
+        let unit = if zero { self.log_unit } else { self.log_unit.max(other.log_unit) };
+        self.matrix *= T::of(weight * (self.log_unit - unit).exp());
+        if !zero {
+            let share = T::of((other.log_unit - unit).exp());
+            self.matrix.zip_apply(&other.matrix, |to, from| *to += share * from);
+        }
+        Self { log_unit: unit, ..self }
+    }
+}
+
+/// In units of one.
+impl<T: Scalar> From<DMatrix<T>> for Scaled<T> {
+    fn from(matrix: DMatrix<T>) -> Self {
+        Self::new(matrix, 0.0)
+    }
+}
+
+/// The size of the largest entry.
+fn largest<T: Scalar>(matrix: &DMatrix<T>) -> f64 {
+    matrix.iter().map(|&x| x.into().abs()).fold(0.0, f64::max)
+}
