@@ -1,5 +1,6 @@
 //! The integration tests, one binary: what holds across modules.
 
+mod backward;
 mod bad_input;
 mod components;
 mod convolution;

@@ -562,7 +562,8 @@ mod tests {
                     let found = found.unwrap() * 10f64.powi(size - loss);
                     prop_assert!((found - expected).amax() < 1e-12 * (1.0 + row(&g, 1.0).amax()));
                 } else if let Err(error) = found {
-                    prop_assert!(matches!(error, Error::Overflow { what: "gradient", .. }));
+                    let overflow = matches!(error, Error::Overflow { what: "gradient", .. });
+                    prop_assert!(overflow, "{}", error);
                 }
             }
         }
