@@ -53,7 +53,9 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
     /// normalization*): a row has next to no length along some directions, and dividing by it
     /// stretches the others. In a wide linear network with Gaussian weights the squared norm grows
-    /// by (n - 1)/(n - 2) from layer to layer, backwards.
+    /// by (n - 1)/(n - 2) from layer to layer, backwards: the part of it across a row is (n - 1)/n, and
+    /// the mean of the squared length over that of its inverse is n/(n - 2). Centred rows live in one
+    /// dimension less, hence (n - 2)/(n - 3).
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed};
@@ -133,7 +135,7 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
         if found != expected {
             return Err(Error::ShapeMismatch { what: "the gradient", found, expected });
         }
-        gradient = gradient.balanced("gradient by the output")?;
+        gradient.check()?;
         let mut norms =
             GradientNorms { representations: vec![gradient.log_norm()], weights: Vec::new() };
         while let Some((input, images, draw)) = layers.pop() {

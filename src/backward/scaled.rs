@@ -61,14 +61,26 @@ impl<T: Scalar> Scaled<T> {
         self.log_unit + largest.ln() + 0.5 * squares.ln()
     }
 
+    /// Refuses numbers that are not finite.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(index) = self.matrix.iter().position(|x| !x.is_finite()) {
+            let (row, column) = self.matrix.vector_to_matrix_index(index);
+            return Err(Error::NotFinite { row, column, value: self.matrix[index].into() });
+        }
+        if !self.log_unit.is_finite() {
+            let (name, expected) = ("log unit", "a finite number");
+            return Err(Error::InvalidParameter { name, value: self.log_unit, expected });
+        }
+        Ok(())
+    }
+
     /// The same with a largest entry of size one to two, exactly.
     ///
     /// # Errors
     /// [`Error::Overflow`] if an entry is not finite.
     pub(super) fn balanced(mut self, what: &'static str) -> Result<Self> {
-        if let Some(index) = self.matrix.iter().position(|x| !x.is_finite()) {
-            let (row, _) = self.matrix.vector_to_matrix_index(index);
-            return Err(Error::Overflow { what, row, value: self.matrix[index].into() });
+        if let Err(Error::NotFinite { row, value, .. }) = self.check() {
+            return Err(Error::Overflow { what, row, value });
         }
         let power = exponent(largest(&self.matrix));
         if power != 0 {

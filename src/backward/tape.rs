@@ -78,8 +78,8 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
-    /// `width x (C k²)`, or of the images; [`Error::Overflow`] of the product; those of the
-    /// normalisation, the convolution and the pooling, and of [`Residual::weight`].
+    /// `width x (C k²)`, or of the images; [`Error::NotFinite`] of the input; [`Error::Overflow`] of
+    /// the product; those of the normalisation, the convolution and the pooling, and of [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(
@@ -89,6 +89,7 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
         images: Option<Images>,
         weights: &'a DMatrix<T>,
     ) -> Result<Self> {
+        input.check()?;
         let stages = network.stages();
         let convolution = network.convolution_layer();
         let images = convolution.map(|layer| images.unwrap_or(layer.input));
@@ -139,14 +140,16 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Tape<'_, T, A, W> {
     /// Cost: `d² n` multiply-adds and `O(d n)` for every step.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] unless the gradient has the shape of the output; [`Error::Overflow`]
-    /// if it is not finite or becomes so, because something of next to no length was normalised.
+    /// [`Error::ShapeMismatch`] unless the gradient has the shape of the output;
+    /// [`Error::NotFinite`]; [`Error::Overflow`] if it leaves the range of `T` within the layer,
+    /// because something of next to no length was normalised.
     pub fn pull_back(&self, gradient: Scaled<T>) -> Result<LayerGradient<'_, T>> {
         let (found, expected) = (gradient.matrix.shape(), self.output.matrix.shape());
         if found != expected {
             return Err(Error::ShapeMismatch { what: "the gradient", found, expected });
         }
-        let mut gradient = gradient.balanced("gradient by the output")?;
+        gradient.check()?;
+        let mut gradient = gradient.balanced("gradient")?;
         let (mut skipped, mut product) = (None, None);
         for step in self.steps.iter().rev() {
             match step {
