@@ -224,16 +224,16 @@ fn norms_follow_the_chain_rule() {
     for network in dense(Tanh) {
         check_network(&network, &input, None);
     }
-    // The first layer has fewer inputs than samples, so the gradient by its weights is formed.
-    let few = Input::gaussian(2, 4, Seed(2)).unwrap();
+    // As many samples as inputs: the gradient by the weights is formed.
+    let full = Input::gaussian(6, 6, Seed(2)).unwrap();
     fn law<W: WeightInit>(weights: W, input: &Input) {
         let network = Network::<f64>::new(6).activation(Gelu).weights(weights);
         check_network(&network, input, None);
     }
-    law(Gaussian::he(), &few);
-    law(Uniform::xavier(), &few);
-    law(Orthogonal::new(1.5).unwrap(), &few);
-    law(Spherical::new(0.7).unwrap(), &few);
+    law(Gaussian::he(), &full);
+    law(Uniform::xavier(), &full);
+    law(Orthogonal::new(1.5).unwrap(), &full);
+    law(Spherical::new(0.7).unwrap(), &full);
 }
 
 #[test]
@@ -285,8 +285,8 @@ fn scales_leave_the_range_of_floating_point() {
     check::<f64, _>(Relu, true, 0.0);
     // Batch normalisation stretches gradients out of the range of f64, too: two samples explode
     // fastest.
-    let input = Input::gaussian(8, 2, Seed(3)).unwrap();
-    let norms = Network::<f64>::new(8).gradient_norms(&input, Seed(5), DEPTH).unwrap();
+    let input = Input::gaussian(48, 2, Seed(3)).unwrap();
+    let norms = Network::<f64>::new(48).gradient_norms(&input, Seed(5), DEPTH).unwrap();
     assert!(norms.representations()[0] > 710.0, "{}", norms.representations()[0]);
 }
 

@@ -155,7 +155,7 @@ impl SampleNorm {
     /// use orthogap::normalization::SampleNorm;
     ///
     /// // A sample times a number is normalised to the same, so none of the gradient is along it.
-    /// let (h, mut gradient) = (dmatrix![3.0; 4.0], dmatrix![1.0; 0.0]);
+    /// let (h, mut gradient) = (dmatrix![3.0f64; 4.0], dmatrix![1.0; 0.0]);
     /// SampleNorm::rms(0.0)?.pullback_mut(&h, &mut gradient)?;
     /// assert!(gradient.dot(&h).abs() < 1e-15 && gradient.norm() > 0.2);
     /// # Ok::<(), orthogap::Error>(())
