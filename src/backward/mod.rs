@@ -143,7 +143,7 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
             let tape = Tape::new(self, layers.len() + 1, input, images, &weights)?;
             let by_layer = tape.pull_back(gradient)?;
             norms.weights.push(by_layer.log_weights_norm()?);
-            gradient = by_layer.input;
+            gradient = by_layer.into_input();
             norms.representations.push(gradient.log_norm());
         }
         norms.representations.reverse();

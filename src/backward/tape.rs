@@ -189,7 +189,7 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Tape<'_, T, A, W> {
 /// The gradients of a loss by what goes into a layer.
 #[derive(Clone, Debug)]
 pub struct LayerGradient<'a, T: Scalar> {
-    pub(super) input: Scaled<T>,
+    input: Scaled<T>,
     /// By the product `Y = W X`.
     product: Scaled<T>,
     /// `X`.
@@ -201,6 +201,12 @@ impl<T: Scalar> LayerGradient<'_, T> {
     #[must_use]
     pub fn input(&self) -> &Scaled<T> {
         &self.input
+    }
+
+    /// The gradient by the input, to go on with to the layer before.
+    #[must_use]
+    pub fn into_input(self) -> Scaled<T> {
+        self.input
     }
 
     /// The gradient $`G X^\top`$ by the weights, of their shape, where `G` is the gradient by the
