@@ -399,6 +399,17 @@ fn bad_input_is_named() {
     let error = Tape::new(&network, 1, Scaled::new(h.clone(), f64::INFINITY), None, &w);
     assert!(matches!(error.unwrap_err(), Error::InvalidParameter { name: "log unit", .. }));
     let vanilla = network.normalization(Normalization::None);
+    for (rows, columns) in [(0, 2), (3, 0)] {
+        let error = Tape::new(&vanilla, 1, DMatrix::zeros(rows, columns).into(), None, &w);
+        assert_eq!(error.unwrap_err(), Error::Empty { rows, columns });
+    }
+    let images = Images::new(3, 2, 2).unwrap();
+    let group = network
+        .normalization(SampleNorm::layer(0.0).unwrap())
+        .order(Order::NormActivationLinear)
+        .convolution(Convolution::new(1).unwrap(), images);
+    let error = Tape::new(&group, 1, normals((3, 5), 1).into(), None, &w).unwrap_err();
+    assert!(shape("the batch of images")(error));
     let error = Tape::new(&vanilla, 1, (&h * 1e200).into(), None, &(&w * 1e200)).unwrap_err();
     assert!(matches!(error, Error::Overflow { what: "product W H", .. }));
     let tape = Tape::new(&network, 1, h.clone().into(), None, &w).unwrap();

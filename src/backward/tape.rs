@@ -78,8 +78,9 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
-    /// `width x (C k²)`, or of the images; [`Error::NotFinite`] of the input; [`Error::Overflow`] of
-    /// the product; those of the normalisation, the convolution and the pooling, and of [`Residual::weight`].
+    /// `width x (C k²)`, or of the images; [`Error::Empty`] and [`Error::NotFinite`] of the input;
+    /// [`Error::Overflow`] of the product; those of the normalisation, the convolution, the pooling,
+    /// and [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(
@@ -90,9 +91,16 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
         weights: &'a DMatrix<T>,
     ) -> Result<Self> {
         input.check()?;
+        if input.matrix.is_empty() {
+            let (rows, columns) = input.matrix.shape();
+            return Err(Error::Empty { rows, columns });
+        }
         let stages = network.stages();
         let convolution = network.convolution_layer();
         let images = convolution.map(|layer| images.unwrap_or(layer.input));
+        if let Some(images) = images {
+            images.batch_size(&input.matrix)?;
+        }
 
         let mut recorder = Recorder { network, steps: Vec::new() };
         let mut h = recorder.operations(stages.before, input.clone(), images)?;
