@@ -152,9 +152,10 @@ impl<T: Scalar> Held<T> {
             return Err(breakdown(layer.log_scale));
         }
         let log_scale = unit + log_rms;
-        if !network.is_normalized() {
-            h /= T::of(log_rms.exp());
-            unit = log_scale;
+        // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
+        let held_unit = if network.is_normalized() { 0.0 } else { log_scale };
+        if unit != held_unit {
+            h *= T::of((unit - held_unit).exp());
         }
         let gram = match next_images {
             None => Gram::quick(&h)?.0,
@@ -163,7 +164,7 @@ impl<T: Scalar> Held<T> {
         if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
             return Err(Error::Collapsed { layer: depth, batch_size });
         }
-        (*representation, *log_unit, *images) = (h, unit, next_images);
+        (*representation, *log_unit, *images) = (h, held_unit, next_images);
         Ok(Layer { depth, gram, log_scale, events: Vec::new() })
     }
 }
