@@ -4,7 +4,8 @@
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together. [`weights`] multiplies weights as they are
-//! drawn; [`triangular`] is for the small matrices beside the rows. [`compiled`] is what the rest of the crate
+//! drawn; [`triangular`] is for the small matrices beside the rows, [`quadrature`] for the laws at
+//! infinite width. [`compiled`] is what the rest of the crate
 //! calls.
 
 pub mod activation;
@@ -19,6 +20,7 @@ pub mod normal;
 pub mod philox;
 pub mod plan;
 pub mod polynomial;
+pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;
 pub mod triangular;

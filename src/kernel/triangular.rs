@@ -118,7 +118,7 @@ pub fn is_upper_triangular(factor: &DMatrix<f64>) -> bool {
 
 /// Runs loops over an `n x n` matrix, on the best SIMD level where that is worth a dispatch.
 #[inline(always)]
-fn vectorized<R>(n: usize, loops: impl FnOnce() -> R) -> R {
+pub fn vectorized<R>(n: usize, loops: impl FnOnce() -> R) -> R {
     if n < 16 { loops() } else { dispatch!(Level::new(), _simd => loops()) }
 }
 

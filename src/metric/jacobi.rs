@@ -12,6 +12,11 @@ use nalgebra::DMatrix;
 ///
 /// Cost: about `5 n³` operations a sweep, 4 to 10 sweeps.
 pub(super) fn singular_values(factor: &DMatrix<f64>) -> Vec<f64> {
+    principal_axes(factor).0
+}
+
+/// The same with the right singular vectors that belong to them, the columns of a matrix.
+pub(super) fn principal_axes(factor: &DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
     const MAX_SWEEPS: usize = 60; // 4 to 10 are usual, and convergence is quadratic
     let tolerance = f64::EPSILON * (factor.ncols() as f64).sqrt();
     let mut unit = factor.transpose();
@@ -27,7 +32,7 @@ pub(super) fn singular_values(factor: &DMatrix<f64>) -> Vec<f64> {
             break;
         }
     }
-    length
+    (length, unit)
 }
 
 /// Scales a column to unit length and returns the length it had.

@@ -96,6 +96,18 @@ impl Gram {
         Spectrum { singular_values: DVector::from_vec(values) }
     }
 
+    /// The singular values, in descending order, and the eigenvectors of `C` that belong to them,
+    /// the columns of a matrix (`n x r`): at most `n`, and none of a zero.
+    ///
+    /// As accurate as [`spectrum`](Self::spectrum), always by Jacobi's method.
+    pub(crate) fn principal_axes(&self) -> (Vec<f64>, DMatrix<f64>) {
+        let (values, axes) = jacobi::principal_axes(self.factor());
+        let mut order: Vec<usize> = (0..values.len()).filter(|&k| values[k] > 0.0).collect();
+        order.sort_unstable_by(|&a, &b| values[b].total_cmp(&values[a]));
+        order.truncate(self.batch_size());
+        (order.iter().map(|&k| values[k]).collect(), axes.select_columns(&order))
+    }
+
     /// The singular values of $`H / \lVert H \rVert_F`$ in descending order.
     ///
     /// ```
