@@ -92,6 +92,7 @@ pub mod activation {
 pub mod backward;
 pub mod chain;
 pub mod convolution;
+pub mod collapse;
 mod error;
 mod gram;
 mod input;

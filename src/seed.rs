@@ -100,6 +100,8 @@ pub enum Purpose {
     RowNorms,
     /// The direction of a loss's gradient at the output of a network.
     LossGradient,
+    /// The random shifts of a quasi-Monte Carlo lattice.
+    Lattice,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -113,6 +115,7 @@ impl Purpose {
             Self::Input => 2,
             Self::RowNorms => 3,
             Self::LossGradient => 4,
+            Self::Lattice => 3,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }

@@ -132,8 +132,6 @@ const STEP: f64 = 0.25;
 
 /// The integrand at one t.
 pub(super) struct Node<'a> {
-    /// $`2 t`$.
-    pub scale: f64,
     /// `b`, which is added to all `2 t v_i`.
     pub base: f64,
     /// $`\prod_i (b + 2 t v_i)^{-1/2}`$.
@@ -163,7 +161,7 @@ pub(super) fn for_each_node(
         let scale = log.exp();
         let base = base(scale);
         let weight = node(base, scale, values, &mut fractions);
-        visit(Node { scale, base, weight, fractions: &fractions });
+        visit(Node { base, weight, fractions: &fractions });
         let last = scale * weight / (1.0 + scale * smallest);
         if last < NEGLIGIBLE * peak {
             return;

@@ -7,5 +7,7 @@
 
 pub mod growth;
 pub mod bounds;
+pub mod critical_width;
 pub mod mean_field;
+pub mod mean_field_activation;
 pub mod stationary;
