@@ -3,11 +3,17 @@
 //! | | |
 //! | --- | --- |
 //! | what the paper claims, and what holds | [`bounds`] |
-//! | infinite width: the map of eigenvalues and the deterministic chain | [`mean_field`] |
+//! | infinite width: the map of eigenvalues, the deterministic chain | [`mean_field`] |
+//! | the same with an activation | [`mean_field_activation`] |
+//! | large width, many layers: gap, singular values, relaxation | [`stationary`] |
+//! | large width, many layers: distance to a Gaussian | [`wasserstein_law`] |
+//! | small width: loss of rank | [`critical_width`] |
 
 pub mod growth;
 pub mod bounds;
 pub mod critical_width;
+mod gaussian_ensemble;
 pub mod mean_field;
 pub mod mean_field_activation;
 pub mod stationary;
+pub mod wasserstein_law;

@@ -15,6 +15,11 @@
 //! assert!(stationary::mean_gap(n, d) < 0.05 * 3.0 * (n as f64).powf(1.5) / (d as f64).sqrt());
 //! ```
 
+use nalgebra::DMatrix;
+
+use super::gaussian_ensemble::mean_largest_eigenvalue;
+use crate::{Error, Result, Stream};
+
 /// The factor by which the gap of a wide network shrinks per layer near orthogonality, `n/(n+2)`.
 ///
 /// ```
@@ -24,6 +29,19 @@
 pub fn decay_rate(batch_size: usize) -> f64 {
     let n = batch_size as f64;
     n / (n + 2.0)
+}
+
+/// The number of layers in which the gap of a wide network shrinks by a factor of e near
+/// orthogonality, $`1/\log(1 + 2/n)`$: about (n + 1)/2.
+///
+/// ```
+/// use orthogap::theory::stationary::relaxation_time;
+///
+/// assert!((relaxation_time(100) - 50.5).abs() < 0.01);
+/// ```
+#[must_use]
+pub fn relaxation_time(batch_size: usize) -> f64 {
+    (2.0 / batch_size as f64).ln_1p().recip()
 }
 
 /// The stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the orthogonality gap.
@@ -64,6 +82,111 @@ pub fn mean_gap(batch_size: usize, width: usize) -> f64 {
     let n = batch_size as f64;
     let half = (n + 2.0) * (n - 1.0) / 4.0;
     mean_squared_gap(batch_size, width).sqrt() * gamma_ratio(half) / half.sqrt()
+}
+
+/// The stationary mean $`E \hat V`$ of the [Lyapunov function](crate::Gram::lyapunov).
+///
+/// $`\sqrt{E V^2 / D}`$ times the mean largest eigenvalue of the Gaussian orthogonal ensemble of
+/// order `n`, which is computed to 1e-12 (1e-6 for n > 512).
+///
+/// ```
+/// use orthogap::theory::{bounds::{Version, lemma_4}, stationary::{mean_gap, mean_lyapunov}};
+///
+/// let lyapunov = mean_lyapunov(8, 1024);
+/// assert!(lyapunov < mean_gap(8, 1024));
+/// assert!(mean_gap(8, 1024) < lemma_4(Version::Sharp, 8, lyapunov)?.value);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[must_use]
+pub fn mean_lyapunov(batch_size: usize, width: usize) -> f64 {
+    if batch_size <= 1 {
+        return 0.0;
+    }
+    deviation(batch_size, width) * mean_largest_eigenvalue(batch_size)
+}
+
+/// The standard deviation of the Gram matrix in each of its `D` directions.
+fn deviation(batch_size: usize, width: usize) -> f64 {
+    let n = batch_size as f64;
+    (mean_squared_gap(batch_size, width) / ((n + 2.0) * (n - 1.0) / 2.0)).sqrt()
+}
+
+/// The stationary law of the singular values of a wide network: $`1/\sqrt n + s \mu_i`$, where
+/// $`\mu_i`$ are the eigenvalues of a traceless matrix of the Gaussian orthogonal ensemble (entries
+/// of variance 1 on the diagonal and 1/2 off it, less the mean of the diagonal).
+///
+/// Correct to first order in their spread.
+///
+/// ```
+/// use orthogap::{Purpose, Seed, theory::stationary::SingularValueLaw};
+///
+/// let law = SingularValueLaw::new(4, 512)?;
+/// let sample = law.sample(Seed(7).replicate(0).stream(Purpose::User(0), 0, 0));
+/// assert!(sample.is_sorted_by(|a, b| a >= b));
+/// assert!((sample.iter().sum::<f64>() - 2.0).abs() < 1e-14); // 4 / sqrt(4)
+/// // The alpha to expect of assumption A1 in a single layer.
+/// assert!(law.mean_smallest() < 0.5 && law.mean_smallest() > 0.45);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SingularValueLaw {
+    batch_size: usize,
+    scale: f64,
+}
+
+impl SingularValueLaw {
+    /// The law for `n` samples at width `d`.
+    ///
+    /// # Errors
+    /// [`Error::BatchTooSmall`] below two samples, [`Error::BatchExceedsWidth`] if `n > d`.
+    pub fn new(batch_size: usize, width: usize) -> Result<Self> {
+        if batch_size < 2 {
+            return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
+        }
+        if batch_size > width {
+            return Err(Error::BatchExceedsWidth { batch_size, width });
+        }
+        let scale = (batch_size as f64).sqrt() / 2.0 * deviation(batch_size, width);
+        Ok(Self { batch_size, scale })
+    }
+
+    /// `s`: the root of [`mean_coupling_bound`]`/D`.
+    #[must_use]
+    pub fn scale(self) -> f64 {
+        self.scale
+    }
+
+    /// The mean of the smallest singular value.
+    #[must_use]
+    pub fn mean_smallest(self) -> f64 {
+        self.centre() - self.scale * mean_largest_eigenvalue(self.batch_size)
+    }
+
+    /// The mean of the largest singular value.
+    #[must_use]
+    pub fn mean_largest(self) -> f64 {
+        self.centre() + self.scale * mean_largest_eigenvalue(self.batch_size)
+    }
+
+    /// Draws the singular values of a layer, in descending order, with the first `n²` normals of a
+    /// stream. Cost: an eigenvalue decomposition.
+    #[must_use]
+    pub fn sample(self, stream: Stream) -> Vec<f64> {
+        let n = self.batch_size;
+        let mut matrix = DMatrix::<f64>::zeros(n, n);
+        stream.fill_normal(matrix.as_mut_slice());
+        matrix = (&matrix + matrix.transpose()) / 2.0;
+        let mean = matrix.trace() / n as f64;
+        let eigenvalues = matrix.symmetric_eigenvalues();
+        let mut values: Vec<f64> =
+            eigenvalues.iter().map(|mu| self.centre() + self.scale * (mu - mean)).collect();
+        values.sort_unstable_by(|a, b| b.total_cmp(a));
+        values
+    }
+
+    fn centre(self) -> f64 {
+        (self.batch_size as f64).sqrt().recip()
+    }
 }
 
 /// The stationary mean of the coupling bound on the squared Wasserstein-2 distance to a Gaussian

@@ -1,0 +1,104 @@
+//! The Wasserstein-2 distance of the law of a layer to a Gaussian, solved.
+//!
+//! Compare the law of `W H` with that of $`G/\sqrt n`$, all entries of `W` (`d x d`) and `G`
+//! (`d x n`) being N(0, 1/d), and `H` stationary. Both laws are invariant under rotations from
+//! either side, so the best transport only moves singular values: the distance **equals** the one
+//! between the laws of the sorted singular values, a problem in `n` dimensions instead of `d n`.
+//!
+//! | quantity | at large width |
+//! | --- | --- |
+//! | $`W_2^2`$ | [`squared_distance`] |
+//! | mean over `H` of the distance given `H` | [`mean_coupling_bound`](super::stationary::mean_coupling_bound) |
+//! | both | about $`n^2/(16 d)`$ |
+//! | Lemma 2 of the paper | $`2 n E V`$, about $`n^{3/2}/\sqrt d`$ |
+//!
+//! So $`W_2 = \Theta(n/\sqrt d)`$, where the paper's Table 1 has $`O(d^{-1/4})`$.
+
+use crate::{Error, Result};
+
+/// The limit of $`W_2^2`$ between the laws of `W H` and $`G/\sqrt n`$ for stationary `H` as the
+/// width grows.
+///
+/// Traceless fluctuations of the singular values are isotropic and Gaussian under both laws, with
+/// variances in the ratio $`1 + n(n+2)/(4(n+1))`$, so
+///
+/// ```math
+/// W_2^2 \to \frac{(n+2)(n-1)}{4 n d} \left( \sqrt{1 + \frac{n(n+2)}{4(n+1)}} - 1 \right)^2
+/// ```
+///
+/// ```
+/// use orthogap::theory::{stationary::mean_coupling_bound, wasserstein_law::squared_distance};
+///
+/// // Optimal transport of samples: 5.127(50)e-4 and 1.351(4)e-3.
+/// assert!((squared_distance(4, 512) - 5.131e-4).abs() < 1e-7);
+/// assert!((squared_distance(8, 1024) - 1.350e-3).abs() < 1e-6);
+/// assert!(squared_distance(4, 512) < mean_coupling_bound(4, 512));
+/// ```
+#[must_use]
+pub fn squared_distance(batch_size: usize, width: usize) -> f64 {
+    let (n, d) = (batch_size as f64, width as f64);
+    let excess = n * (n + 2.0) / (4.0 * (n + 1.0));
+    let difference = excess / ((1.0 + excess).sqrt() + 1.0); // sqrt(1 + excess) - 1
+    (n + 2.0) * (n - 1.0) / (4.0 * n * d) * difference * difference
+}
+
+/// A certified lower bound on $`W_2^2`$ between two laws of matrices, from equally many samples of
+/// the singular values of each.
+///
+/// The distance of the singular values from their mean, $`\lVert \sigma - \bar\sigma \rVert`$, is a
+/// 1-Lipschitz image of the matrix, so the distance between the one-dimensional laws of that
+/// number is no larger. In the limit of [`squared_distance`] it is equal. Sampling adds a bias
+/// upwards of the order of their variance over the number of samples.
+///
+/// ```
+/// use orthogap::theory::wasserstein_law::lower_bound;
+///
+/// // One orthogonal matrix, one of singular values 0.8 and 0.6.
+/// let bound = lower_bound([&[0.5f64.sqrt(); 2]], [&[0.8, 0.6]])?;
+/// assert!((bound - 0.02).abs() < 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Empty`] without samples, [`Error::ShapeMismatch`] unless both laws have as many and all
+/// are equally long, [`Error::NotFinite`].
+pub fn lower_bound<L: AsRef<[f64]>, R: AsRef<[f64]>>(
+    left: impl IntoIterator<Item = L>,
+    right: impl IntoIterator<Item = R>,
+) -> Result<f64> {
+    let (left, n) = sorted_spreads(left)?;
+    let (right, m) = sorted_spreads(right)?;
+    if (left.len(), n) != (right.len(), m) {
+        let (found, expected) = ((right.len(), m), (left.len(), n));
+        return Err(Error::ShapeMismatch { what: "the second sample", found, expected });
+    }
+    let squares = left.iter().zip(&right).map(|(a, b)| (a - b) * (a - b));
+    Ok(squares.sum::<f64>() / left.len() as f64)
+}
+
+/// $`\lVert \sigma - \bar\sigma \rVert`$ of every sample in ascending order, and their length.
+fn sorted_spreads<S: AsRef<[f64]>>(
+    samples: impl IntoIterator<Item = S>,
+) -> Result<(Vec<f64>, usize)> {
+    let (mut spreads, mut length) = (Vec::new(), None);
+    for (row, sample) in samples.into_iter().enumerate() {
+        let sample = sample.as_ref();
+        let expected = *length.get_or_insert(sample.len());
+        if sample.len() != expected {
+            let (found, expected) = ((1, sample.len()), (1, expected));
+            return Err(Error::ShapeMismatch { what: "a sample", found, expected });
+        }
+        if let Some(column) = sample.iter().position(|sigma| !sigma.is_finite()) {
+            return Err(Error::NotFinite { row, column, value: sample[column] });
+        }
+        let mean = sample.iter().sum::<f64>() / sample.len() as f64;
+        spreads.push(sample.iter().map(|sigma| (sigma - mean).powi(2)).sum::<f64>().sqrt());
+    }
+    match length {
+        None | Some(0) => Err(Error::Empty { rows: spreads.len(), columns: 0 }),
+        Some(length) => {
+            spreads.sort_unstable_by(f64::total_cmp);
+            Ok((spreads, length))
+        }
+    }
+}
