@@ -11,6 +11,7 @@ mod paper_figures;
 mod repeatability;
 mod significance;
 mod stationary;
+mod theory;
 #[cfg(feature = "rayon")]
 mod threads;
 

@@ -31,11 +31,12 @@ pub fn mean_largest_eigenvalue(order: usize) -> f64 {
     // F is analytic and its derivative a bell 0.9 of a unit wide: steps of half a unit are exact.
     let n = order as f64;
     let unit = width_of_edge(n) * std::f64::consts::SQRT_2;
-    let (step, right) = (unit / 2.0, (2.0 * n).sqrt() + 8.0 * unit);
+    let edge = (2.0 * n).sqrt();
+    let (left, right, step) = (edge - 9.0 * unit, edge + 8.0 * unit, unit / 2.0);
     let mut pfaffian = Pfaffian::at_infinity(order, right);
     let whole = pfaffian.log_determinant();
-    let mut sum = 0.5;
-    while sum < 1.0 || pfaffian.x > (2.0 * n).sqrt() - 9.0 * unit {
+    let mut sum = 0.5; // F is one at the right end
+    while pfaffian.x > left {
         pfaffian.go_left(step);
         sum += (0.5 * (pfaffian.log_determinant() - whole)).exp();
     }

@@ -1,0 +1,380 @@
+//! How far the bounds of the paper are from what networks do, over the width.
+//!
+//! Left the stationary orthogonality gap, right the squared Wasserstein-2 distance of a layer's law
+//! to a Gaussian: simulated, predicted by the large-width law, and bounded by Theorem 1, Lemma 2 and
+//! Corollary 3, as printed, repaired and with sharp constants, under their kindest assumption.
+//! Writes CSV and SVG. `--help` lists the options.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lexopt::{Arg, Parser, ValueExt};
+use orthogap::normalization::Normalization;
+use orthogap::statistics::Moments;
+use orthogap::theory::bounds::{self, A1, Version, Width};
+use orthogap::theory::{stationary, wasserstein_law};
+use orthogap::{Input, Network, Result, Seed};
+use rayon::prelude::*;
+
+mod artifact;
+mod figure;
+
+use figure::{Dash, Figure, Panel, Series};
+
+const HELP: &str = "\
+Simulated gap and Wasserstein-2 distance against the bounds of the paper and the large-width law.
+
+Usage: cargo run --release --example bound_gap -- [OPTIONS]
+
+  --batch N         samples                                                  [4]
+  --seed S          equal seeds give equal files, whatever the threads       [1]
+  --csv PATH        every number                [target/orthogap/bound_gap.csv]
+  --svg PATH        the figure                  [target/orthogap/bound_gap.svg]
+  --quick           fewer and narrower networks, in seconds
+  --help            this text
+";
+
+struct Options {
+    batch_size: usize,
+    seed: Seed,
+    csv: PathBuf,
+    svg: PathBuf,
+    quick: bool,
+}
+
+/// What the command line asks for; nothing if it asks for help.
+fn parse(mut parser: Parser) -> std::result::Result<Option<Options>, String> {
+    let mut options = Options {
+        batch_size: 4,
+        seed: Seed(1),
+        csv: PathBuf::from("target/orthogap/bound_gap.csv"),
+        svg: PathBuf::from("target/orthogap/bound_gap.svg"),
+        quick: false,
+    };
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let path = |parser: &mut Parser| {
+            let value = parser.value().and_then(|value| value.parse());
+            value.map_err(|error| error.to_string())
+        };
+        let number = |parser: &mut Parser, name: &str| {
+            let value = parser.value().and_then(|value| value.parse::<u64>());
+            value.map_err(|error| format!("--{name}: {error}"))
+        };
+        match argument {
+            Arg::Long("help") => return Ok(None),
+            Arg::Long("quick") => options.quick = true,
+            Arg::Long("csv") => options.csv = path(&mut parser)?,
+            Arg::Long("svg") => options.svg = path(&mut parser)?,
+            Arg::Long("seed") => options.seed = Seed(number(&mut parser, "seed")?),
+            Arg::Long("batch") => {
+                options.batch_size = number(&mut parser, "batch")? as usize;
+                if !(2..=64).contains(&options.batch_size) {
+                    return Err("--batch: expected a number from 2 to 64".to_owned());
+                }
+            }
+            Arg::Long(name) => return Err(format!("unknown option --{name}")),
+            _ => return Err(argument.unexpected().to_string()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// What is known of one width.
+struct Row {
+    width: usize,
+    /// Only where the width is simulated.
+    simulated: Option<Simulated>,
+    gap: Predictions,
+    distance: Predictions,
+}
+
+/// Stationary means over independent runs.
+struct Simulated {
+    gap: Moments,
+    /// From above: the mean of the distances given H.
+    coupling: Moments,
+    /// From below: the one-dimensional distance of an image.
+    lower: Moments,
+    /// Lemma 2 with the simulated gap.
+    lemma_2: f64,
+    lemma_2_sharp: f64,
+}
+
+/// What theory says of one quantity.
+struct Predictions {
+    law: f64,
+    printed: f64,
+    repaired: f64,
+    sharp: f64,
+}
+
+/// The bounds after so many layers that only their second term is left, for alpha = 1/sqrt n.
+fn predictions(n: usize, width: usize) -> Result<(Predictions, Predictions)> {
+    let a1 = A1::new(n, (n as f64).sqrt().recip(), u32::MAX)?;
+    let d = Width::finite(n, width)?;
+    let all = |law, bound: fn(Version, A1, Width) -> bounds::Bound| {
+        let of = |version| bound(version, a1, d).value;
+        Predictions {
+            law,
+            printed: of(Version::Printed),
+            repaired: of(Version::Repaired),
+            sharp: of(Version::Sharp),
+        }
+    };
+    Ok((
+        all(stationary::mean_gap(n, width), bounds::theorem_1),
+        all(wasserstein_law::squared_distance(n, width), bounds::corollary_3),
+    ))
+}
+
+/// Late layers of some runs, `n` layers apart.
+fn simulate(n: usize, width: usize, runs: u32, seed: Seed) -> Result<Simulated> {
+    const LAYERS: u32 = 200;
+    let isotropic = Input::orthogonal(n)?;
+    let one_run = |run: u32| -> Result<[f64; 4]> {
+        let mut chain = Network::<f64>::new(width).chain(&isotropic, seed.replicate(run))?;
+        chain.advance(10 * n)?;
+        let (mut gap, mut square, mut coupling) = (Moments::new(), Moments::new(), Moments::new());
+        let (mut product, mut gaussian) = (Vec::new(), Vec::new());
+        for sample in 0..LAYERS {
+            let layer = chain.advance(n)?;
+            gap.push(layer.orthogonality_gap());
+            square.push(layer.orthogonality_gap().powi(2));
+            coupling.push(layer.coupling_bound());
+            let input = Input::from_gram(layer.gram().clone());
+            let replicate = run * LAYERS + sample;
+            let [left, right] = [1, 2].map(|law| Seed(seed.0 ^ law << 32).replicate(replicate));
+            product.push(after_weights(&input, width, left)?);
+            gaussian.push(after_weights(&isotropic, width, right)?);
+        }
+        let lower = wasserstein_law::lower_bound(&product, &gaussian)?;
+        Ok([gap.mean(), square.mean(), coupling.mean(), lower])
+    };
+    let runs: Result<Vec<_>> = (0..runs).into_par_iter().map(one_run).collect();
+    let runs = runs?;
+    let [gap, square, coupling, lower] =
+        [0, 1, 2, 3].map(|k| runs.iter().map(|run| run[k]).collect::<Moments>());
+    Ok(Simulated {
+        gap,
+        coupling,
+        lower,
+        lemma_2: bounds::lemma_2(n, gap.mean())?.value,
+        lemma_2_sharp: bounds::lemma_2_sharp(n, square.mean())?.value,
+    })
+}
+
+/// Singular values of W H for H of norm one, or G/sqrt n for orthogonal H; W is N(0, 1/d).
+fn after_weights(input: &Input, width: usize, run: orthogap::Run) -> Result<Vec<f64>> {
+    let vanilla = Network::<f64>::new(width).normalization(Normalization::None);
+    let mut chain = vanilla.chain(input, run)?;
+    let before = chain.layer().log_scale();
+    let layer = chain.step()?;
+    let length = (layer.log_scale() - before).exp();
+    Ok(layer.singular_values().iter().map(|sigma| sigma * length).collect())
+}
+
+fn rows(options: &Options) -> Result<Vec<Row>> {
+    let n = options.batch_size;
+    // From twice the critical width on, where no direction is lost, to where bounds speak.
+    let first = (n * n).max(2 * n).next_power_of_two();
+    let (simulated, last, runs) = if options.quick { (4, 16, 8) } else { (10, 20, 32) };
+    let widths = (0..last).map(|power| first << power);
+    widths
+        .enumerate()
+        .map(|(index, width)| {
+            let (gap, distance) = predictions(n, width)?;
+            let simulated = (index < simulated).then(|| simulate(n, width, runs, options.seed));
+            Ok(Row { width, simulated: simulated.transpose()?, gap, distance })
+        })
+        .collect()
+}
+
+fn csv(n: usize, rows: &[Row]) -> String {
+    let mut text = "n,d,gap,gap_standard_error,gap_law,theorem_1_printed,theorem_1_repaired,\
+                    theorem_1_sharp,w2_lower,w2_lower_standard_error,w2_upper,\
+                    w2_upper_standard_error,w2_law,lemma_2,lemma_2_sharp,corollary_3_printed,\
+                    corollary_3_repaired,corollary_3_sharp\n"
+        .to_owned();
+    for Row { width, simulated, gap, distance } in rows {
+        let number = |of: fn(&Simulated) -> f64| {
+            simulated.as_ref().map_or(String::new(), |simulated| format!("{:e}", of(simulated)))
+        };
+        let _ = writeln!(
+            text,
+            "{n},{width},{},{},{:e},{:e},{:e},{:e},{},{},{},{},{:e},{},{},{:e},{:e},{:e}",
+            number(|s| s.gap.mean()),
+            number(|s| s.gap.standard_error()),
+            gap.law,
+            gap.printed,
+            gap.repaired,
+            gap.sharp,
+            number(|s| s.lower.mean()),
+            number(|s| s.lower.standard_error()),
+            number(|s| s.coupling.mean()),
+            number(|s| s.coupling.standard_error()),
+            distance.law,
+            number(|s| s.lemma_2),
+            number(|s| s.lemma_2_sharp),
+            distance.printed,
+            distance.repaired,
+            distance.sharp
+        );
+    }
+    text
+}
+
+fn figure(n: usize, rows: &[Row]) -> Figure {
+    let curve = |label: &str, colour, dash, of: &dyn Fn(&Row) -> Option<f64>| {
+        let point = |row: &Row| Some(((row.width as f64).log10(), of(row)?));
+        let points = rows.iter().filter_map(point).collect();
+        Series { label: label.to_owned(), colour, points, dash, band: Vec::new() }
+    };
+    let simulated = |label: &str, colour, dash, of: fn(&Simulated) -> f64| {
+        curve(label, colour, dash, &|row| row.simulated.as_ref().map(of))
+    };
+    let theory = |of: fn(&Row) -> &Predictions| {
+        [
+            curve("as printed", 1, Dash::Dashed, &|row| Some(of(row).printed)),
+            curve("repaired", 4, Dash::Dashed, &|row| Some(of(row).repaired)),
+            curve("sharp constants", 2, Dash::Dashed, &|row| Some(of(row).sharp)),
+            curve("", 0, Dash::Dotted, &|row| Some(of(row).law)),
+        ]
+    };
+    let mut gap = Vec::from(theory(|row| &row.gap));
+    gap.push(simulated("simulated", 0, Dash::Solid, |s| s.gap.mean()));
+    let mut distance = Vec::from(theory(|row| &row.distance));
+    distance.push(simulated("Lemma 2 on simulated gaps", 3, Dash::Dashed, |s| s.lemma_2));
+    distance.push(simulated("n E V²", 5, Dash::Dashed, |s| s.lemma_2_sharp));
+    distance.push(simulated("simulated, distance given H", 6, Dash::Solid, |s| s.coupling.mean()));
+    distance.push(simulated("simulated", 0, Dash::Solid, |s| s.lower.mean()));
+    let trivial = (1.0 - 1.0 / n as f64).sqrt();
+    Figure {
+        title: format!("What holds and what was proved: {n} samples after many layers"),
+        x_label: "$log_{10}$ of the width d".to_owned(),
+        y_label: "gap, squared distance".to_owned(),
+        log_y: true,
+        panels: vec![
+            Panel {
+                title: "orthogonality gap, E V".to_owned(),
+                series: gap,
+                levels: vec![(trivial, 6)],
+            },
+            Panel {
+                title: "squared Wasserstein-2 distance".to_owned(),
+                series: distance,
+                levels: vec![(2.0, 6)],
+            },
+        ],
+        keys: vec![
+            ("simulated".to_owned(), Dash::Solid),
+            ("bound".to_owned(), Dash::Dashed),
+            ("large-width law; in black the largest possible value".to_owned(), Dash::Dotted),
+        ],
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = "      width        gap        law    printed   W2^2 lower        law   given H\
+                    \x20   Lemma 2   Cor. 3 printed\n"
+        .to_owned();
+    for Row { width, simulated, gap, distance } in rows {
+        let Some(simulated) = simulated else { continue };
+        let _ = writeln!(
+            text,
+            "{width:11}  {:9.3e}  {:9.3e}  {:9.3e}    {:9.3e}  {:9.3e}  {:8.2e}  {:9.3e}  {:15.3e}",
+            simulated.gap.mean(),
+            gap.law,
+            gap.printed,
+            simulated.lower.mean(),
+            distance.law,
+            simulated.coupling.mean(),
+            simulated.lemma_2,
+            distance.printed
+        );
+    }
+    text
+}
+
+fn experiment(options: &Options) -> std::result::Result<(), String> {
+    let started = Instant::now();
+    let rows = rows(options).map_err(|error| error.to_string())?;
+    println!("{}", table(&rows));
+    let written = |path: &Path, text: &str| {
+        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+        Ok::<_, String>(())
+    };
+    written(&options.csv, &csv(options.batch_size, &rows))?;
+    if let Some(svg) = figure(options.batch_size, &rows).svg() {
+        written(&options.svg, &svg)?;
+    }
+    println!("in {:.1?}", started.elapsed());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let outcome = parse(Parser::from_env()).and_then(|options| match options {
+        None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(options) => experiment(&options),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bound_gap: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &str) -> std::result::Result<Option<Options>, String> {
+        let arguments = std::iter::once("bound_gap").chain(arguments.split_whitespace());
+        parse(Parser::from_iter(arguments))
+    }
+
+    #[test]
+    fn options_are_read_or_refused_in_one_line() {
+        let given = options("--quick --csv a.csv --svg=b.svg --batch 8").unwrap().unwrap();
+        assert_eq!((given.csv, given.svg), ("a.csv".into(), "b.svg".into()));
+        assert_eq!((given.batch_size, given.quick), (8, true));
+        assert!(options("--help").unwrap().is_none());
+        for (arguments, message) in [
+            ("--bogus", "unknown option --bogus"),
+            ("--csv", "missing argument for option '--csv'"),
+            ("--batch 1", "--batch: expected a number from 2 to 64"),
+            ("3", "unexpected argument \"3\""),
+        ] {
+            assert_eq!(options(arguments).err().as_deref(), Some(message));
+        }
+    }
+
+    /// Numbers in the order in which theory has them, and equal files from equal seeds.
+    #[test]
+    fn rows_are_ordered() {
+        let options = options("--quick").unwrap().unwrap();
+        let rows = rows(&options).unwrap();
+        assert_eq!(csv(4, &rows), csv(4, &super::rows(&options).unwrap()));
+        for row in &rows {
+            let Some(simulated) = &row.simulated else { continue };
+            assert!(simulated.gap.mean() < row.gap.sharp && row.gap.sharp < row.gap.printed);
+            let chain = [
+                simulated.lower.mean(),
+                simulated.coupling.mean(),
+                simulated.lemma_2_sharp,
+                simulated.lemma_2,
+                row.distance.sharp,
+                row.distance.printed,
+            ];
+            assert!(chain.is_sorted(), "{} {chain:?}", row.width);
+        }
+        assert!(figure(4, &rows).svg().unwrap().contains("as printed"));
+    }
+}

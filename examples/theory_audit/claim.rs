@@ -1,0 +1,136 @@
+//! A claim, the number that shows what becomes of it, and the verdict that follows from that.
+
+use std::fmt::Write;
+
+/// What a claim says about its number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// The paper: at most the bound.
+    Printed,
+    /// A repaired claim of the paper: at most the bound.
+    Repaired,
+    /// A law: at most the bound.
+    Bound,
+    /// A law: equal to the bound, up to this relative error.
+    Equal(f64),
+}
+
+/// What becomes of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    /// Holds, and no smaller bound would.
+    Tight,
+    Repaired,
+    FalseAsPrinted,
+    /// A law of this crate failed: a bug, or a discovery.
+    Broken,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Tight => "tight",
+            Self::Repaired => "repaired",
+            Self::FalseAsPrinted => "false as printed",
+            Self::Broken => "BROKEN",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// A name of its own.
+    pub name: String,
+    /// Where it stands.
+    pub source: &'static str,
+    /// What it says.
+    pub statement: &'static str,
+    pub kind: Kind,
+    /// How the number was found.
+    pub evidence: String,
+    /// The number.
+    pub value: f64,
+    /// What the claim says about it.
+    pub bound: f64,
+    /// The standard error of the number; 0 without randomness.
+    pub standard_error: f64,
+    /// Whether the bound says nothing.
+    pub vacuous: bool,
+}
+
+impl Claim {
+    /// The verdict, at four standard errors.
+    pub fn verdict(&self) -> Verdict {
+        /// A bound is tight that a case comes this close to.
+        const TIGHT: f64 = 0.99;
+        let error = 4.0 * self.standard_error;
+        let holds = match self.kind {
+            Kind::Equal(relative) => {
+                (self.value - self.bound).abs() <= error + relative * self.bound.abs()
+            }
+            _ => self.value <= self.bound * (1.0 + 1e-9) + error,
+        };
+        match self.kind {
+            Kind::Printed if !holds => Verdict::FalseAsPrinted,
+            _ if !holds => Verdict::Broken,
+            Kind::Repaired => Verdict::Repaired,
+            Kind::Equal(_) => Verdict::Tight,
+            _ if self.value >= TIGHT * self.bound && !self.vacuous => Verdict::Tight,
+            _ => Verdict::Holds,
+        }
+    }
+}
+
+/// The claims for a reader.
+pub fn table(claims: &[Claim]) -> String {
+    let mut text = String::new();
+    for claim in claims {
+        let sign = match claim.kind {
+            Kind::Equal(_) => "predicted",
+            _ => "bound",
+        };
+        let error = match claim.standard_error {
+            0.0 => String::new(),
+            error => format!(" ± {error:.1e}"),
+        };
+        let vacuous = if claim.vacuous { ", which says nothing" } else { "" };
+        let _ = writeln!(
+            text,
+            "{:<16}  {} ({})\n{:18}{}\n{:18}{:.5e}{error}, {sign} {:.5e}{vacuous}: {}\n",
+            claim.verdict().name(),
+            claim.name,
+            claim.source,
+            "",
+            claim.statement,
+            "",
+            claim.value,
+            claim.bound,
+            claim.evidence
+        );
+    }
+    text
+}
+
+/// The claims for a program.
+pub fn csv(claims: &[Claim]) -> String {
+    let mut text = "claim,source,verdict,evidence,value,bound,standard_error,vacuous\n".to_owned();
+    let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
+    for claim in claims {
+        let _ = writeln!(
+            text,
+            "{},{},{},{},{:e},{:e},{:e},{}",
+            quoted(&claim.name),
+            quoted(claim.source),
+            claim.verdict().name(),
+            quoted(&claim.evidence),
+            claim.value,
+            claim.bound,
+            claim.standard_error,
+            claim.vacuous
+        );
+    }
+    text
+}
