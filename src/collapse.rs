@@ -127,10 +127,5 @@ pub fn critical_width(batch_size: usize, layers: usize, seed: Seed) -> Result<Cr
     let slope = (growth(right)?.mean() - growth(left)?.mean()) / (right - left) as f64;
     let share = below.mean() / (below.mean() - above.mean());
     let error = below.standard_error().hypot(above.standard_error()) / 2.0;
-    Ok(CriticalWidth {
-        width: high,
-        crossing: low as f64 + share,
-        standard_error: error / slope,
-    })
+    Ok(CriticalWidth { width: high, crossing: low as f64 + share, standard_error: error / slope })
 }
-

@@ -88,7 +88,8 @@ fn the_chain_finds_a_counterexample_too() {
 fn printed_rates_fail_from_the_stated_batch_size_on() {
     let printed = |n: usize| 1.0 - 2.0 / (3.0 * (n as f64).sqrt());
     let first = |power: i32| {
-        let fails = |n: &usize| stationary::decay_rate(*n).powi(power) > printed(*n) * (1.0 + 1e-12);
+        let fails =
+            |n: &usize| stationary::decay_rate(*n).powi(power) > printed(*n) * (1.0 + 1e-12);
         (1..).find(fails)
     };
     assert_eq!((first(1), first(2)), (Some(5), Some(30)));
@@ -192,7 +193,8 @@ fn one_layer_has_its_mean_and_noise() {
         let (mut entries, mut distance) = (vec![Moments::new(); 16], Moments::new());
         let mut lyapunov = Moments::new();
         for run in 0..4000 {
-            let mut chain = Network::<f64>::new(width).chain(&input, Seed(21).replicate(run)).unwrap();
+            let mut chain =
+                Network::<f64>::new(width).chain(&input, Seed(21).replicate(run)).unwrap();
             let layer = chain.step().unwrap();
             let matrix = layer.matrix();
             entries.iter_mut().zip(&matrix).for_each(|(moments, x)| moments.push(*x));
@@ -249,9 +251,8 @@ fn the_stationary_law_is_that_of_wide_networks() {
         assert!(moments.standard_error() < 0.02 * predicted);
     }
     // The law of sigma_n, not its mean alone; its skew shifts it by a fortieth of its spread.
-    let drawn = (0..1280).map(|block| {
-        law.sample(Seed(6).replicate(0).stream(Purpose::User(0), 0, block))[n - 1]
-    });
+    let drawn = (0..1280)
+        .map(|block| law.sample(Seed(6).replicate(0).stream(Purpose::User(0), 0, block))[n - 1]);
     assert!(kolmogorov_smirnov(smallest, drawn.collect()) > 1e-4);
 }
 
@@ -260,7 +261,8 @@ fn the_stationary_law_is_that_of_wide_networks() {
 #[test]
 fn the_wasserstein_distance_is_solved() {
     let (n, d, count) = (4, 512, 20_000);
-    let vanilla = Network::<f64>::new(d).normalization(orthogap::normalization::Normalization::None);
+    let vanilla =
+        Network::<f64>::new(d).normalization(orthogap::normalization::Normalization::None);
     let mut product = Vec::with_capacity(count);
     let mut gaussian = Vec::with_capacity(count);
     let mut chain = Network::<f64>::new(d).chain(&Input::orthogonal(n).unwrap(), Seed(3)).unwrap();
@@ -324,7 +326,12 @@ fn stationary_gram_matrices_with_activations() {
 /// 2 x 10 comparisons at 4.5 combined standard errors; seed 8, 40 runs.
 #[test]
 fn activated_layers_average_to_the_infinite_one() {
-    fn check<A: Activation>(activation: A, input: &Input, expected: &DMatrix<f64>, error: &DMatrix<f64>) {
+    fn check<A: Activation>(
+        activation: A,
+        input: &Input,
+        expected: &DMatrix<f64>,
+        error: &DMatrix<f64>,
+    ) {
         let mut entries = vec![Moments::new(); 16];
         for run in 0..40 {
             let network = Network::<f64>::new(20_000).activation(activation);

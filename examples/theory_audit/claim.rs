@@ -11,8 +11,10 @@ pub enum Kind {
     Repaired,
     /// A law: at most the bound.
     Bound,
-    /// A law: equal to the bound, up to this relative error.
-    Equal(f64),
+    /// An identity: equal to the bound.
+    Equal,
+    /// A law for large widths: equal to the bound, up to this relative error.
+    Near(f64),
 }
 
 /// What becomes of a claim.
@@ -28,6 +30,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub const ALL: [Self; 5] =
+        [Self::Holds, Self::Tight, Self::Repaired, Self::FalseAsPrinted, Self::Broken];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Holds => "holds",
@@ -66,18 +71,21 @@ impl Claim {
     pub fn verdict(&self) -> Verdict {
         /// A bound is tight that a case comes this close to.
         const TIGHT: f64 = 0.99;
+        const ROUNDING: f64 = 1e-9;
         let error = 4.0 * self.standard_error;
         let holds = match self.kind {
-            Kind::Equal(relative) => {
+            Kind::Equal => (self.value / self.bound - 1.0).abs() <= ROUNDING + error / self.bound,
+            Kind::Near(relative) => {
                 (self.value - self.bound).abs() <= error + relative * self.bound.abs()
             }
-            _ => self.value <= self.bound * (1.0 + 1e-9) + error,
+            _ => self.value <= self.bound * (1.0 + ROUNDING) + error,
         };
         match self.kind {
             Kind::Printed if !holds => Verdict::FalseAsPrinted,
             _ if !holds => Verdict::Broken,
             Kind::Repaired => Verdict::Repaired,
-            Kind::Equal(_) => Verdict::Tight,
+            Kind::Equal => Verdict::Tight,
+            Kind::Near(_) => Verdict::Holds,
             _ if self.value >= TIGHT * self.bound && !self.vacuous => Verdict::Tight,
             _ => Verdict::Holds,
         }
@@ -89,7 +97,7 @@ pub fn table(claims: &[Claim]) -> String {
     let mut text = String::new();
     for claim in claims {
         let sign = match claim.kind {
-            Kind::Equal(_) => "predicted",
+            Kind::Equal | Kind::Near(_) => "predicted",
             _ => "bound",
         };
         let error = match claim.standard_error {

@@ -75,7 +75,11 @@ fn experiment(options: &Options) -> Result<(), String> {
         Ok::<_, String>(())
     };
     written(&options.csv, &claim::csv(&claims))?;
-    println!("{} claims in {:.1?}", claims.len(), started.elapsed());
+    for verdict in Verdict::ALL {
+        let count = claims.iter().filter(|claim| claim.verdict() == verdict).count();
+        println!("{count:4}  {}", verdict.name());
+    }
+    println!("in {:.1?}", started.elapsed());
     let broken = claims.iter().filter(|claim| claim.verdict() == Verdict::Broken);
     let broken: Vec<_> = broken.map(|claim| claim.name.as_str()).collect();
     if broken.is_empty() { Ok(()) } else { Err(format!("does not hold: {}", broken.join("; "))) }
@@ -125,13 +129,13 @@ mod tests {
     fn verdicts() {
         let options = Options { seed: Seed(1), csv: PathBuf::new(), quick: true };
         let claims = audit(&options).unwrap();
-        let verdict = |name: &str| {
-            claims.iter().find(|claim| claim.name == name).map(Claim::verdict)
-        };
+        let verdict =
+            |name: &str| claims.iter().find(|claim| claim.name == name).map(Claim::verdict);
         for (name, expected) in [
             ("Theorem 1, n = 4", Verdict::Holds),
             ("Theorem 1, n = 5", Verdict::FalseAsPrinted),
             ("Theorem 1, n = 8", Verdict::FalseAsPrinted),
+            ("Theorem 5, infinite width", Verdict::Holds),
             ("Theorem 1, repaired", Verdict::Repaired),
             ("Theorem 1, sharp", Verdict::Holds),
             ("Theorem 1, d = 512", Verdict::Holds),
@@ -171,7 +175,7 @@ mod tests {
             Claim { name, source, statement, kind, evidence, value, bound, standard_error, vacuous }
                 .verdict()
         };
-        use claim::Kind::{Bound, Equal, Printed, Repaired};
+        use claim::Kind::{Bound, Equal, Near, Printed, Repaired};
         assert_eq!(with(Printed, 1.0, 2.0, 0.0), Verdict::Holds);
         assert_eq!(with(Printed, 1.999, 2.0, 0.0), Verdict::Tight);
         assert_eq!(with(Printed, 2.1, 2.0, 0.0), Verdict::FalseAsPrinted);
@@ -179,7 +183,9 @@ mod tests {
         assert_eq!(with(Repaired, 1.0, 2.0, 0.0), Verdict::Repaired);
         assert_eq!(with(Repaired, 2.1, 2.0, 0.0), Verdict::Broken);
         assert_eq!(with(Bound, 2.1, 2.0, 0.0), Verdict::Broken);
-        assert_eq!(with(Equal(0.1), 2.1, 2.0, 0.0), Verdict::Tight);
-        assert_eq!(with(Equal(0.1), 2.3, 2.0, 0.0), Verdict::Broken);
+        assert_eq!(with(Equal, 2.0, 2.0, 0.0), Verdict::Tight);
+        assert_eq!(with(Equal, 2.1, 2.0, 0.01), Verdict::Broken);
+        assert_eq!(with(Near(0.1), 2.1, 2.0, 0.0), Verdict::Holds);
+        assert_eq!(with(Near(0.1), 2.3, 2.0, 0.0), Verdict::Broken);
     }
 }

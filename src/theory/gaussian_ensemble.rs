@@ -62,7 +62,7 @@ struct Pfaffian {
 const GAUSS: [(f64, f64); 3] = [
     (0.238_619_186_083_196_9, 0.467_913_934_572_691),
     (0.661_209_386_466_264_5, 0.360_761_573_048_138_6),
-    (0.932_469_514_203_152_1, 0.171_324_492_379_170_35),
+    (0.932_469_514_203_152, 0.171_324_492_379_170_35),
 ];
 
 /// Nodes and weights between two ends.
@@ -124,7 +124,8 @@ impl Pfaffian {
         functions[0] = ground_state(x);
         tails[0] = tail;
         for i in 0..n - 1 {
-            let (below, tail_below) = if i > 0 { (functions[i - 1], tails[i - 1]) } else { (0.0, 0.0) };
+            let (below, tail_below) =
+                if i > 0 { (functions[i - 1], tails[i - 1]) } else { (0.0, 0.0) };
             let (root, scale) = ((i as f64 / 2.0).sqrt(), (2.0 / (i + 1) as f64).sqrt());
             functions[i + 1] = (x * functions[i] - root * below) * scale;
             tails[i + 1] = (root * tail_below + functions[i]) * scale;

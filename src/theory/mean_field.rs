@@ -75,9 +75,14 @@ pub fn map(eigenvalues: &[f64]) -> Result<Vec<f64>> {
 fn map_scaled(eigenvalues: &[f64]) -> Vec<f64> {
     let smallest = eigenvalues.iter().copied().filter(|&x| x > 0.0).fold(1.0, f64::min);
     let mut p = vec![0.0; eigenvalues.len()];
-    for_each_node(|_| 1.0, eigenvalues, smallest, |node| {
-        p.iter_mut().zip(node.fractions).for_each(|(p, fraction)| *p += node.weight * fraction);
-    });
+    for_each_node(
+        |_| 1.0,
+        eigenvalues,
+        smallest,
+        |node| {
+            p.iter_mut().zip(node.fractions).for_each(|(p, fraction)| *p += node.weight * fraction);
+        },
+    );
     p.iter_mut().for_each(|p| *p *= 0.5 * STEP);
     p
 }
@@ -300,13 +305,14 @@ mod tests {
 
     fn spectra() -> impl Strategy<Value = Vec<f64>> {
         let generic = proptest::collection::vec(-28.0..0.0f64, 1..20);
-        let clustered = (proptest::collection::vec(-1e-6..1e-6f64, 1..12), -600.0..0.0f64, 0usize..4)
-            .prop_map(|(mut logs, low, count)| {
-                logs.extend(vec![low; count]);
-                logs
-            });
-        prop_oneof![generic, clustered]
-            .prop_map(|logs| logs.iter().map(|log| log.exp()).collect())
+        let clustered =
+            (proptest::collection::vec(-1e-6..1e-6f64, 1..12), -600.0..0.0f64, 0usize..4).prop_map(
+                |(mut logs, low, count)| {
+                    logs.extend(vec![low; count]);
+                    logs
+                },
+            );
+        prop_oneof![generic, clustered].prop_map(|logs| logs.iter().map(|log| log.exp()).collect())
     }
 
     /// The same integral by the rule with half the step between much wider ends, and logarithms.

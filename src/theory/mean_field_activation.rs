@@ -53,14 +53,19 @@ pub fn relu(gram: &Gram) -> Result<Gram> {
     super::mean_field::map(&eigenvalues)?;
     let (n, smallest) = (gram.batch_size(), eigenvalues[eigenvalues.len() - 1]);
     let (mut next, mut covariance) = (DMatrix::zeros(n, n), DMatrix::zeros(n, n));
-    for_each_node(|_| 1.0, &eigenvalues, smallest, |node| {
-        let mut half = axes.clone();
-        for (mut column, fraction) in half.column_iter_mut().zip(node.fractions) {
-            column *= fraction.sqrt();
-        }
-        covariance.gemm(1.0, &half, &half.transpose(), 0.0);
-        add_kernel(Kernel::ArcCosine, &covariance, node.weight, &mut next);
-    });
+    for_each_node(
+        |_| 1.0,
+        &eigenvalues,
+        smallest,
+        |node| {
+            let mut half = axes.clone();
+            for (mut column, fraction) in half.column_iter_mut().zip(node.fractions) {
+                column *= fraction.sqrt();
+            }
+            covariance.gemm(1.0, &half, &half.transpose(), 0.0);
+            add_kernel(Kernel::ArcCosine, &covariance, node.weight, &mut next);
+        },
+    );
     from_matrix(next)
 }
 
@@ -156,7 +161,11 @@ impl Kernel {
         }
         if rows != columns {
             let expected = (rows.max(columns), rows.max(columns));
-            return Err(Error::ShapeMismatch { what: "covariance", found: (rows, columns), expected });
+            return Err(Error::ShapeMismatch {
+                what: "covariance",
+                found: (rows, columns),
+                expected,
+            });
         }
         if let Some(index) = covariance.iter().position(|x| !x.is_finite()) {
             let (row, column) = (index % rows, index / rows);
