@@ -179,7 +179,7 @@ fn rows(options: &Options) -> Result<Vec<Row>> {
     let n = options.batch_size;
     // From twice the critical width on, where no direction is lost, to where bounds speak.
     let first = (n * n).max(2 * n).next_power_of_two();
-    let (simulated, last, runs) = if options.quick { (4, 16, 8) } else { (10, 20, 32) };
+    let (simulated, last, runs) = if options.quick { (4, 16, 8) } else { (10, 18, 32) };
     let widths = (0..last).map(|power| first << power);
     widths
         .enumerate()
@@ -246,12 +246,12 @@ fn figure(n: usize, rows: &[Row]) -> Figure {
     gap.push(simulated("simulated", 0, Dash::Solid, |s| s.gap.mean()));
     let mut distance = Vec::from(theory(|row| &row.distance));
     distance.push(simulated("Lemma 2 on simulated gaps", 3, Dash::Dashed, |s| s.lemma_2));
-    distance.push(simulated("n E V²", 5, Dash::Dashed, |s| s.lemma_2_sharp));
+    distance.push(simulated("Lemma 2, sharp: n E V²", 5, Dash::Dashed, |s| s.lemma_2_sharp));
     distance.push(simulated("simulated, distance given H", 6, Dash::Solid, |s| s.coupling.mean()));
     distance.push(simulated("simulated", 0, Dash::Solid, |s| s.lower.mean()));
     let trivial = (1.0 - 1.0 / n as f64).sqrt();
     Figure {
-        title: format!("What holds and what was proved: {n} samples after many layers"),
+        title: format!("What networks do and what was proved: {n} samples after many layers"),
         x_label: "$log_{10}$ of the width d".to_owned(),
         y_label: "gap, squared distance".to_owned(),
         log_y: true,

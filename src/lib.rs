@@ -47,7 +47,8 @@
 //! | samples that die, ranks that fall | [`Event`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
-//! | what theory predicts | [`theory`] |
+//! | what theory predicts, what the paper claims | [`theory`] |
+//! | the width below which rank is lost | [`collapse`] |
 //! | means and intervals over runs | [`statistics`] |
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |

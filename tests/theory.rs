@@ -117,8 +117,12 @@ proptest! {
     /// What holds for one layer of infinite width, whatever the spectrum. Slack: rounding of sums
     /// that are near 1/n.
     #[test]
-    fn claims_on_one_layer_hold(spectrum in spectra()) {
+    fn claims_on_one_layer_hold(mut spectrum in spectra(), collinear in 0usize..3) {
         const SLACK: f64 = 4e-15;
+        let kept = spectrum.len().saturating_sub(collinear).max(1);
+        let rest: f64 = spectrum[..kept].iter().sum();
+        spectrum[..kept].iter_mut().for_each(|x| *x /= rest);
+        spectrum[kept..].fill(0.0);
         let n = spectrum.len();
         let gram = gram(&spectrum);
         let least = spectrum.iter().copied().fold(f64::MAX, f64::min);
@@ -283,7 +287,6 @@ fn the_wasserstein_distance_is_solved() {
     }
     let bound = wasserstein_law::lower_bound(&product, &gaussian).unwrap();
     let limit = wasserstein_law::squared_distance(n, d);
-    println!("{bound} {limit}");
     assert!((bound / limit - 1.0).abs() < 0.05, "{bound} {limit}");
 }
 
@@ -316,9 +319,8 @@ fn stationary_gram_matrices_with_activations() {
     assert!((off_diagonal(&gram) - 0.2905).abs() < 2e-4);
     let mut gram = Input::orthogonal(4).unwrap().gram().clone();
     for step in 0..40 {
-        gram = quasi_monte_carlo(&gram, OnePlusTanh, 1.0, 2000, Seed(step)).unwrap().gram;
+        gram = quasi_monte_carlo(&gram, OnePlusTanh, 1.0, 4000, Seed(step)).unwrap().gram;
     }
-    println!("1 + tanh {}", off_diagonal(&gram));
     assert!((off_diagonal(&gram) - 0.7902).abs() < 1e-3);
 }
 
@@ -346,8 +348,7 @@ fn activated_layers_average_to_the_infinite_one() {
     }
     let input = Input::near_collinear(4, 0.4).unwrap();
     check(Relu, &input, &relu(input.gram()).unwrap().matrix(), &DMatrix::zeros(4, 4));
-    let tanh = quasi_monte_carlo(input.gram(), Tanh, 1.0, 4000, Seed(9)).unwrap();
-    println!("tanh {}", tanh.standard_error.max());
+    let tanh = quasi_monte_carlo(input.gram(), Tanh, 1.0, 40_000, Seed(9)).unwrap();
     assert!(tanh.standard_error.max() < 5e-5);
     check(Tanh, &input, &tanh.gram.matrix(), &tanh.standard_error);
 }
@@ -399,7 +400,6 @@ proptest! {
 fn critical_widths() {
     for (n, expected) in [(2, 3), (3, 5), (4, 7), (6, 14), (8, 23)] {
         let critical = critical_width(n, 20_000, Seed(1)).unwrap();
-        println!("{n} {critical:?} {}", critical_width::predicted(n));
         assert!(critical.width.abs_diff(expected) <= 1, "{n}: {critical:?}");
         assert!(critical.standard_error < 0.2);
         let ratio = critical.crossing / critical_width::predicted(n);

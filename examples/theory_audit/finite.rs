@@ -434,9 +434,9 @@ fn appendix_f_of<A: Activation>(effort: Effort, name: &str, activation: A) -> Re
 
 /// A sample that all neurons rectify to zero never comes back.
 fn dead_samples(effort: Effort) -> Result<Claim> {
-    let (n, d) = (4, 6);
+    let (n, d) = (4, 10); // three samples of four at once would be a collapse: one run in 10^8
     let mut dead = Moments::new();
-    let runs = effort.scaled(160_000);
+    let runs = effort.scaled(320_000);
     let input = Input::orthogonal(n)?;
     for run in 0..runs {
         let network = Network::<f64>::new(d).activation(Relu);

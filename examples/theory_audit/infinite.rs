@@ -13,7 +13,7 @@ pub fn claims(quick: bool) -> Result<Vec<Claim>> {
     let sizes: &[usize] = if quick { &[4, 5, 8, 32] } else { &[2, 3, 4, 5, 6, 8, 16, 32, 64] };
     let mut explored = Vec::new();
     for &n in sizes {
-        explored.push((n, explore(n, if quick { 8 } else { 32 })?));
+        explored.push((n, explore(n, if quick { 8 } else { 24 })?));
     }
     for (n, Explored { theorem_1, .. }) in &explored {
         claims.push(theorem_1_printed(*n, theorem_1));
@@ -102,7 +102,7 @@ fn explore(n: usize, grid: u32) -> Result<Explored> {
 }
 
 fn follow(n: usize, k: usize, n_s0: f64, found: &mut Explored) -> Result<()> {
-    const LAST_LAYER: u32 = 6000;
+    const LAST_LAYER: u32 = 4000;
     const SMALLEST_GAP: f64 = 1e-150; // its square is still a number
     let low = (n_s0 - 1.0) / n as f64;
     let high = -low * (n - k) as f64 / k as f64;
