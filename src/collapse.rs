@@ -15,65 +15,78 @@
 //! # Ok::<(), orthogap::Error>(())
 //! ```
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 
 use crate::statistics::Moments;
 use crate::theory::critical_width::predicted;
 use crate::{Error, Gram, Input, Network, Result, Seed};
 
-/// Length of a nearly lost direction at the start, and the range in which it counts as such.
-const START: f64 = 1e-150;
-const RANGE: std::ops::Range<f64> = 1e-300..1e-8;
+/// Length of a nearly lost direction: so small that it does not matter, so large that it can fall.
+const LOST: f64 = 1e-150;
 
 /// The mean growth of the logarithm of a nearly lost singular value in a layer: moments of means
-/// over blocks of layers so long that they are all but independent.
+/// over blocks of `8 n` layers, which are all but independent.
 ///
-/// Stationarity of the other directions is waited for. Cost: `layers` steps of a chain, and half as
-/// many again if the direction is quickly lost or found.
+/// The other directions are orthogonal at first, and a block passes before anything is counted. At
+/// widths at which they are lost themselves they begin anew whenever they are. Cost: `layers` steps
+/// of a chain, and a little more.
 ///
 /// # Errors
 /// [`Error::BatchTooSmall`] below two samples, [`Error::BatchExceedsWidth`] if `n > d`,
-/// [`Error::InvalidParameter`] below 20 blocks of `8 n` layers.
+/// [`Error::InvalidParameter`] below 20 blocks, [`Error::StreamExhausted`] above 2^35 layers.
 pub fn growth_rate(batch_size: usize, width: usize, layers: usize, seed: Seed) -> Result<Moments> {
+    // Layers between two looks, in which a direction can neither vanish nor come back.
+    const SEGMENT: usize = 8;
     if batch_size < 2 {
         return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
     }
-    let block = 8 * batch_size; // 16 relaxation times of wide networks
-    if layers < 20 * block {
+    let blocks = layers / (SEGMENT * batch_size);
+    if blocks < 20 {
         let expected = "at least 160 n layers";
         return Err(Error::InvalidParameter { name: "layers", value: layers as f64, expected });
     }
-    let mut lengths = DVector::from_element(batch_size, 1.0);
-    lengths[batch_size - 1] = START;
-    let input = Input::from_gram(Gram::from_factor(DMatrix::from_diagonal(&lengths))?);
     let network = Network::<f64>::new(width);
-    let (mut blocks, mut replicate) = (Moments::new(), 0);
-    'chain: while (blocks.count() as usize) < layers / block {
-        let mut chain = network.chain(&input, seed.replicate(replicate))?;
-        replicate += 1;
-        let mut last = None;
-        loop {
-            let layer = match chain.advance(block) {
-                Ok(layer) => layer,
-                Err(Error::Collapsed { .. }) => continue 'chain,
+    let start = DMatrix::identity(batch_size, batch_size);
+    let mut factor = start.clone();
+    let mut moments = Moments::new();
+    for block in 0..=blocks {
+        let mut growth = Moments::new();
+        for segment in block * batch_size..(block + 1) * batch_size {
+            let exhausted = |_| Error::StreamExhausted { coordinate: "segment", value: segment };
+            let run = seed.replicate(u32::try_from(segment).map_err(exhausted)?);
+            let before = rescale_last_row(&mut factor);
+            let input = Input::from_gram(Gram::from_factor(factor)?);
+            let mut chain = network.chain(&input, run)?;
+            match chain.advance(SEGMENT) {
+                Err(Error::Collapsed { .. }) => factor = start.clone(),
                 Err(error) => return Err(error),
-            };
-            // The factor stays triangular, and its last pivot is the distance of the last sample
-            // from the span of the others.
-            let rank = layer.rank();
-            let pivot = layer.factor()[(rank - 1, batch_size - 1)];
-            if rank < batch_size || !RANGE.contains(&pivot) {
-                continue 'chain;
-            }
-            if let Some(before) = last.replace(pivot.ln()) {
-                blocks.push((pivot.ln() - before) / block as f64);
-            }
-            if blocks.count() as usize >= layers / block {
-                break;
+                Ok(layer) if layer.rank() < batch_size => factor = start.clone(),
+                Ok(layer) => {
+                    // The factor stays triangular, and its last pivot is the distance of the last
+                    // sample from the span of the others.
+                    factor = layer.factor().clone();
+                    let last = factor[(batch_size - 1, batch_size - 1)];
+                    growth.push((last.ln() - before) / SEGMENT as f64);
+                    if factor.diagonal().rows(0, batch_size - 1).min() < LOST.sqrt() {
+                        factor = start.clone();
+                    }
+                }
             }
         }
+        if block > 0 && growth.count() > 0 {
+            moments.push(growth.mean());
+        }
     }
-    Ok(blocks)
+    Ok(moments)
+}
+
+/// Makes the last direction of a triangular factor nearly lost again, and returns the logarithm of
+/// its length beside the norm of the factor.
+fn rescale_last_row(factor: &mut DMatrix<f64>) -> f64 {
+    let last = factor.nrows() - 1;
+    let pivot = factor[(last, last)];
+    factor.row_mut(last).scale_mut(LOST / pivot);
+    (LOST / factor.norm()).ln()
 }
 
 /// The smallest width at which a nearly lost direction grows back, estimated.
@@ -128,4 +141,27 @@ pub fn critical_width(batch_size: usize, layers: usize, seed: Seed) -> Result<Cr
     let share = below.mean() / (below.mean() - above.mean());
     let error = below.standard_error().hypot(above.standard_error()) / 2.0;
     Ok(CriticalWidth { width: high, crossing: low as f64 + share, standard_error: error / slope })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Even where every direction is lost, or found, within a few layers.
+    #[test]
+    fn extreme_widths_have_growth_too() {
+        for (n, d) in [(24, 24), (24, 30), (2, 100_000)] {
+            let growth = growth_rate(n, d, 160 * n, Seed(1)).unwrap();
+            assert_eq!(growth.count(), 20);
+            assert_eq!(growth.mean() > 0.0, d > 100, "{n}, {d}: {}", growth.mean());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let error = |n, d, layers| growth_rate(n, d, layers, Seed(1)).unwrap_err();
+        assert_eq!(error(1, 9, 9999), Error::BatchTooSmall { batch_size: 1, minimum: 2 });
+        assert_eq!(error(4, 3, 9999), Error::BatchExceedsWidth { batch_size: 4, width: 3 });
+        assert!(matches!(error(4, 9, 639), Error::InvalidParameter { name: "layers", .. }));
+    }
 }

@@ -13,6 +13,7 @@ use orthogap::Seed;
 #[path = "../artifact/mod.rs"]
 mod artifact;
 mod claim;
+mod figures;
 mod finite;
 mod infinite;
 
@@ -62,6 +63,7 @@ fn audit(options: &Options) -> orthogap::Result<Vec<Claim>> {
     let mut claims = infinite::claims(options.quick)?;
     let effort = finite::Effort { quick: options.quick, seed: options.seed };
     claims.extend(finite::claims(effort)?);
+    claims.extend(figures::claims(effort)?);
     Ok(claims)
 }
 
