@@ -81,6 +81,9 @@ fn parse(mut parser: Parser) -> std::result::Result<Option<Options>, String> {
     Ok(Some(options))
 }
 
+/// The widest networks that are simulated.
+const WIDEST: usize = 8192;
+
 /// What is known of one width.
 struct Row {
     width: usize,
@@ -185,7 +188,8 @@ fn rows(options: &Options) -> Result<Vec<Row>> {
         .enumerate()
         .map(|(index, width)| {
             let (gap, distance) = predictions(n, width)?;
-            let simulated = (index < simulated).then(|| simulate(n, width, runs, options.seed));
+            let feasible = index < simulated && width <= WIDEST;
+            let simulated = feasible.then(|| simulate(n, width, runs, options.seed));
             Ok(Row { width, simulated: simulated.transpose()?, gap, distance })
         })
         .collect()
