@@ -92,8 +92,8 @@ pub mod activation {
 }
 pub mod backward;
 pub mod chain;
-pub mod convolution;
 pub mod collapse;
+pub mod convolution;
 mod error;
 mod gram;
 mod input;

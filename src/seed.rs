@@ -115,7 +115,7 @@ impl Purpose {
             Self::Input => 2,
             Self::RowNorms => 3,
             Self::LossGradient => 4,
-            Self::Lattice => 3,
+            Self::Lattice => 5,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }
