@@ -203,7 +203,15 @@ mod tests {
         let mut count = 0;
         for seed in [0, 1, 1 << 32, u64::MAX] {
             for replicate in [0, 1, u32::MAX] {
-                for purpose in [Purpose::Rows, Purpose::Weights, Purpose::Input, Purpose::User(0)] {
+                for purpose in [
+                    Purpose::Rows,
+                    Purpose::Weights,
+                    Purpose::Input,
+                    Purpose::RowNorms,
+                    Purpose::LossGradient,
+                    Purpose::Lattice,
+                    Purpose::User(0),
+                ] {
                     for layer in [0, 1, 2] {
                         for block in [0, 1, 1 << 16] {
                             let run = Seed(seed).replicate(replicate);
