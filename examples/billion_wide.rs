@@ -5,21 +5,21 @@
 //! normal numbers and `O(n²)` memory whatever its width `d`. Prints what each layer does to a
 //! nearly collinear batch and writes it as CSV. `--help` lists the options.
 
-use std::fmt::{Display, Write};
-use std::num::NonZeroUsize;
+use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lexopt::{Arg, Parser, ValueExt};
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
 
 mod artifact;
+mod command;
+
+use command::{Arguments, Result};
 
 const HELP: &str = "\
 Orthogonality of a nearly collinear batch in a network a billion neurons wide.
@@ -40,9 +40,6 @@ After Ctrl-C the layers that are done are printed and written, and the exit code
 Peak memory is known on Linux alone.
 ";
 
-/// Any error: whatever it is, its one line is printed.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 struct Options {
     width: usize,
     batch_size: usize,
@@ -54,42 +51,32 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Options>> {
+fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let (mut width, mut batch_size, mut layers) = (None, 16, 3);
     let (mut seed, mut threads, mut double, mut quick) = (1, 0, false, false);
     let mut csv = PathBuf::from("target/orthogap/billion_wide.csv");
-    while let Some(argument) = parser.next()? {
-        let Arg::Long(name) = argument else {
-            return Err(argument.unexpected().into());
-        };
-        let name = name.to_owned();
-        match name.as_str() {
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
             "help" => return Ok(None),
             "quick" => quick = true,
-            "width" => width = Some(value::<NonZeroUsize>(&mut parser, &name)?.get()),
-            "batch" => batch_size = value::<NonZeroUsize>(&mut parser, &name)?.get(),
-            "layers" => layers = value::<NonZeroUsize>(&mut parser, &name)?.get(),
-            "seed" => seed = value(&mut parser, &name)?,
-            "threads" => threads = value(&mut parser, &name)?,
+            "width" => width = Some(arguments.positive()?),
+            "batch" => batch_size = arguments.positive()?,
+            "layers" => layers = arguments.positive()?,
+            "seed" => seed = arguments.value()?,
+            "threads" => threads = arguments.value()?,
             "scalar" => {
-                double = match value::<String>(&mut parser, &name)?.as_str() {
+                double = match arguments.value::<String>()?.as_str() {
                     "f32" => false,
                     "f64" => true,
-                    other => return Err(format!("--scalar {other:?}: neither f32 nor f64").into()),
+                    other => return Err(arguments.refuse(other, "neither f32 nor f64")),
                 }
             }
-            "csv" => csv = value(&mut parser, &name)?,
-            _ => return Err(format!("unknown option --{name}").into()),
+            "csv" => csv = arguments.value()?,
+            _ => return Err(arguments.unknown()),
         }
     }
     let width = width.unwrap_or(if quick { 10_000_000 } else { 1_000_000_000 });
     Ok(Some(Options { width, batch_size, layers, seed: Seed(seed), threads, double, csv }))
-}
-
-/// The value of an option.
-fn value<V: FromStr<Err: Display>>(parser: &mut Parser, name: &str) -> Result<V> {
-    let text = parser.value()?.string()?;
-    text.parse().map_err(|error| format!("--{name} {text:?}: {error}").into())
 }
 
 /// A finished layer and the seconds that it took.
@@ -179,9 +166,7 @@ fn experiment(options: &Options, stop: impl Fn(u64) -> bool + Send) -> Result<Ex
         true => simulate::<f64>(options, stop),
         false => simulate::<f32>(options, stop),
     })?;
-    let path = options.csv.display();
-    artifact::write(&options.csv, &csv(&records)).map_err(|error| format!("{path}: {error}"))?;
-    println!("wrote {path}");
+    artifact::publish(&options.csv, &csv(&records))?;
     match ended {
         None => Ok(ExitCode::SUCCESS),
         Some(error @ Error::Interrupted { .. }) => {
@@ -194,11 +179,7 @@ fn experiment(options: &Options, stop: impl Fn(u64) -> bool + Send) -> Result<Ex
 
 fn main() -> ExitCode {
     static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-    let outcome = parse(Parser::from_env()).and_then(|options| {
-        let Some(options) = options else {
-            print!("{HELP}");
-            return Ok(ExitCode::SUCCESS);
-        };
+    command::run("billion_wide", HELP, parse, |options| {
         ctrlc::set_handler(|| {
             // Whoever asks twice does not want to wait.
             if INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -206,10 +187,6 @@ fn main() -> ExitCode {
             }
         })?;
         experiment(&options, |_| INTERRUPTED.load(Ordering::Relaxed))
-    });
-    outcome.unwrap_or_else(|error| {
-        eprintln!("billion_wide: {error}");
-        ExitCode::FAILURE
     })
 }
 
@@ -218,8 +195,7 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        let arguments = std::iter::once("billion_wide").chain(arguments.split_whitespace());
-        Ok(parse(Parser::from_iter(arguments))?.expect("help was not asked for"))
+        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
     }
 
     /// The lines of the CSV of a run, without their seconds, and its exit code.
@@ -239,8 +215,8 @@ mod tests {
         for (arguments, message) in [
             ("--bogus", "unknown option --bogus"),
             ("--width", "missing argument for option '--width'"),
-            ("--width 1e9", "--width \"1e9\": invalid digit found in string"),
-            ("--layers 0", "--layers \"0\": number would be zero for non-zero type"),
+            ("--width 1e9", "--width \"1e9\": expected a whole number above 0"),
+            ("--layers 0", "--layers \"0\": expected a whole number above 0"),
             ("--scalar f16", "--scalar \"f16\": neither f32 nor f64"),
             ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
             ("32", "unexpected argument \"32\""),

@@ -5,23 +5,21 @@
 //! of every run as CSV and the gap against depth as SVG. `--help` lists the options.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Instant;
 
-use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
-use lexopt::{Arg, Parser, ValueExt};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::statistics::{Moments, quantile};
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Seed};
-use rayon::prelude::*;
 
 mod artifact;
+mod command;
 mod figure;
 mod images;
 
+use command::{Arguments, Result};
 use figure::{Dash, Figure, Panel, Series};
 use images::{Images, Source};
 
@@ -56,35 +54,26 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let (mut widths, mut depth, mut runs) = (None, None, None);
     let (mut batch_size, mut seed, mut threads, mut quick) = (8, 1, 0, false);
     let mut source = Source::Digits;
     let mut csv = PathBuf::from("target/orthogap/quickstart.csv");
     let mut svg = PathBuf::from("target/orthogap/quickstart.svg");
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let Arg::Long(name) = argument else {
-            return Err(argument.unexpected().to_string());
-        };
-        let name = name.to_owned();
-        match name.as_str() {
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
             "help" => return Ok(None),
             "quick" => quick = true,
-            "width" => {
-                let text: String = value(&mut parser, &name)?;
-                let list: Result<_, _> =
-                    text.split(',').map(|width| positive(&name, width)).collect();
-                widths = Some(list?);
-            }
-            "batch" => batch_size = positive(&name, &value::<String>(&mut parser, &name)?)?,
-            "depth" => depth = Some(positive(&name, &value::<String>(&mut parser, &name)?)?),
-            "runs" => runs = Some(positive(&name, &value::<String>(&mut parser, &name)?)?),
-            "seed" => seed = value(&mut parser, &name)?,
-            "threads" => threads = value(&mut parser, &name)?,
-            "data" => source = value::<String>(&mut parser, &name)?.parse()?,
-            "csv" => csv = value(&mut parser, &name)?,
-            "svg" => svg = value(&mut parser, &name)?,
-            _ => return Err(format!("unknown option --{name}")),
+            "width" => widths = Some(arguments.positives()?),
+            "batch" => batch_size = arguments.positive()?,
+            "depth" => depth = Some(arguments.positive()?),
+            "runs" => runs = Some(arguments.positive()?),
+            "seed" => seed = arguments.value()?,
+            "threads" => threads = arguments.value()?,
+            "data" => source = arguments.value::<String>()?.parse()?,
+            "csv" => csv = arguments.value()?,
+            "svg" => svg = arguments.value()?,
+            _ => return Err(arguments.unknown()),
         }
     }
     let default = if quick { (vec![32, 128], 30, 10) } else { (vec![32, 128, 512, 2048], 100, 40) };
@@ -99,21 +88,6 @@ fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
         csv,
         svg,
     }))
-}
-
-/// The value of an option.
-fn value<V: FromStr<Err: std::fmt::Display>>(parser: &mut Parser, name: &str) -> Result<V, String> {
-    let text =
-        parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
-    text.parse().map_err(|error| format!("--{name} {text:?}: {error}"))
-}
-
-/// A positive number.
-fn positive(name: &str, text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("--{name} {text:?}: expected a whole number above 0")),
-        Ok(number) => Ok(number),
-    }
 }
 
 /// The two kinds of network.
@@ -210,23 +184,17 @@ fn run(
 }
 
 /// Runs everything, in parallel; the result does not depend on the number of threads.
-fn simulate(options: &Options, input: &Input) -> Result<Vec<Case>, String> {
+fn simulate(options: &Options, input: &Input) -> Result<Vec<Case>> {
     for &width in &options.widths {
-        Network::<f64>::new(width).chain(input, options.seed).map_err(|error| error.to_string())?;
+        Network::<f64>::new(width).chain(input, options.seed)?;
     }
     let cases: Vec<(usize, Kind)> =
         Kind::ALL.iter().flat_map(|&kind| options.widths.iter().map(move |&d| (d, kind))).collect();
     let jobs: Vec<((usize, Kind), u32)> =
         cases.iter().flat_map(|&case| (0..options.runs).map(move |index| (case, index))).collect();
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left")
-        .map_err(|error| error.to_string())?;
-    let progress = ProgressBar::new(jobs.len() as u64).with_style(style);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
-    let results: Vec<_> = pool.map_err(|error| error.to_string())?.install(|| {
-        let jobs = jobs.par_iter().progress_with(progress.clone());
-        jobs.map(|&(case, index)| run(options, case, index, input)).collect()
-    });
-    progress.finish_and_clear();
+    let results = command::in_parallel(options.threads, &jobs, |&(case, index)| {
+        run(options, case, index, input)
+    })?;
     for ((_, (_, stopped)), ((width, kind), index)) in results.iter().enumerate().zip(&jobs) {
         if let Some(error) = stopped {
             eprintln!("width {width}, {}, run {index}: {error}", kind.name());
@@ -331,7 +299,7 @@ fn figure(cases: &[Case], options: &Options, images: &str) -> Figure {
     }
 }
 
-fn experiment(options: &Options) -> Result<(), String> {
+fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
     let images = Images::load(&options.source)?;
     let batch = images.batch(options.batch_size, options.seed)?;
@@ -353,14 +321,9 @@ fn experiment(options: &Options) -> Result<(), String> {
             options.widths[options.widths.len() - 1]
         )
     );
-    let written = |path: &Path, text: &str| {
-        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok::<_, String>(())
-    };
-    written(&options.csv, &csv(&cases))?;
+    artifact::publish(&options.csv, &csv(&cases))?;
     if let Some(svg) = figure(&cases, options, images.name).svg() {
-        written(&options.svg, &svg)?;
+        artifact::publish(&options.svg, &svg)?;
     }
     println!(
         "{} layers in {:.1?}",
@@ -371,29 +334,15 @@ fn experiment(options: &Options) -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    let outcome = parse(Parser::from_env()).and_then(|options| match options {
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-        Some(options) => experiment(&options),
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("quickstart: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    command::run("quickstart", HELP, parse, |options| experiment(&options))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(arguments: &str) -> Result<Options, String> {
-        let arguments = std::iter::once("quickstart").chain(arguments.split_whitespace());
-        Ok(parse(Parser::from_iter(arguments))?.expect("help was not asked for"))
+    fn options(arguments: &str) -> Result<Options> {
+        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
     }
 
     #[test]
@@ -415,7 +364,8 @@ mod tests {
             ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
             ("32", "unexpected argument \"32\""),
         ] {
-            assert_eq!(options(arguments).err().as_deref(), Some(message));
+            let error = options(arguments).err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), Some(message));
         }
     }
 
@@ -427,7 +377,7 @@ mod tests {
             ("--batch 2000 --width 4096", "a batch of 2000 from 1797 handwritten digits"),
             ("--data cifar10:nowhere", "nowhere"),
         ] {
-            let error = experiment(&options(arguments).unwrap()).unwrap_err();
+            let error = experiment(&options(arguments).unwrap()).unwrap_err().to_string();
             assert!(error.contains(message) && !error.contains('\n'), "{error}");
         }
     }

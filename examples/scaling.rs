@@ -4,16 +4,17 @@
 //! them with slopes and writes them as CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lexopt::{Arg, Parser, ValueExt};
 use orthogap::{Input, Network, Scalar, Seed};
 
 mod artifact;
+mod command;
 mod figure;
 
+use command::{Arguments, Result};
 use figure::{Dash, Figure, Panel, Series};
 
 const HELP: &str = "\
@@ -41,24 +42,19 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let mut options = Options {
         csv: PathBuf::from("target/orthogap/scaling.csv"),
         svg: PathBuf::from("target/orthogap/scaling.svg"),
         quick: false,
     };
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let path = |parser: &mut Parser| {
-            let value = parser.value().and_then(|value| value.parse());
-            value.map_err(|error| error.to_string())
-        };
-        match argument {
-            Arg::Long("help") => return Ok(None),
-            Arg::Long("quick") => options.quick = true,
-            Arg::Long("csv") => options.csv = path(&mut parser)?,
-            Arg::Long("svg") => options.svg = path(&mut parser)?,
-            Arg::Long(name) => return Err(format!("unknown option --{name}")),
-            _ => return Err(argument.unexpected().to_string()),
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
+            "help" => return Ok(None),
+            "quick" => options.quick = true,
+            "csv" => options.csv = arguments.value()?,
+            "svg" => options.svg = arguments.value()?,
+            _ => return Err(arguments.unknown()),
         }
     }
     Ok(Some(options))
@@ -110,11 +106,11 @@ struct Case {
 }
 
 impl Case {
-    fn measure<T: Scalar>(sweep: Sweep, scalar: &'static str, quick: bool) -> Result<Self, String> {
+    fn measure<T: Scalar>(sweep: Sweep, scalar: &'static str, quick: bool) -> Result<Self> {
         let batch = Duration::from_millis(if quick { 1 } else { 10 });
         let cost = |size| Ok((size, microseconds::<T>(sweep.shape(size), batch)?));
-        let costs: Result<_, orthogap::Error> = sweep.sizes(quick).map(cost).collect();
-        Ok(Self { sweep, scalar, costs: costs.map_err(|error| error.to_string())? })
+        let costs: orthogap::Result<_> = sweep.sizes(quick).map(cost).collect();
+        Ok(Self { sweep, scalar, costs: costs? })
     }
 
     /// Powers of the size with which the cost grows, from each size to the next.
@@ -148,9 +144,9 @@ fn microseconds<T: Scalar>(
 }
 
 /// All sweeps, on one thread whatever the width.
-fn measure(quick: bool) -> Result<Vec<Case>, String> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    pool.map_err(|error| error.to_string())?.install(|| {
+fn measure(quick: bool) -> Result<Vec<Case>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    pool.install(|| {
         let mut cases = Vec::new();
         for sweep in Sweep::ALL {
             cases.push(Case::measure::<f64>(sweep, "f64", quick)?);
@@ -230,40 +226,22 @@ fn figure(cases: &[Case]) -> Figure {
     }
 }
 
-fn experiment(options: &Options) -> Result<(), String> {
+fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
     let cases = measure(options.quick)?;
     for case in &cases {
         println!("{}", table(case));
     }
-    let written = |path: &Path, text: &str| {
-        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok::<_, String>(())
-    };
-    written(&options.csv, &csv(&cases))?;
+    artifact::publish(&options.csv, &csv(&cases))?;
     if let Some(svg) = figure(&cases).svg() {
-        written(&options.svg, &svg)?;
+        artifact::publish(&options.svg, &svg)?;
     }
     println!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let outcome = parse(Parser::from_env()).and_then(|options| match options {
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-        Some(options) => experiment(&options),
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("scaling: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    command::run("scaling", HELP, parse, |options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -272,10 +250,7 @@ mod tests {
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        let options = |arguments: &str| {
-            let arguments = std::iter::once("scaling").chain(arguments.split_whitespace());
-            parse(Parser::from_iter(arguments))
-        };
+        let options = |arguments: &str| parse(Arguments::typed(arguments));
         let given = options("--quick --csv a.csv --svg=b.svg").unwrap().unwrap();
         assert_eq!((given.csv, given.svg, given.quick), ("a.csv".into(), "b.svg".into(), true));
         assert!(options("--help").unwrap().is_none());
@@ -284,7 +259,8 @@ mod tests {
             ("--csv", "missing argument for option '--csv'"),
             ("3", "unexpected argument \"3\""),
         ] {
-            assert_eq!(options(arguments).err().as_deref(), Some(message));
+            let error = options(arguments).err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), Some(message));
         }
     }
 

@@ -1,4 +1,5 @@
 //! A result file: written whole or not at all, into folders that it makes.
+#![allow(dead_code, reason = "each example uses its own part of this file")]
 
 use std::{fs, io, path::Path};
 
@@ -9,4 +10,11 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     part.push(".part");
     let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
     written.inspect_err(|_| drop(fs::remove_file(&part)))
+}
+
+/// Writes `text` and prints where; an error names the path, too.
+pub fn publish(path: &Path, text: &str) -> Result<(), String> {
+    write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("wrote {}", path.display());
+    Ok(())
 }
