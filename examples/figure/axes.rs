@@ -3,7 +3,7 @@
 use kuva::render::layout::{Layout, TickFormat};
 use std::sync::Arc;
 
-use super::{Figure, SIZE};
+use super::Figure;
 
 /// The ranges shared by all panels.
 pub struct Axes {
@@ -70,10 +70,10 @@ impl Axes {
         Some((x, (low, self.point((x, high))?.1)))
     }
 
-    /// A frame with these axes, ticks and a light grid.
-    pub fn layout(&self) -> Layout {
+    /// A frame with these axes, ticks and a light grid, on a canvas of this width and height.
+    pub fn layout(&self, (width, height): (f64, f64)) -> Layout {
         let mut layout = Layout::new(self.x, self.y).with_box_axes().with_ticks(5);
-        (layout.width, layout.height) = (Some(SIZE.0), Some(SIZE.1));
+        (layout.width, layout.height) = (Some(width), Some(height));
         (layout.x_axis_min, layout.x_axis_max) = (Some(self.x.0), Some(self.x.1));
         (layout.y_axis_min, layout.y_axis_max) = (Some(self.y.0), Some(self.y.1));
         (layout.log_y, layout.tick_size) = (self.decade.is_some(), 13);

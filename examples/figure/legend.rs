@@ -3,11 +3,16 @@
 use kuva::render::render::{Primitive, Scene};
 
 use super::text::{Role, advance, text};
-use super::{Dash, Figure, INK, ROW, SIZE, shade};
+use super::{Dash, INK, ROW, Series, shade};
+
+/// The height of a row of entries at the foot.
+const FOOT_ROW: f64 = 25.0;
+/// The height of an entry of a list.
+const LIST_ROW: f64 = 19.0;
 
 /// One sample and its meaning.
 #[derive(Clone, PartialEq)]
-struct Entry<'a> {
+pub struct Entry<'a> {
     /// The meaning.
     label: &'a str,
     /// Colour of the sample.
@@ -18,33 +23,63 @@ struct Entry<'a> {
     dash: Dash,
 }
 
-/// Draws the legend at the foot of the figure, cases above styles, and returns its upper end.
-pub fn draw(figure: &Figure, scene: &mut Scene) -> f64 {
-    let series = || figure.panels.iter().flat_map(|panel| &panel.series);
-    let (mut cases, mut styles) = (Vec::new(), Vec::new());
-    for case in series().filter(|case| !case.label.is_empty()) {
+impl Entry<'_> {
+    /// Draws the sample, so long, and its meaning behind it.
+    fn draw(&self, scene: &mut Scene, (x, y): (f64, f64), length: f64) {
+        scene.add(Primitive::PolyLine {
+            points: vec![(x, y), (x + length, y)],
+            stroke: self.ink.as_str().into(),
+            stroke_width: self.thick,
+            stroke_dasharray: self.dash.style().dasharray(),
+        });
+        scene.add(text(Role::Key, x + length + 8.0, y + 4.5, self.label));
+    }
+}
+
+/// The cases, each once.
+pub fn cases<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Entry<'a>> {
+    let mut cases = Vec::new();
+    for case in series.filter(|case| !case.label.is_empty()) {
         let (label, ink) = (case.label.as_str(), shade(case.colour, 1.0));
         let entry = Entry { label, ink, thick: 2.4, dash: case.dash };
         if !cases.contains(&entry) {
             cases.push(entry);
         }
     }
-    for (label, dash) in &figure.keys {
+    cases
+}
+
+/// The kinds of curve, and the band if there is one.
+pub fn styles<'a>(
+    mut series: impl Iterator<Item = &'a Series>,
+    keys: &'a [(String, Dash)],
+) -> Vec<Entry<'a>> {
+    let style = |(label, dash): &'a (String, Dash)| {
         let ink = INK.to_owned();
-        styles.push(Entry { label, ink, thick: 2.4, dash: *dash });
-    }
-    if series().any(|series| !series.band.is_empty()) {
+        Entry { label, ink, thick: 2.4, dash: *dash }
+    };
+    let mut styles: Vec<_> = keys.iter().map(style).collect();
+    if series.any(|series| !series.band.is_empty()) {
         let ink = "#d3d3d3".to_owned();
         styles.push(Entry { label: "95 % band", ink, thick: 13.0, dash: Dash::Solid });
     }
+    styles
+}
 
+/// Rows of entries at the foot of a figure, each with its length.
+pub struct Foot<'a> {
+    rows: Vec<(f64, Vec<(f64, Entry<'a>)>)>,
+}
+
+/// Groups of entries under one another, as many entries a row as there is room for.
+pub fn foot<'a>(groups: impl IntoIterator<Item = Vec<Entry<'a>>>) -> Foot<'a> {
     let mut rows = Vec::<(f64, Vec<_>)>::new();
-    for group in [cases, styles] {
+    for group in groups {
         let mut used = f64::INFINITY;
         for entry in group {
             let wide = 64.0 + advance(entry.label, 13);
             used += wide;
-            if used > SIZE.0 - 20.0 {
+            if used > super::SIZE.0 - 20.0 {
                 used = wide;
                 rows.push((0.0, Vec::new()));
             }
@@ -54,21 +89,39 @@ pub fn draw(figure: &Figure, scene: &mut Scene) -> f64 {
             }
         }
     }
+    Foot { rows }
+}
 
-    let mut y = SIZE.1 + 2.0;
-    for (used, row) in rows.into_iter().rev() {
-        y -= 25.0;
-        let mut x = (ROW.0.midpoint(ROW.1) - used / 2.0 + 11.0).min(SIZE.0 - used).max(10.0);
-        for (wide, entry) in row {
-            scene.add(Primitive::PolyLine {
-                points: vec![(x, y), (x + 34.0, y)],
-                stroke: entry.ink.into(),
-                stroke_width: entry.thick,
-                stroke_dasharray: entry.dash.style().dasharray(),
-            });
-            scene.add(text(Role::Key, x + 42.0, y + 4.5, entry.label));
-            x += wide;
-        }
+impl Foot<'_> {
+    /// The height of its rows.
+    pub fn height(&self) -> f64 {
+        FOOT_ROW * self.rows.len() as f64
     }
-    y - 14.0
+
+    /// Draws it and returns its upper end.
+    pub fn draw(self, scene: &mut Scene) -> f64 {
+        let mut y = scene.height + 2.0;
+        for (used, row) in self.rows.into_iter().rev() {
+            y -= FOOT_ROW;
+            let mut x = (ROW.0.midpoint(ROW.1) - used / 2.0 + 11.0).min(scene.width - used);
+            x = x.max(10.0);
+            for (wide, entry) in row {
+                entry.draw(scene, (x, y), 34.0);
+                x += wide;
+            }
+        }
+        y - 14.0
+    }
+}
+
+/// The height of a list of so many entries.
+pub fn list_height(entries: usize) -> f64 {
+    LIST_ROW * entries as f64
+}
+
+/// Draws entries under one another.
+pub fn draw_list(entries: &[Entry], scene: &mut Scene, (x, top): (f64, f64)) {
+    for (index, entry) in entries.iter().enumerate() {
+        entry.draw(scene, (x, top + LIST_ROW * (index as f64 + 0.5)), 24.0);
+    }
 }

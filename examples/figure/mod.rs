@@ -1,4 +1,5 @@
-//! A figure: a row of panels of curves that share both axes and one legend, as SVG.
+//! A figure: a row of panels of curves that share both axes and one legend, as SVG; or several rows
+//! over one another, a [`Stack`].
 //!
 //! Colour and line style mean two things, which keeps the legend short: a colour stands for a case
 //! (a width, say), named once however many panels show it; a line style stands for a kind of curve
@@ -17,10 +18,12 @@ use kuva::render::plots::Plot;
 use kuva::render::render::{Primitive, Scene, render_multiple};
 
 use axes::Axes;
+pub use stack::Stack;
 use text::{Role, text};
 
 mod axes;
 mod legend;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -113,27 +116,54 @@ impl Figure {
     /// The figure as SVG; `None` if there is no point to draw.
     pub fn svg(&self) -> Option<String> {
         let axes = Axes::around(self)?;
-        let ((width, height), (left, right, gap)) = (SIZE, ROW);
-        let mut scene = Scene::new(width, height);
-        scene.font_family = Some("DejaVu Sans, Verdana, Arial, sans-serif".to_owned());
-        scene.text_color = Some(INK.to_owned());
+        let mut scene = scene(SIZE);
+        let series = || self.panels.iter().flat_map(|panel| &panel.series);
+        let bottom = legend::foot([legend::cases(series()), legend::styles(series(), &self.keys)])
+            .draw(&mut scene);
+        let (top, bottom) = (self.head(), bottom - 56.0);
+        self.draw_title(&mut scene);
+        self.draw_panels(&axes, &mut scene, (top, bottom), true);
+        self.draw_x_labels(&mut scene, bottom);
+        Some(svg(&scene))
+    }
 
-        let legend_top = legend::draw(self, &mut scene);
-        let bottom = legend_top - 56.0;
+    /// The height of the heading and of those of the panels.
+    fn head(&self) -> f64 {
         let headed = self.panels.iter().any(|panel| !panel.title.is_empty());
         let above = if self.title.is_empty() { 16.0 } else { 50.0 };
-        let top = if headed { above + 24.0 } else { above };
-        let count = u16::try_from(self.panels.len()).map_or(1.0, f64::from);
-        let room = ((right - left + gap) / count - gap).max(1.0);
-        let mut x = left;
-        for (index, panel) in self.panels.iter().enumerate() {
-            let frame = axes.layout().with_force_margins(x, width - x - room);
+        if headed { above + 24.0 } else { above }
+    }
+
+    fn draw_title(&self, scene: &mut Scene) {
+        scene.add(text(Role::Title, ROW.0.midpoint(ROW.1), 33.0, &self.title));
+    }
+
+    /// Left ends of the columns of panels, and their width.
+    fn columns(&self) -> (impl Iterator<Item = f64>, f64) {
+        let (left, right, gap) = ROW;
+        let count = u16::try_from(self.panels.len()).unwrap_or(u16::MAX).max(1);
+        let room = ((right - left + gap) / f64::from(count) - gap).max(1.0);
+        ((0..count).map(move |index| left + f64::from(index) * (room + gap)), room)
+    }
+
+    /// Draws the panels and the y axis between two heights.
+    fn draw_panels(
+        &self,
+        axes: &Axes,
+        scene: &mut Scene,
+        (top, bottom): (f64, f64),
+        x_ticks: bool,
+    ) {
+        let (width, height) = (scene.width, scene.height);
+        let (columns, room) = self.columns();
+        for (panel, x) in self.panels.iter().zip(columns) {
+            let frame = axes.layout((width, height)).with_force_margins(x, width - x - room);
             let mut frame = frame.with_force_margins_y(top, height - bottom);
-            frame.suppress_y_ticks = index > 0;
-            for mut element in render_multiple(panel.plots(&axes), frame).elements {
+            (frame.suppress_x_ticks, frame.suppress_y_ticks) = (!x_ticks, x > ROW.0);
+            for mut element in render_multiple(panel.plots(axes), frame).elements {
                 // kuva numbers its clips through the whole process; equal figures need equal names.
                 if let Primitive::ClipStart { id, .. } = &mut element {
-                    *id = format!("panel-{index}");
+                    *id = format!("panel-{}", scene.defs.len());
                     let high = bottom - top;
                     let area = format!(r#"x="{x}" y="{top}" width="{room}" height="{high}""#);
                     let clip = format!(r#"<clipPath id="{id}"><rect {area}/></clipPath>"#);
@@ -141,18 +171,33 @@ impl Figure {
                 }
                 scene.add(element);
             }
-            let centre = x + room / 2.0;
-            scene.add(text(Role::Panel, centre, top - 9.0, &panel.title));
-            scene.add(text(Role::Axis, centre, bottom + 42.0, &self.x_label));
-            x += room + gap;
+            scene.add(text(Role::Panel, x + room / 2.0, top - 9.0, &panel.title));
         }
-        let middle = left.midpoint(right);
-        scene.add(text(Role::Title, middle, 33.0, &self.title));
         scene.add(text(Role::Side, 24.0, top.midpoint(bottom), &self.y_label));
-        let svg = SvgBackend::new().with_pretty(true).render_scene(&scene);
-        let scalable = format!(r#"<svg viewBox="0 0 {width} {height}" "#);
-        Some(svg.replacen("<svg ", &scalable, 1))
     }
+
+    /// Draws the name of the x axis below each panel.
+    fn draw_x_labels(&self, scene: &mut Scene, bottom: f64) {
+        let (columns, room) = self.columns();
+        for x in columns.take(self.panels.len()) {
+            scene.add(text(Role::Axis, x + room / 2.0, bottom + 42.0, &self.x_label));
+        }
+    }
+}
+
+/// An empty canvas.
+fn scene((width, height): (f64, f64)) -> Scene {
+    let mut scene = Scene::new(width, height);
+    scene.font_family = Some("DejaVu Sans, Verdana, Arial, sans-serif".to_owned());
+    scene.text_color = Some(INK.to_owned());
+    scene
+}
+
+/// A finished canvas.
+fn svg(scene: &Scene) -> String {
+    let svg = SvgBackend::new().with_pretty(true).render_scene(scene);
+    let scalable = format!(r#"<svg viewBox="0 0 {} {}" "#, scene.width, scene.height);
+    svg.replacen("<svg ", &scalable, 1)
 }
 
 impl Panel {

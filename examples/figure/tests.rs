@@ -1,6 +1,6 @@
 //! What a figure promises: equal bytes, all its texts, no panic.
 
-use super::{Dash, Figure, Panel, Series};
+use super::{Dash, Figure, Panel, Series, Stack};
 
 /// A log figure with one curve, its band, a level and a key.
 fn figure(points: Vec<(f64, f64)>) -> Figure {
@@ -62,4 +62,33 @@ fn odd_points_do_not_panic() {
 #[test]
 fn a_figure_without_points_is_none() {
     assert_eq!(figure(Vec::new()).svg(), None);
+}
+
+#[test]
+fn a_stack_shares_columns_and_lists_the_cases_of_each() {
+    let mut upper = figure(vec![(0.0, 0.9), (1.0, 0.5), (2.0, 0.3)]);
+    upper.panels.push(upper.panels[0].clone());
+    upper.panels[0].title = "family".to_owned();
+    let mut lower = Figure { log_y: false, y_label: "rank".to_owned(), ..upper.clone() };
+    lower.panels[0].title = String::new();
+    let stack = Stack { rows: vec![upper, lower.clone()] };
+    let svg = stack.svg().unwrap();
+    assert_eq!(stack.svg().as_deref(), Some(svg.as_str()));
+    let count = |part: &str| svg.matches(part).count();
+    // Two rows of two panels; each column has a legend, the styles are named once.
+    assert_eq!(count("<clipPath "), 4);
+    for (text, times) in [
+        (">family<", 1),
+        (">gap<", 1),
+        (">rank<", 1),
+        (">width 8<", 2),
+        (">predicted<", 1),
+        (">95 % band<", 1),
+        (">depth &lt;ℓ&gt;<", 2),
+    ] {
+        assert_eq!(count(text), times, "{text}");
+    }
+    lower.panels.iter_mut().for_each(|panel| panel.series.clear());
+    assert!(Stack { rows: vec![lower] }.svg().is_none());
+    assert!(Stack::default().svg().is_none());
 }

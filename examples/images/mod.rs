@@ -1,5 +1,7 @@
 //! Real images for the examples: the digits that come with the project, or CIFAR-10 from a folder.
 
+#![allow(dead_code, reason = "each example uses its own part of this file")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -34,7 +36,7 @@ pub struct Images {
     /// What they show.
     pub name: &'static str,
     values: Vec<u8>,
-    dimension: usize,
+    shape: (usize, usize, usize),
     white: u8,
 }
 
@@ -48,7 +50,7 @@ impl Images {
     }
 
     fn digits(csv: &str) -> Result<Self, String> {
-        const DIMENSION: usize = 64;
+        const DIMENSION: usize = 8 * 8;
         let mut values = Vec::new();
         for (number, line) in (2..).zip(csv.lines().skip(1)) {
             let fields: Result<Vec<u8>, _> = line.split(',').map(str::parse).collect();
@@ -57,7 +59,7 @@ impl Images {
                 _ => return Err(format!("digits, line {number}: expected 65 numbers 0 to 255")),
             }
         }
-        Ok(Self { name: "handwritten digits", values, dimension: DIMENSION, white: 16 })
+        Ok(Self { name: "handwritten digits", values, shape: (1, 8, 8), white: 16 })
     }
 
     /// The number of records is that of the files, so part of the data set will do.
@@ -80,12 +82,23 @@ impl Images {
                 values.extend(&record[1..]);
             }
         }
-        Ok(Self { name: "CIFAR-10 images", values, dimension: DIMENSION, white: 255 })
+        Ok(Self { name: "CIFAR-10 images", values, shape: (3, 32, 32), white: 255 })
     }
 
     /// The number of images.
     pub fn len(&self) -> usize {
-        self.values.len() / self.dimension
+        self.values.len() / self.dimension()
+    }
+
+    /// Values of an image.
+    fn dimension(&self) -> usize {
+        let (channels, height, width) = self.shape;
+        channels * height * width
+    }
+
+    /// Channels, height and width of an image, whose values are in this order (NCHW).
+    pub fn shape(&self) -> (usize, usize, usize) {
+        self.shape
     }
 
     /// `n` different images drawn by the seed, `dimension x n`, values 0 to 1.
@@ -96,8 +109,8 @@ impl Images {
         let mut rng = seed.replicate(0).stream(Purpose::User(0), 0, 0).rng();
         let chosen = rand::seq::index::sample(&mut rng, self.len(), n).into_vec();
         let white = f64::from(self.white);
-        Ok(DMatrix::from_fn(self.dimension, n, |pixel, sample| {
-            f64::from(self.values[chosen[sample] * self.dimension + pixel]) / white
+        Ok(DMatrix::from_fn(self.dimension(), n, |pixel, sample| {
+            f64::from(self.values[chosen[sample] * self.dimension() + pixel]) / white
         }))
     }
 }
@@ -137,7 +150,7 @@ mod tests {
             fs::write(folder.join(format!("data_batch_{batch}.bin")), bytes).unwrap();
         }
         let images = Images::load(&Source::Cifar10(folder.clone())).unwrap();
-        assert_eq!((images.len(), images.dimension), (10, 3072));
+        assert_eq!((images.len(), images.dimension()), (10, 3072));
         assert_eq!(images.values[9 * 3072 + 201], 1 + 5 * 9);
         fs::write(folder.join("data_batch_4.bin"), [0; 3072]).unwrap();
         let error = Images::cifar10(&folder).unwrap_err();

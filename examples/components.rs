@@ -1,0 +1,448 @@
+//! What each component of modern networks does to the representations of a batch of real digits.
+//!
+//! One table and one figure, a row and a curve for each component: orthogonality gap and effective
+//! rank against depth. `--help` lists the options; the components are in `recipes`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use orthogap::statistics::Moments;
+use orthogap::theory::stationary;
+use orthogap::{Input, Layer, Network, Seed};
+
+mod artifact;
+mod command;
+mod figure;
+mod images;
+mod recipes;
+
+use command::{Arguments, Result};
+use figure::{Dash, Figure, Panel, Series, Stack};
+use images::{Images, Source};
+use recipes::{Component, Family, GROUPS, components};
+
+const HELP: &str = "\
+What the components of modern networks do to the representations of a batch of images.
+
+Usage: cargo run --release --example components -- [OPTIONS]
+
+  --width D,D,...   widths of the networks, multiples of 8; the last is drawn  [256]
+  --batch N         images in the batch, at most the smallest width              [8]
+  --depth L         layers                                        [100; quick: 30]
+  --runs R          random networks of each kind                    [20; quick: 4]
+  --seed S          equal seeds give equal files, whatever the threads           [1]
+  --threads T       0 takes all cores                                            [0]
+  --data SOURCE     digits, or cifar10:DIR with the data set's binary version
+                                                                           [digits]
+  --csv PATH        every layer of every run  [target/orthogap/components.csv]
+  --svg PATH        means against depth       [target/orthogap/components.svg]
+  --quick           a smaller experiment, in a few seconds
+  --help            this text
+
+Layers are H' = N(W F(H)) unless their name says otherwise, measured after the normalisation N.
+A convolution is 3 x 3 with D/8 channels, which the CSV has for its width; its batch norm is over
+batch and space, and H are flattened images.
+
+The last field of the CSV, event, is what happened at a layer for good. A run that cannot go on has
+a last row with the reason there, the layer that is missing, and no numbers.
+";
+
+struct Options {
+    widths: Vec<usize>,
+    batch_size: usize,
+    depth: usize,
+    runs: u32,
+    seed: Seed,
+    threads: usize,
+    source: Source,
+    csv: PathBuf,
+    svg: PathBuf,
+}
+
+/// What the command line asks for; nothing if it asks for help.
+fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
+    let (mut widths, mut depth, mut runs) = (vec![256], None, None);
+    let (mut batch_size, mut seed, mut threads, mut quick) = (8, 1, 0, false);
+    let mut source = Source::Digits;
+    let mut csv = PathBuf::from("target/orthogap/components.csv");
+    let mut svg = PathBuf::from("target/orthogap/components.svg");
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
+            "help" => return Ok(None),
+            "quick" => quick = true,
+            "width" => {
+                widths = arguments.positives()?;
+                if let Some(width) = widths.iter().find(|width| !width.is_multiple_of(GROUPS)) {
+                    let reason = format!("expected a multiple of {GROUPS}");
+                    return Err(arguments.refuse(&width.to_string(), reason));
+                }
+            }
+            "batch" => batch_size = arguments.positive()?,
+            "depth" => depth = Some(arguments.positive()?),
+            "runs" => runs = Some(arguments.positive()?),
+            "seed" => seed = arguments.value()?,
+            "threads" => threads = arguments.value()?,
+            "data" => source = arguments.value::<String>()?.parse()?,
+            "csv" => csv = arguments.value()?,
+            "svg" => svg = arguments.value()?,
+            _ => return Err(arguments.unknown()),
+        }
+    }
+    let default = if quick { (30, 4) } else { (100, 20) };
+    Ok(Some(Options {
+        widths,
+        batch_size,
+        depth: depth.unwrap_or(default.0),
+        runs: u32::try_from(runs.unwrap_or(default.1)).map_err(|_| "--runs: too many")?,
+        seed: Seed(seed),
+        threads,
+        source,
+        csv,
+        svg,
+    }))
+}
+
+/// What is recorded of a layer.
+#[derive(Clone)]
+struct Record {
+    gap: f64,
+    effective_rank: f64,
+    min_singular_value: f64,
+    log_scale: f64,
+    event: String,
+}
+
+impl Record {
+    fn of(layer: &Layer) -> Self {
+        let spectrum = layer.spectrum();
+        let events: Vec<_> = layer.events().iter().map(ToString::to_string).collect();
+        Self {
+            gap: layer.orthogonality_gap(),
+            effective_rank: spectrum.effective_rank(),
+            min_singular_value: spectrum.min_singular_value(),
+            log_scale: layer.log_scale(),
+            event: events.join("; "),
+        }
+    }
+}
+
+/// One run: its layers, the input first, and why there are no more.
+struct Descent {
+    records: Vec<Record>,
+    ended: Option<orthogap::Error>,
+}
+
+impl Descent {
+    fn of(component: &Component, options: &Options, input: &Input, index: u32) -> Self {
+        let mut records = Vec::new();
+        let run = options.seed.replicate(index);
+        let mut show = |layer: &Layer| records.push(Record::of(layer));
+        let ended = component.recipe.descend(input, run, options.depth, &mut show).err();
+        Self { records, ended }
+    }
+
+    /// The first thing that happened for good: its layer and what it was.
+    fn event(&self) -> Option<(usize, String)> {
+        let seen = self.records.iter().position(|record| !record.event.is_empty());
+        let seen = seen.map(|layer| (layer, self.records[layer].event.clone()));
+        let end = || Some((self.records.len(), self.ended.as_ref()?.to_string()));
+        seen.or_else(end)
+    }
+}
+
+/// All runs of one component at one width.
+struct Case {
+    component: Component,
+    width: usize,
+    runs: Vec<Descent>,
+}
+
+impl Case {
+    /// The mean of a quantity of a layer over the runs that got there.
+    fn at(&self, layer: usize, quantity: fn(&Record) -> f64) -> Moments {
+        self.runs.iter().filter_map(|run| run.records.get(layer)).map(quantity).collect()
+    }
+
+    /// The stationary mean of the gap where the library knows it.
+    fn predicted_gap(&self, batch_size: usize) -> Option<f64> {
+        self.component.linear_chain.then(|| stationary::mean_gap(batch_size, self.width))
+    }
+}
+
+/// Runs everything, in parallel; the result does not depend on the number of threads.
+fn simulate(options: &Options, input: &Input, shape: (usize, usize, usize)) -> Result<Vec<Case>> {
+    let images = orthogap::convolution::Images::new(shape.0, shape.1, shape.2)?;
+    let mut kinds = Vec::new();
+    for &width in &options.widths {
+        Network::<f64>::new(width).chain(input, options.seed)?;
+        let components = components(width, options.depth, images)?;
+        kinds.extend(components.into_iter().map(|component| (component, width)));
+    }
+    let jobs: Vec<_> =
+        kinds.iter().flat_map(|kind| (0..options.runs).map(move |index| (kind, index))).collect();
+    let descents = command::in_parallel(options.threads, &jobs, |&((component, _), index)| {
+        Descent::of(component, options, input, index)
+    })?;
+    let mut descents = descents.into_iter();
+    let runs = |_: &(Component, usize)| descents.by_ref().take(options.runs as usize).collect();
+    let runs: Vec<_> = kinds.iter().map(runs).collect();
+    let cases = kinds.into_iter().zip(runs);
+    Ok(cases.map(|((component, width), runs)| Case { component, width, runs }).collect())
+}
+
+/// One family at one width: means over runs.
+fn table(cases: &[&Case], family: Family, options: &Options) -> String {
+    let (depth, early) = (options.depth, options.depth.div_ceil(10));
+    let [at_early, at_depth] = [early, depth].map(|layer| format!("gap at {layer}"));
+    let mut text = format!(
+        "{}: {}\n{:20}  {at_early:>10}  {at_depth:>18}  theory  rank  sing. value  growth  events\n",
+        family.title(),
+        family.recipe(),
+        ""
+    );
+    for case in cases {
+        let mean = |layer, quantity| case.at(layer, quantity).mean();
+        let gap = case.at(depth, |record| record.gap);
+        let scale = |layer| mean(layer, |record| record.log_scale);
+        let theory = case.predicted_gap(options.batch_size);
+        let _ = writeln!(
+            text,
+            "{:20}  {:10.4}  {:8.4} ± {:7.4}  {:>6}  {:4.2}  {:11.1e}  {:6.3}  {}",
+            case.component.name,
+            mean(early, |record| record.gap),
+            gap.mean(),
+            gap.standard_error(),
+            theory.map_or(String::new(), |gap| format!("{gap:.4}")),
+            mean(depth, |record| record.effective_rank),
+            mean(depth, |record| record.min_singular_value),
+            // The first layer leaves the scale of the images behind.
+            (scale(depth) - scale(1)) / (depth - 1).max(1) as f64,
+            happened(&case.runs)
+        );
+    }
+    text
+}
+
+/// In how many runs something happened for good, and what was the first.
+fn happened(runs: &[Descent]) -> String {
+    let events: Vec<_> = runs.iter().filter_map(Descent::event).collect();
+    match events.iter().min_by_key(|event| event.0) {
+        None => String::new(),
+        Some((_, first)) => format!("{} of {} runs, first {first}", events.len(), runs.len()),
+    }
+}
+
+fn csv(cases: &[Case], batch_size: usize) -> String {
+    let mut text = "component,width,batch,run,layer,orthogonality_gap,effective_rank,\
+                    min_singular_value,log_scale,event\n"
+        .to_owned();
+    for Case { component, runs, .. } in cases {
+        let (name, width) = (component.name, component.recipe.width());
+        for (index, run) in runs.iter().enumerate() {
+            let case = format!("{name},{width},{batch_size},{index}");
+            for (layer, record) in run.records.iter().enumerate() {
+                let Record { gap, effective_rank, min_singular_value, log_scale, event } = record;
+                let event = field(event);
+                let _ = writeln!(
+                    text,
+                    "{case},{layer},{gap:e},{effective_rank},{min_singular_value:e},{log_scale},\
+                     {event}"
+                );
+            }
+            if let Some(error) = &run.ended {
+                let layer = run.records.len();
+                let _ = writeln!(text, "{case},{layer},,,,,{}", field(&error.to_string()));
+            }
+        }
+    }
+    text
+}
+
+/// Words as one field of a CSV, in quotation marks if they need them (RFC 4180).
+fn field(words: &str) -> String {
+    if words.contains([',', '"', '\n']) {
+        format!("\"{}\"", words.replace('"', "\"\""))
+    } else {
+        words.to_owned()
+    }
+}
+
+/// Means over runs against depth: the gap above, the effective rank below, a column for each family.
+fn figure(cases: &[&Case], options: &Options, images: &str) -> Stack {
+    let panel = |family: Family, quantity: fn(&Record) -> f64| {
+        let of_family = || cases.iter().filter(move |case| case.component.family == family);
+        let series = |(colour, case): (usize, &&Case)| {
+            let mean = |layer| (layer as f64, case.at(layer, quantity).mean());
+            let points = (0..=options.depth).map(mean).collect();
+            let label = case.component.name.replace('_', " ");
+            Series { label, colour, points, ..Series::default() }
+        };
+        let drawn = of_family().filter(|case| case.component.drawn);
+        Panel { series: drawn.enumerate().map(series).collect(), ..Panel::default() }
+    };
+    let row = |y_label: &str, quantity| Figure {
+        x_label: "layer".to_owned(),
+        y_label: y_label.to_owned(),
+        panels: Family::ALL.map(|family| panel(family, quantity)).to_vec(),
+        ..Figure::default()
+    };
+    let mut gap = row("orthogonality gap", |record| record.gap);
+    gap.title = format!(
+        "{} {images} through random networks of width {}: means of {} runs",
+        options.batch_size,
+        options.widths[options.widths.len() - 1],
+        options.runs
+    );
+    gap.log_y = true;
+    gap.keys = vec![("large-width prediction, linear".to_owned(), Dash::Dotted)];
+    for (panel, family) in gap.panels.iter_mut().zip(Family::ALL) {
+        panel.title = family.title().to_owned();
+        let of_family = cases.iter().filter(|case| case.component.family == family);
+        let levels = of_family.filter_map(|case| case.predicted_gap(options.batch_size));
+        panel.levels = levels.map(|level| (level, 0)).collect();
+    }
+    Stack { rows: vec![gap, row("effective rank", |record| record.effective_rank)] }
+}
+
+fn experiment(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let images = Images::load(&options.source)?;
+    let batch = images.batch(options.batch_size, options.seed)?;
+    let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
+    let cases = simulate(options, &input, images.shape())?;
+
+    for &width in &options.widths {
+        println!(
+            "width {width}, {} {}, means over {} runs\n",
+            options.batch_size, images.name, options.runs
+        );
+        for family in Family::ALL {
+            let of_family = |case: &&Case| case.width == width && case.component.family == family;
+            let cases: Vec<_> = cases.iter().filter(of_family).collect();
+            println!("{}", table(&cases, family, options));
+        }
+    }
+    println!(
+        "Gap: 0 if the samples are orthogonal, {:.4} if they are parallel; theory: its stationary \
+         mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|. Growth: \
+         of the log scale, a layer.\n",
+        (1.0 - 1.0 / options.batch_size as f64).sqrt(),
+        options.batch_size
+    );
+    artifact::publish(&options.csv, &csv(&cases, options.batch_size))?;
+    let widest = options.widths[options.widths.len() - 1];
+    let drawn: Vec<_> = cases.iter().filter(|case| case.width == widest).collect();
+    if let Some(svg) = figure(&drawn, options, images.name).svg() {
+        artifact::publish(&options.svg, &svg)?;
+    }
+    println!("{} runs in {:.1?}", cases.len() * options.runs as usize, started.elapsed());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    command::run("components", HELP, parse, |options| experiment(&options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &str) -> Result<Options> {
+        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+    }
+
+    #[test]
+    fn given_options_override_quick_ones() {
+        let options = options("--depth 7 --quick --width=16,64 --data cifar10:x --seed 9").unwrap();
+        assert_eq!((options.widths, options.depth, options.runs), (vec![16, 64], 7, 4));
+        assert_eq!((options.source, options.seed), (Source::Cifar10("x".into()), Seed(9)));
+    }
+
+    #[test]
+    fn wrong_options_and_batches_get_one_clear_line() {
+        for (arguments, message) in [
+            ("--bogus", "unknown option --bogus"),
+            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
+            ("--width 32,20", "--width \"20\": expected a multiple of 8"),
+            ("--runs 0", "--runs \"0\": expected a whole number above 0"),
+            ("--data mnist", "data \"mnist\" is neither digits nor cifar10:DIR"),
+            ("--batch 16 --width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
+            ("--batch 100 --width 128", "this batch: the 100 columns are linearly dependent"),
+            ("--data cifar10:nowhere", "nowhere"),
+        ] {
+            let outcome = options(arguments).and_then(|options| experiment(&options));
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains(message) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn events_and_ends_are_single_fields() {
+        let record = Record {
+            gap: 0.5,
+            effective_rank: 2.0,
+            min_singular_value: 0.25,
+            log_scale: -1.0,
+            event: "layer 0: samples [0, 2] died; layer 0: rank fell to 2".to_owned(),
+        };
+        let images = orthogap::convolution::Images::new(1, 8, 8).unwrap();
+        let component = components(16, 5, images).unwrap().remove(1);
+        let ended = Some(orthogap::Error::Silent { layer: 1, batch_size: 4 });
+        let runs = vec![Descent { records: vec![record], ended }];
+        let case = Case { component, width: 16, runs };
+        assert!(
+            happened(&case.runs).starts_with("1 of 1 runs, first layer 0: samples [0, 2] died")
+        );
+        let csv = csv(&[case], 4);
+        let mut lines = csv.lines().skip(1);
+        let event = "\"layer 0: samples [0, 2] died; layer 0: rank fell to 2\"";
+        assert_eq!(lines.next().unwrap(), format!("relu,16,4,0,0,5e-1,2,2.5e-1,-1,{event}"));
+        assert_eq!(lines.next(), Some("relu,16,4,0,1,,,,,all 4 samples are zero at layer 1"));
+        assert_eq!(field("a \"b\""), "\"a \"\"b\"\"\"");
+    }
+
+    /// A family has as many colours as the palette.
+    #[test]
+    fn names_differ_and_colours_suffice() {
+        let images = orthogap::convolution::Images::new(1, 8, 8).unwrap();
+        let components = components(16, 5, images).unwrap();
+        for (index, component) in components.iter().enumerate() {
+            assert!(components[..index].iter().all(|other| other.name != component.name));
+        }
+        for family in Family::ALL {
+            let of_family = components.iter().filter(|component| component.family == family);
+            assert!((1..=7).contains(&of_family.filter(|component| component.drawn).count()));
+        }
+    }
+
+    /// The whole job, small, on one thread and on three: equal files.
+    #[test]
+    fn files_do_not_depend_on_threads() {
+        let folder =
+            std::env::temp_dir().join(format!("orthogap-components-{}", std::process::id()));
+        let files = [1, 3].map(|threads| {
+            let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
+            let arguments =
+                format!("--width 16,32 --batch 4 --depth 3 --runs 2 --threads {threads}");
+            experiment(&Options {
+                csv: csv.clone(),
+                svg: svg.clone(),
+                ..options(&arguments).unwrap()
+            })
+            .unwrap();
+            [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())
+        });
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(files[0], files[1]);
+        let [csv, svg] = &files[0];
+        assert!(csv.starts_with("component,width,batch,run,layer,orthogonality_gap,effective_rank,min_singular_value,log_scale,event\nlinear,16,4,0,0,"));
+        // Every run gets to the end, or says why not: 31 components, 2 widths, 2 runs, 4 layers.
+        assert_eq!(csv.lines().count(), 1 + 31 * 2 * 2 * 4);
+        assert!(csv.lines().skip(1).all(|line| line.splitn(10, ',').count() == 10));
+        assert!(
+            svg.starts_with("<svg ") && svg.contains("width 32") && svg.contains(">shifted tanh<")
+        );
+    }
+}
