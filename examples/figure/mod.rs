@@ -18,6 +18,7 @@ use kuva::render::plots::Plot;
 use kuva::render::render::{Primitive, Scene, render_multiple};
 
 use axes::Axes;
+#[allow(unused_imports, reason = "not every example stacks figures")]
 pub use stack::Stack;
 use text::{Role, text};
 

@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 use orthogap::activation::{
-    Activation, Erf, Gelu, Identity, LeakyRelu, Logistic, Relu, ShiftedTanh, Silu, Sin, Tanh,
+    Activation, Erf, Gelu, LeakyRelu, Logistic, Relu, ShiftedTanh, Silu, Sin, Tanh,
 };
 use orthogap::convolution::{Convolution, Images, Padding};
 use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
