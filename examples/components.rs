@@ -296,7 +296,7 @@ fn figure(cases: &[&Case], options: &Options, images: &str) -> Stack {
         options.runs
     );
     gap.log_y = true;
-    gap.keys = vec![("large-width prediction, linear".to_owned(), Dash::Dotted)];
+    gap.keys = vec![("large-width prediction, linear and Gaussian".to_owned(), Dash::Dotted)];
     for (panel, family) in gap.panels.iter_mut().zip(Family::ALL) {
         panel.title = family.title().to_owned();
         let of_family = cases.iter().filter(|case| case.component.family == family);
@@ -326,8 +326,8 @@ fn experiment(options: &Options) -> Result<()> {
     }
     println!(
         "Gap: 0 if the samples are orthogonal, {:.4} if they are parallel; theory: its stationary \
-         mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|. Growth: \
-         of the log scale, a layer.\n",
+         mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|, zero \
+         to rounding where batch_norm centres. Growth: of the log scale, a layer.\n",
         (1.0 - 1.0 / options.batch_size as f64).sqrt(),
         options.batch_size
     );

@@ -48,7 +48,11 @@ impl Family {
             }
             Self::Normalization => "H' = N(W relu(H)), Gaussian W (He)",
             Self::Weights => "linear, H' = N(W H), N the paper's batch norm",
-            Self::Architecture => "relu, Gaussian W (He); N the paper's batch norm or layer norm",
+            Self::Architecture => {
+                "F = relu, Gaussian W (He), N the paper's batch norm or layer norm\n\
+                 plain N(W F(H)), residual H + N(W F(H)), pre H + W F(N(H)), post N(H + W F(H)); \
+                 scaled: a branch over sqrt(depth)"
+            }
         }
     }
 }
@@ -156,10 +160,10 @@ fn activations(width: usize) -> orthogap::Result<Vec<Component>> {
         new("relu", plain.activation(Relu)),
         new("leaky_relu", plain.activation(LeakyRelu::new(0.1)?)).undrawn(),
         new("tanh", plain.activation(Tanh)),
-        new("sin", plain.activation(Sin)),
+        new("sin", plain.activation(Sin)).undrawn(),
         new("erf", plain.activation(Erf)).undrawn(),
         new("gelu", plain.activation(Gelu)),
-        new("silu", plain.activation(Silu)).undrawn(),
+        new("silu", plain.activation(Silu)),
         new("logistic", plain.activation(Logistic)),
         new("shifted_tanh", plain.activation(ShiftedTanh)),
     ])
@@ -214,10 +218,10 @@ fn architectures(width: usize, depth: usize, images: Images) -> orthogap::Result
         new("plain", plain).undrawn(),
         new("residual", plain.residual(Residual::new(1.0)?)),
         new("residual_scaled", plain.residual(Residual::depth_scaled(1.0, depth)?)),
-        new("pre_norm_layer", pre_norm.normalization(layer_norm)),
-        new("pre_norm_batch", pre_norm.normalization(BatchNorm::paper().with_epsilon(EPSILON)?)),
-        new("post_norm_layer", post_norm.normalization(layer_norm)),
-        new("post_norm_batch", post_norm).undrawn(),
+        new("pre_layer_norm", pre_norm.normalization(layer_norm)),
+        new("pre_batch_norm", pre_norm.normalization(BatchNorm::paper().with_epsilon(EPSILON)?)),
+        new("post_layer_norm", post_norm.normalization(layer_norm)),
+        new("post_batch_norm", post_norm).undrawn(),
         new("convolution_zeros", channels.convolution(zeros, images)),
         new("convolution_circular", channels.convolution(circular, images)),
     ])
