@@ -207,8 +207,7 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
         let gap = case.at(depth, |record| record.gap);
         let scale = |layer| mean(layer, |record| record.log_scale);
         let theory = case.predicted_gap(options.batch_size);
-        let _ = writeln!(
-            text,
+        let line = format!(
             "{:20}  {:10.4}  {:8.4} ± {:7.4}  {:>6}  {:4.2}  {:11.1e}  {:6.3}  {}",
             case.component.name,
             mean(early, |record| record.gap),
@@ -221,6 +220,7 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
             (scale(depth) - scale(1)) / (depth - 1).max(1) as f64,
             happened(&case.runs)
         );
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }
