@@ -225,13 +225,17 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
     text
 }
 
-/// In how many runs something happened for good, and what was the first.
+/// In how many runs something happened for good, what was the first, and how many runs it ended.
 fn happened(runs: &[Descent]) -> String {
     let events: Vec<_> = runs.iter().filter_map(Descent::event).collect();
-    match events.iter().min_by_key(|event| event.0) {
-        None => String::new(),
-        Some((_, first)) => format!("{} of {} runs, first {first}", events.len(), runs.len()),
-    }
+    let Some((_, first)) = events.iter().min_by_key(|event| event.0) else {
+        return String::new();
+    };
+    let ended = match runs.iter().filter(|run| run.ended.is_some()).count() {
+        0 => String::new(),
+        ended => format!("; {ended} ended early"),
+    };
+    format!("{} of {} runs, first {first}{ended}", events.len(), runs.len())
 }
 
 fn csv(cases: &[Case], batch_size: usize) -> String {
@@ -327,7 +331,7 @@ fn experiment(options: &Options) -> Result<()> {
     println!(
         "Gap: 0 if the samples are orthogonal, {:.4} if they are parallel; theory: its stationary \
          mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|, zero \
-         to rounding where batch_norm centres. Growth: of the log scale, a layer.\n",
+         to rounding where batch_norm centres. Growth: of the log scale, a layer. NaN: no run got there.\n",
         (1.0 - 1.0 / options.batch_size as f64).sqrt(),
         options.batch_size
     );
