@@ -331,7 +331,8 @@ fn experiment(options: &Options) -> Result<()> {
     println!(
         "Gap: 0 if the samples are orthogonal, {:.4} if they are parallel; theory: its stationary \
          mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|, zero \
-         to rounding where batch_norm centres. Growth: of the log scale, a layer. NaN: no run got there.\n",
+         to rounding where batch_norm centres. Growth: of the log scale, a layer. NaN: \
+         no run got there.\n",
         (1.0 - 1.0 / options.batch_size as f64).sqrt(),
         options.batch_size
     );
@@ -396,9 +397,9 @@ mod tests {
         let ended = Some(orthogap::Error::Silent { layer: 1, batch_size: 4 });
         let runs = vec![Descent { records: vec![record], ended }];
         let case = Case { component, width: 16, runs };
-        assert!(
-            happened(&case.runs).starts_with("1 of 1 runs, first layer 0: samples [0, 2] died")
-        );
+        let told = happened(&case.runs);
+        assert!(told.starts_with("1 of 1 runs, first layer 0: samples [0, 2] died"), "{told}");
+        assert!(told.ends_with("; 1 ended early"), "{told}");
         let csv = csv(&[case], 4);
         let mut lines = csv.lines().skip(1);
         let event = "\"layer 0: samples [0, 2] died; layer 0: rank fell to 2\"";
