@@ -39,7 +39,8 @@ pub enum Order {
 /// | [`Order::NormActivationLinear`] | `H + c W F(N(H))`, pre-norm |
 /// | any, with [`post_norm`](Residual::post_norm) | `N(H + c branch(H))`, the branch without norm |
 ///
-/// A layer whose input has another shape than its output, as the first may, has no connection.
+/// A layer whose input has another shape than its output, as the first may, has no connection: it
+/// is the branch alone, with weight one.
 ///
 /// ```
 /// use orthogap::{Input, Network, Order, Residual, Seed, activation::Tanh};
