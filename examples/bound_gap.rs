@@ -6,11 +6,10 @@
 //! Writes CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use lexopt::{Arg, Parser, ValueExt};
 use orthogap::normalization::Normalization;
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{self, A1, Version, Width};
@@ -19,8 +18,10 @@ use orthogap::{Input, Network, Result, Seed};
 use rayon::prelude::*;
 
 mod artifact;
+mod command;
 mod figure;
 
+use command::Arguments;
 use figure::{Dash, Figure, Panel, Series};
 
 const HELP: &str = "\
@@ -45,7 +46,7 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> std::result::Result<Option<Options>, String> {
+fn parse(mut arguments: Arguments) -> command::Result<Option<Options>> {
     let mut options = Options {
         batch_size: 4,
         seed: Seed(1),
@@ -53,29 +54,21 @@ fn parse(mut parser: Parser) -> std::result::Result<Option<Options>, String> {
         svg: PathBuf::from("target/orthogap/bound_gap.svg"),
         quick: false,
     };
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let path = |parser: &mut Parser| {
-            let value = parser.value().and_then(|value| value.parse());
-            value.map_err(|error| error.to_string())
-        };
-        let number = |parser: &mut Parser, name: &str| {
-            let value = parser.value().and_then(|value| value.parse::<u64>());
-            value.map_err(|error| format!("--{name}: {error}"))
-        };
-        match argument {
-            Arg::Long("help") => return Ok(None),
-            Arg::Long("quick") => options.quick = true,
-            Arg::Long("csv") => options.csv = path(&mut parser)?,
-            Arg::Long("svg") => options.svg = path(&mut parser)?,
-            Arg::Long("seed") => options.seed = Seed(number(&mut parser, "seed")?),
-            Arg::Long("batch") => {
-                options.batch_size = number(&mut parser, "batch")? as usize;
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
+            "help" => return Ok(None),
+            "quick" => options.quick = true,
+            "csv" => options.csv = arguments.value()?,
+            "svg" => options.svg = arguments.value()?,
+            "seed" => options.seed = Seed(arguments.value()?),
+            "batch" => {
+                options.batch_size = arguments.positive()?;
                 if !(2..=64).contains(&options.batch_size) {
-                    return Err("--batch: expected a number from 2 to 64".to_owned());
+                    let text = options.batch_size.to_string();
+                    return Err(arguments.refuse(&text, "expected a number from 2 to 64"));
                 }
             }
-            Arg::Long(name) => return Err(format!("unknown option --{name}")),
-            _ => return Err(argument.unexpected().to_string()),
+            _ => return Err(arguments.unknown()),
         }
     }
     Ok(Some(options))
@@ -301,47 +294,28 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-fn experiment(options: &Options) -> std::result::Result<(), String> {
+fn experiment(options: Options) -> command::Result<()> {
     let started = Instant::now();
-    let rows = rows(options).map_err(|error| error.to_string())?;
+    let rows = rows(&options)?;
     println!("{}", table(&rows));
-    let written = |path: &Path, text: &str| {
-        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok::<_, String>(())
-    };
-    written(&options.csv, &csv(options.batch_size, &rows))?;
+    artifact::publish(&options.csv, &csv(options.batch_size, &rows))?;
     if let Some(svg) = figure(options.batch_size, &rows).svg() {
-        written(&options.svg, &svg)?;
+        artifact::publish(&options.svg, &svg)?;
     }
     println!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let outcome = parse(Parser::from_env()).and_then(|options| match options {
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-        Some(options) => experiment(&options),
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("bound_gap: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    command::run("bound_gap", HELP, parse, experiment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(arguments: &str) -> std::result::Result<Option<Options>, String> {
-        let arguments = std::iter::once("bound_gap").chain(arguments.split_whitespace());
-        parse(Parser::from_iter(arguments))
+    fn options(arguments: &str) -> command::Result<Option<Options>> {
+        parse(Arguments::typed(arguments))
     }
 
     #[test]
@@ -353,10 +327,10 @@ mod tests {
         for (arguments, message) in [
             ("--bogus", "unknown option --bogus"),
             ("--csv", "missing argument for option '--csv'"),
-            ("--batch 1", "--batch: expected a number from 2 to 64"),
+            ("--batch 1", "--batch \"1\": expected a number from 2 to 64"),
             ("3", "unexpected argument \"3\""),
         ] {
-            assert_eq!(options(arguments).err().as_deref(), Some(message));
+            assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }
     }
 

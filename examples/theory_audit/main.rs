@@ -3,21 +3,23 @@
 //! Counterexamples are searched for, laws are held against simulation. Prints a table and writes it
 //! as CSV; fails if a repaired claim or a law does not hold. `--help` lists the options.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use lexopt::{Arg, Parser, ValueExt};
 use orthogap::Seed;
 
 #[path = "../artifact/mod.rs"]
 mod artifact;
 mod claim;
+#[path = "../command/mod.rs"]
+mod command;
 mod figures;
 mod finite;
 mod infinite;
 
 use claim::{Claim, Verdict};
+use command::{Arguments, Result};
 
 const HELP: &str = "\
 Every claim of the theory with its verdict and the number that shows it.
@@ -37,23 +39,16 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let csv = PathBuf::from("target/orthogap/theory_audit.csv");
     let mut options = Options { seed: Seed(1), csv, quick: false };
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        match argument {
-            Arg::Long("help") => return Ok(None),
-            Arg::Long("quick") => options.quick = true,
-            Arg::Long("csv") => {
-                let value = parser.value().and_then(|value| value.parse());
-                options.csv = value.map_err(|error| error.to_string())?;
-            }
-            Arg::Long("seed") => {
-                let value = parser.value().and_then(|value| value.parse());
-                options.seed = Seed(value.map_err(|error| format!("--seed: {error}"))?);
-            }
-            Arg::Long(name) => return Err(format!("unknown option --{name}")),
-            _ => return Err(argument.unexpected().to_string()),
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
+            "help" => return Ok(None),
+            "quick" => options.quick = true,
+            "csv" => options.csv = arguments.value()?,
+            "seed" => options.seed = Seed(arguments.value()?),
+            _ => return Err(arguments.unknown()),
         }
     }
     Ok(Some(options))
@@ -67,16 +62,11 @@ fn audit(options: &Options) -> orthogap::Result<Vec<Claim>> {
     Ok(claims)
 }
 
-fn experiment(options: &Options) -> Result<(), String> {
+fn experiment(options: Options) -> Result<()> {
     let started = Instant::now();
-    let claims = audit(options).map_err(|error| error.to_string())?;
+    let claims = audit(&options)?;
     print!("{}", claim::table(&claims));
-    let written = |path: &Path, text: &str| {
-        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok::<_, String>(())
-    };
-    written(&options.csv, &claim::csv(&claims))?;
+    artifact::publish(&options.csv, &claim::csv(&claims))?;
     for verdict in Verdict::ALL {
         let count = claims.iter().filter(|claim| claim.verdict() == verdict).count();
         println!("{count:4}  {}", verdict.name());
@@ -84,24 +74,15 @@ fn experiment(options: &Options) -> Result<(), String> {
     println!("in {:.1?}", started.elapsed());
     let broken = claims.iter().filter(|claim| claim.verdict() == Verdict::Broken);
     let broken: Vec<_> = broken.map(|claim| claim.name.as_str()).collect();
-    if broken.is_empty() { Ok(()) } else { Err(format!("does not hold: {}", broken.join("; "))) }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("does not hold: {}", broken.join("; ")).into())
+    }
 }
 
 fn main() -> ExitCode {
-    let outcome = parse(Parser::from_env()).and_then(|options| match options {
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-        Some(options) => experiment(&options),
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("theory_audit: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    command::run("theory_audit", HELP, parse, experiment)
 }
 
 #[cfg(test)]
@@ -110,10 +91,7 @@ mod tests {
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        let options = |arguments: &str| {
-            let arguments = std::iter::once("theory_audit").chain(arguments.split_whitespace());
-            parse(Parser::from_iter(arguments))
-        };
+        let options = |arguments: &str| parse(Arguments::typed(arguments));
         let given = options("--quick --csv a.csv --seed=9").unwrap().unwrap();
         assert_eq!((given.csv, given.seed, given.quick), ("a.csv".into(), Seed(9), true));
         assert!(options("--help").unwrap().is_none());
@@ -122,7 +100,7 @@ mod tests {
             ("--csv", "missing argument for option '--csv'"),
             ("3", "unexpected argument \"3\""),
         ] {
-            assert_eq!(options(arguments).err().as_deref(), Some(message));
+            assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }
     }
 
