@@ -3,12 +3,11 @@
 use crate::kernel::activation::{Activation, Identity};
 use crate::kernel::factor::Factor;
 use crate::kernel::fused::{fused_direct, fused_product};
-use crate::kernel::generator::{LaneRng, StreamKey};
+use crate::kernel::generator::StreamKey;
 use crate::kernel::line::{Lanes, Line, parts};
 use crate::kernel::multiply::{NARROW, STRIP, multiply, norms, tile_columns};
-use crate::kernel::normal::fill_lines;
+use crate::kernel::passes::Passes;
 use crate::kernel::plan::Plan;
-use crate::kernel::rank_update::rank_update;
 use crate::kernel::row_scale::RowScale;
 use fearless_simd::{Level, dispatch, prelude::*};
 
@@ -78,7 +77,7 @@ pub struct Rows<'a, T, M> {
 /// Adds the upper triangle of the sum over super-block `index` to the row-major n x n `gram`.
 ///
 /// `key.block` is ignored: every block of rows has its own stream. Allocates nothing.
-pub fn accumulate<T: Lanes, M: Summand>(
+pub fn accumulate<T: Passes, M: Summand>(
     level: Level,
     plan: &Plan,
     rows: &Rows<'_, T, M>,
@@ -95,7 +94,7 @@ pub fn accumulate<T: Lanes, M: Summand>(
 
 /// Visits the entries (row, column, value) of the normals z that [`accumulate`] draws in `block`,
 /// rows counted from the beginning of the block.
-pub fn normals<T: Lanes>(
+pub fn normals<T: Passes>(
     level: Level,
     plan: &Plan,
     key: StreamKey,
@@ -106,7 +105,7 @@ pub fn normals<T: Lanes>(
     let count = plan.block_rows().min(plan.rows - block * plan.block_rows());
     let lines = &mut scratch.block[..count.div_ceil(T::LANES) * plan.stride];
     let key = StreamKey { block: block as u32, ..key };
-    dispatch!(level, simd => fill(simd, plan, key, lines));
+    T::fill_block(level, plan, key, lines);
     for (group, first) in lines.chunks_exact(plan.stride).zip((0..count).step_by(T::LANES)) {
         for (column, line) in group[..plan.batch].iter().enumerate() {
             for (row, value) in (first..count).zip(line.0.as_ref()) {
@@ -118,7 +117,7 @@ pub fn normals<T: Lanes>(
 
 /// [`accumulate`] on one level.
 #[inline(always)]
-fn super_block<S: Simd, T: Lanes, M: Summand>(
+fn super_block<S: Simd, T: Passes, M: Summand>(
     simd: S,
     plan: &Plan,
     rows: &Rows<'_, T, M>,
@@ -138,7 +137,7 @@ fn super_block<S: Simd, T: Lanes, M: Summand>(
         let valid = count - (groups - 1) * T::LANES;
         let lines = &mut scratch.block[..groups * plan.stride];
         let key = StreamKey { block: block as u32, ..key };
-        fill(simd, plan, key, lines);
+        T::fill_block(simd.level(), plan, key, lines);
         blank(&mut lines[(groups - 1) * plan.stride..], valid);
         match plan.batch {
             1 => small::<S, T, M, 1>(simd, rows, lines, valid, gram),
@@ -155,19 +154,6 @@ fn super_block<S: Simd, T: Lanes, M: Summand>(
                 const C: usize = tile_columns(NARROW + 1);
                 large::<S, T, M, C>(simd, plan, rows, lines, valid, &mut scratch.copy, gram);
             }
-        }
-    }
-}
-
-/// Draws the normals of a block.
-#[inline(always)]
-fn fill<S: Simd, T: Lanes>(simd: S, plan: &Plan, key: StreamKey, lines: &mut [Line<T>]) {
-    let mut stream = LaneRng::new(simd, key);
-    if plan.stride == plan.batch {
-        fill_lines(simd, &mut stream, lines);
-    } else {
-        for group in lines.chunks_exact_mut(plan.stride) {
-            fill_lines(simd, &mut stream, &mut group[..plan.batch]);
         }
     }
 }
@@ -201,7 +187,7 @@ fn small<S: Simd, T: Lanes, M: Summand, const N: usize>(
 
 /// The rest of a block for a larger batch, with tiles of `C` columns of the factor.
 #[inline(always)]
-fn large<S: Simd, T: Lanes, M: Summand, const C: usize>(
+fn large<S: Simd, T: Passes, M: Summand, const C: usize>(
     simd: S,
     plan: &Plan,
     rows: &Rows<'_, T, M>,
@@ -210,23 +196,16 @@ fn large<S: Simd, T: Lanes, M: Summand, const C: usize>(
     copy: &mut [Line<T>],
     gram: &mut [f64],
 ) {
-    let (n, stride) = (plan.batch, plan.stride);
     if parts::<S, T>(simd) == 1 {
         transform::<S, T, M, C, STRIP>(simd, plan, rows, lines, copy);
     } else {
         transform::<S, T, M, C, 1>(simd, plan, rows, lines, copy);
     }
     if !M::PRODUCT {
-        let last = lines.len() - stride;
+        let last = lines.len() - plan.stride;
         blank(&mut lines[last..], valid);
     }
-    // Tiles for 32 registers of a whole line, or 16 of half a line: there a narrow one wastes less
-    // of a small triangle, a wide one reads less of a large block.
-    match (parts::<S, T>(simd), n) {
-        (1, _) => rank_update::<S, T, 4, 4>(simd, n, lines, stride, gram),
-        (_, ..=NARROW) => rank_update::<S, T, 4, 2>(simd, n, lines, stride, gram),
-        _ => rank_update::<S, T, 4, 3>(simd, n, lines, stride, gram),
-    }
+    T::add_products(simd.level(), plan, lines, gram);
 }
 
 /// Turns the normals of a block into rows to sum, `R` groups at a time.
@@ -304,7 +283,7 @@ mod tests {
         factor
     }
 
-    fn run<T: Lanes, M: Summand>(level: Level, plan: &Plan, rows: &Rows<'_, T, M>) -> Vec<f64> {
+    fn run<T: Passes, M: Summand>(level: Level, plan: &Plan, rows: &Rows<'_, T, M>) -> Vec<f64> {
         let mut gram = vec![0.0; plan.batch * plan.batch];
         let mut scratch = Scratch::new(plan);
         for index in 0..plan.super_blocks() {
@@ -314,7 +293,7 @@ mod tests {
     }
 
     /// The normals of every row.
-    fn all_normals<T: Lanes>(plan: &Plan) -> Vec<Vec<f64>> {
+    fn all_normals<T: Passes>(plan: &Plan) -> Vec<Vec<f64>> {
         let mut z = vec![vec![0.0; plan.batch]; plan.rows];
         let mut scratch = Scratch::new(plan);
         for block in 0..plan.blocks() {
@@ -326,7 +305,7 @@ mod tests {
         z
     }
 
-    fn check<T: Lanes, M: Summand>(
+    fn check<T: Passes, M: Summand>(
         (d, n, form): (usize, usize, Form),
         scale: (f64, f64),
         summand: M,

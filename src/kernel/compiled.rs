@@ -6,13 +6,13 @@ use super::activation::Activation;
 use super::block::{self, Direct, Product, Rows, Scratch, Summand};
 use super::factor::Factor;
 use super::generator::StreamKey;
-use super::line::Lanes;
 use super::normal;
+use super::passes::Passes;
 use super::plan::Plan;
 use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
-pub trait Kernels: Lanes {
+pub trait Kernels: Passes {
     /// [`block::accumulate`] of a linear network.
     fn accumulate_product(
         level: Level,

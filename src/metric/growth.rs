@@ -1,6 +1,9 @@
 //! Growth rates of a chain: how fast lengths, areas and volumes grow from layer to layer.
 
+use nalgebra::{DVector, DVectorView};
+
 use crate::Gram;
+use crate::kernel::triangular::is_upper_triangular;
 use crate::statistics::Moments;
 
 impl Gram {
@@ -23,14 +26,26 @@ impl Gram {
     #[must_use]
     pub fn orthogonal_lengths(&self) -> Vec<f64> {
         let factor = self.factor();
-        let triangle = if crate::kernel::triangular::is_upper_triangular(factor) {
-            None
-        } else {
-            Some(factor.clone().qr().unpack_r())
+        if is_upper_triangular(factor) {
+            return factor.diagonal().iter().map(|length| length.abs()).collect();
+        }
+        let rounding = factor.ncols() as f64 * f64::EPSILON;
+        let mut basis: Vec<DVector<f64>> = Vec::new();
+        let length = |column: DVectorView<'_, f64>| {
+            let mut rest = column.into_owned();
+            for _ in 0..2 {
+                for axis in &basis {
+                    rest.axpy(-axis.dot(&rest), axis, 1.0);
+                }
+            }
+            let length = rest.norm();
+            if length <= rounding * column.norm() {
+                return 0.0;
+            }
+            basis.push(rest / length);
+            length
         };
-        let triangle = triangle.as_ref().unwrap_or(factor);
-        let length = |k| if k < triangle.nrows() { triangle[(k, k)].abs() } else { 0.0 };
-        (0..self.batch_size()).map(length).collect()
+        factor.column_iter().map(length).collect()
     }
 }
 
