@@ -105,6 +105,7 @@ mod scalar;
 mod seed;
 pub mod statistics;
 pub mod theory;
+pub mod wasserstein;
 pub mod weights;
 
 pub use chain::{Chain, Event, ExplicitChain, Layer};

@@ -14,6 +14,7 @@ mod stationary;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;
+mod wasserstein;
 
 use nalgebra::DMatrix;
 

@@ -1,0 +1,155 @@
+//! The result of every estimator: a squared distance that says what it is.
+
+use crate::wasserstein::quantile::normal_quantile;
+use crate::{Error, Result};
+
+/// Which law a distance is about.
+///
+/// In both, `W` has independent N(0, 1/d) entries and `H` Frobenius norm one; rows are taken times
+/// $`\sqrt d`$, so that their covariance is $`C = H^\top H`$ with trace one and both laws have the
+/// same coupling bound $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Law {
+    /// One row of `W H`, a vector of n numbers: a mixture of Gaussians over `H`. The law of any
+    /// other random vector or number, where there is no network, counts as a row too.
+    Row,
+    /// All of `W H`, d rows that share one random `H`: much farther from Gaussian than a row.
+    Matrix,
+    /// All of `W H` for a known `H`: a Gaussian.
+    MatrixGivenH,
+}
+
+/// How a value stands to the distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// It is the distance, up to rounding.
+    Exact,
+    /// The distance is not smaller, but for the errors stated.
+    Lower,
+    /// The distance is not larger, but for the errors stated.
+    Upper,
+    /// It is near the distance, on either side.
+    Estimate,
+}
+
+/// Of which distribution a distance is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Of {
+    /// The law that samples are drawn from.
+    Population,
+    /// The samples themselves, as a discrete law of equal masses.
+    Empirical,
+}
+
+/// A squared Wasserstein-2 distance $`W_2^2`$ and what is known about it.
+///
+/// Errors and bias are of `sq`, as an estimate of the same quantity of the population.
+///
+/// ```
+/// use orthogap::wasserstein::{Kind, Law, normal_bins};
+///
+/// let two = normal_bins(2)?.w2(&[-1.0, 1.0], 0.0, 1.0)?.w2;
+/// assert_eq!((two.kind, two.law), (Kind::Exact, Law::Row));
+/// assert!((two.sq - 0.4042308783943).abs() < 1e-12); // 2 - 2 sqrt(2/pi)
+/// assert_eq!(two.dist(), two.sq.sqrt());
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct W2 {
+    /// The squared distance, as computed: nothing is subtracted.
+    pub sq: f64,
+    /// How it stands to the distance.
+    pub kind: Kind,
+    /// Of which distribution.
+    pub of: Of,
+    /// Of which law.
+    pub law: Law,
+    /// The expected excess of `sq` over the population's value, where known.
+    pub bias: Option<f64>,
+    /// The standard error from having finitely many samples, where known.
+    pub sampling_error: Option<f64>,
+    /// The standard error from having finitely many random directions, where known.
+    pub projection_error: Option<f64>,
+}
+
+impl W2 {
+    /// A distance without errors.
+    pub(super) fn exact(sq: f64, law: Law) -> Self {
+        Self {
+            sq,
+            kind: Kind::Exact,
+            of: Of::Population,
+            law,
+            bias: Some(0.0),
+            sampling_error: Some(0.0),
+            projection_error: Some(0.0),
+        }
+    }
+
+    /// A distance of the row law estimated from samples, bias and error unknown.
+    pub(super) fn of_samples(sq: f64, kind: Kind, of: Of) -> Self {
+        Self { kind, of, bias: None, sampling_error: None, ..Self::exact(sq, Law::Row) }
+    }
+
+    /// The same multiple of the value, its bias and its errors.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        let times = |x: Option<f64>| x.map(|x| x * factor);
+        Self {
+            sq: self.sq * factor,
+            bias: times(self.bias),
+            sampling_error: times(self.sampling_error),
+            projection_error: times(self.projection_error),
+            ..self
+        }
+    }
+
+    /// The distance $`W_2`$ itself, the root of `sq`.
+    #[must_use]
+    pub fn dist(&self) -> f64 {
+        self.sq.max(0.0).sqrt()
+    }
+
+    /// `sq` less its bias, where that is known; it may be negative.
+    #[must_use]
+    pub fn debiased(&self) -> f64 {
+        self.sq - self.bias.unwrap_or(0.0)
+    }
+
+    /// The standard error from samples and directions together; none if one of them is unknown.
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        Some(self.sampling_error?.hypot(self.projection_error?))
+    }
+
+    /// An interval that holds the population's value of this quantity with probability `level`, by
+    /// the normal approximation: the debiased value and so many standard errors to either side,
+    /// cut at zero. Without a known standard error, all of 0 to infinity.
+    ///
+    /// Not valid at the null, where the distance is zero and `sq` is not nearly normal: see
+    /// [`p_value`](super::p_value).
+    ///
+    /// ```
+    /// use orthogap::wasserstein::Gaussian;
+    ///
+    /// let exact = Gaussian::isotropic(4, 1.0)?.w2(&Gaussian::isotropic(4, 1.5)?)?;
+    /// assert_eq!(exact.ci(0.95)?, (1.0, 1.0));
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] unless `level` lies strictly between 0 and 1.
+    pub fn ci(&self, level: f64) -> Result<(f64, f64)> {
+        if !(level > 0.0 && level < 1.0) {
+            let expected = "a probability strictly between 0 and 1";
+            return Err(Error::InvalidParameter { name: "level", value: level, expected });
+        }
+        Ok(self.standard_error().map_or((0.0, f64::INFINITY), |error| {
+            let half = if error == 0.0 { 0.0 } else { -normal_quantile((1.0 - level) / 2.0) * error };
+            ((self.debiased() - half).max(0.0), (self.debiased() + half).max(0.0))
+        }))
+    }
+}

@@ -1,0 +1,418 @@
+//! On a line: the exact distance of numbers to a normal law, and its three parts.
+
+use crate::wasserstein::order::Sorter;
+use crate::wasserstein::quantile::{normal_cdf, normal_density, normal_quantile};
+use crate::wasserstein::{Kind, Of, W2};
+use crate::{Error, Result, Scalar};
+
+/// The standard normal law in N bins of equal mass: what is the same for all samples of N numbers.
+///
+/// Bin i of 1 to N lies between $`z_{i-1}`$ and $`z_i = \Phi^{-1}(i/N)`$, and the optimal transport
+/// takes it to the i-th smallest number. Take the bins once for many samples: they cost more than
+/// a distance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormalBins {
+    /// $`z_1, \dots, z_{N-1}`$.
+    edges: Vec<f64>,
+    /// $`c_i = \varphi(z_{i-1}) - \varphi(z_i)`$, the integral of z over bin i.
+    means: Vec<f64>,
+    /// $`1 - N \sum_i c_i^2`$.
+    remainder: f64,
+    null_bias: f64,
+}
+
+/// A squared distance on the line and its parts, `sq` = location + scale + shape.
+///
+/// ```math
+/// W_2^2 = (\bar x - m)^2 + (s - \sigma_q)^2 + (S^2 - \sigma_q^2),
+/// \qquad \sigma_q = \sum_i x_{(i)} c_i
+/// ```
+///
+/// with the mean and the variance $`S^2`$ (divisor N) of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LineW2 {
+    /// The squared distance: exact for the empirical law, with bias and standard error as an
+    /// estimate for the population.
+    pub w2: W2,
+    /// $`(\bar x - m)^2`$.
+    pub location: f64,
+    /// $`(s - \sigma_q)^2`$: $`m + \sigma_q z`$ is the normal law nearest to the numbers.
+    pub scale: f64,
+    /// $`S^2 - \sigma_q^2`$: how far they are from every normal law.
+    pub shape: f64,
+}
+
+/// The bins for samples of `count` numbers.
+///
+/// Cost: about 100 ns a bin.
+///
+/// ```
+/// use orthogap::wasserstein::normal_bins;
+///
+/// let bins = normal_bins(1000)?;
+/// assert!((bins.means()[1] + 0.0029731031635762622).abs() < 1e-16);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Empty`] for none, [`Error::InvalidParameter`] from 2^31 on.
+pub fn normal_bins(count: usize) -> Result<NormalBins> {
+    check_count(count)?;
+    let masses = count as f64;
+    // The lower half, and its mirror image.
+    let half = count.div_ceil(2);
+    let lower: Vec<f64> = (1..half)
+        .chain((count % 2 == 0 && count > 1).then_some(half))
+        .map(|i| if 2 * i == count { 0.0 } else { normal_quantile(i as f64 / masses) })
+        .collect();
+    let mut edges = lower.clone();
+    edges.extend(lower.iter().rev().skip(1 - count % 2).map(|z| -z));
+    let means = bin_means(&edges);
+    let remainder = 1.0 - masses * means.iter().map(|c| c * c).sum::<f64>();
+    let null_bias = null_bias(&means);
+    Ok(NormalBins { edges, means, remainder, null_bias })
+}
+
+/// The integral of z over the bins with these inner edges, symmetric to the last bit if they are.
+fn bin_means(edges: &[f64]) -> Vec<f64> {
+    // phi(a) - phi(b), without the cancellation that narrow bins suffer.
+    let between = |a: f64, b: f64| {
+        let (near, far, sign) = if a.abs() < b.abs() { (a, b, 1.0) } else { (b, a, -1.0) };
+        let fall = -(-0.5 * (far.abs() - near.abs()) * (far.abs() + near.abs())).exp_m1();
+        sign * normal_density(near) * fall
+    };
+    let mut means = Vec::with_capacity(edges.len() + 1);
+    let mut low = None;
+    for &high in edges {
+        means.push(low.map_or_else(|| -normal_density(high), |low| between(low, high)));
+        low = Some(high);
+    }
+    means.push(low.map_or(0.0, normal_density));
+    means
+}
+
+fn check_count(count: usize) -> Result<()> {
+    if count == 0 {
+        return Err(Error::Empty { rows: 0, columns: 1 });
+    }
+    if count >= 1 << 31 {
+        let expected = "fewer than 2^31 samples";
+        return Err(Error::InvalidParameter { name: "count", value: count as f64, expected });
+    }
+    Ok(())
+}
+
+/// $`E\, W_2^2(P_N, N(0, 1))`$ for N numbers from N(0, 1), $`2 - 2 \sum_i c_i E x_{(i)}`$.
+///
+/// The i-th of N numbers has the density $`N \varphi(z)`$ times the probability of i - 1 among
+/// the N - 1 others below z, so the sum is N times an integral of z and of the binomial mean of
+/// c. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
+/// faster than any power of the step.
+fn null_bias(means: &[f64]) -> f64 {
+    const STEP: f64 = 1.0 / 32.0;
+    let others = means.len() - 1;
+    let half: f64 = (1..=(9.0 / STEP) as usize)
+        .map(|k| {
+            let z = -(k as f64) * STEP;
+            z * normal_density(z) * binomial_mean(means, others, normal_cdf(z))
+        })
+        .sum();
+    2.0 - 4.0 * (others + 1) as f64 * STEP * half
+}
+
+/// The mean of `values[k]` over the binomial law of `trials` and probability p < 1/2.
+fn binomial_mean(values: &[f64], trials: usize, p: f64) -> f64 {
+    const NEGLIGIBLE: f64 = 1e-18;
+    let odds = p / (1.0 - p);
+    let mode = (((trials + 1) as f64 * p) as usize).min(trials);
+    // Probabilities relative to that of the mode, outwards from it.
+    let (mut total, mut sum) = (1.0, values[mode]);
+    let mut weight = 1.0;
+    for k in mode + 1..=trials {
+        weight *= odds * (trials + 1 - k) as f64 / k as f64;
+        total += weight;
+        sum += weight * values[k];
+        if weight < NEGLIGIBLE {
+            break;
+        }
+    }
+    weight = 1.0;
+    for k in (0..mode).rev() {
+        weight *= (k + 1) as f64 / (odds * (trials - k) as f64);
+        total += weight;
+        sum += weight * values[k];
+        if weight < NEGLIGIBLE {
+            break;
+        }
+    }
+    sum / total
+}
+
+impl NormalBins {
+    /// The number N of bins.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.means.len()
+    }
+
+    /// $`c_i = \int_{(i-1)/N}^{i/N} \Phi^{-1}`$, from the lowest bin to the highest.
+    #[must_use]
+    pub fn means(&self) -> &[f64] {
+        &self.means
+    }
+
+    /// $`1 - N \sum_i c_i^2`$, the smallest squared distance of N equal masses to N(0, 1).
+    #[must_use]
+    pub fn remainder(&self) -> f64 {
+        self.remainder
+    }
+
+    /// $`E\, W_2^2`$ of N numbers that are drawn from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
+    ///
+    /// For numbers from N(m', s'²) against N(m, s²), the bias of `sq` is s s' times this.
+    ///
+    /// ```
+    /// let bins = orthogap::wasserstein::normal_bins(50)?;
+    /// assert!((bins.null_bias() - 0.0581171544430915).abs() < 1e-12);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn null_bias(&self) -> f64 {
+        self.null_bias
+    }
+
+    /// The squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation²).
+    ///
+    /// Exact: the target is never sampled. A deviation of zero is a point mass. The bias stated
+    /// is exact for normal samples of any mean and variance; the standard error is that of the
+    /// Kantorovich potential at the samples, and means nothing where the distance is near zero.
+    ///
+    /// Cost: one sort.
+    ///
+    /// ```
+    /// use orthogap::wasserstein::normal_bins;
+    ///
+    /// let line = normal_bins(2)?.w2(&[2.0, -0.25], 0.5, 1.5)?;
+    /// assert!((line.w2.sq - 0.9633896072903294).abs() < 1e-15);
+    /// assert!((line.location - 0.140625).abs() < 1e-15);
+    /// assert!((line.scale - 0.3628615066930496).abs() < 1e-15);
+    /// assert!((line.shape - 0.4599031005972799).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless there are N numbers, [`Error::NotFinite`],
+    /// [`Error::InvalidParameter`] for a mean that is not finite or a deviation that is negative.
+    pub fn w2<T: Scalar>(&self, numbers: &[T], mean: f64, deviation: f64) -> Result<LineW2> {
+        if numbers.len() != self.count() {
+            return Err(Error::ShapeMismatch {
+                what: "the sample",
+                found: (numbers.len(), 1),
+                expected: (self.count(), 1),
+            });
+        }
+        let numbers = finite(numbers)?;
+        check_normal(mean, deviation)?;
+        let mut scratch = Scratch::default();
+        let parts = self.evaluate(&numbers, mean, deviation, &mut scratch);
+        let error = scratch.potential_deviation() / (self.count() as f64).sqrt();
+        Ok(parts.with_errors(self.bias(&parts, deviation), error))
+    }
+
+    /// The bias that normal samples would have.
+    pub(super) fn bias(&self, parts: &Parts, deviation: f64) -> f64 {
+        deviation * parts.sigma.max(0.0) * self.null_bias
+    }
+
+    /// The parts for finite numbers; leaves potentials in `scratch`.
+    pub(super) fn evaluate(
+        &self,
+        numbers: &[f64],
+        mean: f64,
+        deviation: f64,
+        scratch: &mut Scratch,
+    ) -> Parts {
+        let count = self.count() as f64;
+        let shift = scratch.center(numbers, mean);
+        let sorted = &scratch.sorter.values;
+        let sigma: f64 = sorted.iter().zip(&self.means).map(|(x, c)| x * c).sum();
+        let slope = sigma * count;
+        let residual: f64 =
+            sorted.iter().zip(&self.means).map(|(x, c)| (x - slope * c).powi(2)).sum();
+        let parts = Parts {
+            sigma,
+            location: shift * shift,
+            scale: (deviation - sigma).powi(2),
+            shape: residual / count + sigma * sigma * self.remainder,
+        };
+        scratch.integrate(shift, deviation, &self.edges);
+        parts
+    }
+}
+
+/// Room for one sample, centred and sorted, and for the potentials of its numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    centered: Vec<f64>,
+    pub(super) sorter: Sorter,
+    /// The Kantorovich potential $`(x - m)^2 - 2 u`$, $`du = s z\, dx`$, at the sorted numbers.
+    pub(super) potential: Vec<f64>,
+}
+
+impl Scratch {
+    /// Centres and sorts; returns the mean of the numbers less `mean`, which goes first so that a
+    /// large offset that both share costs no digits.
+    fn center(&mut self, numbers: &[f64], mean: f64) -> f64 {
+        let count = numbers.len() as f64;
+        self.centered.clear();
+        self.centered.extend(numbers.iter().map(|x| x - mean));
+        let first = self.centered.iter().sum::<f64>() / count;
+        self.centered.iter_mut().for_each(|x| *x -= first);
+        let rest = self.centered.iter().sum::<f64>() / count;
+        self.centered.iter_mut().for_each(|x| *x -= rest);
+        self.sorter.sort(&self.centered);
+        first + rest
+    }
+
+    fn integrate(&mut self, shift: f64, deviation: f64, edges: &[f64]) {
+        let sorted = &self.sorter.values;
+        self.potential.clear();
+        let mut twice_u = 0.0;
+        let mut last = sorted[0];
+        let steps = std::iter::once(0.0).chain(edges.iter().copied());
+        self.potential.extend(sorted.iter().zip(steps).map(|(&x, z)| {
+            twice_u += 2.0 * deviation * z * (x - last);
+            last = x;
+            (x + shift).powi(2) - twice_u
+        }));
+    }
+
+    /// The standard deviation of the potential over the sample.
+    pub(super) fn potential_deviation(&self) -> f64 {
+        deviation(&self.potential)
+    }
+}
+
+/// The standard deviation (divisor N) of numbers.
+pub(super) fn deviation(numbers: &[f64]) -> f64 {
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    (numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+/// The parts of a squared distance on the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    pub(super) sigma: f64,
+    pub(super) location: f64,
+    pub(super) scale: f64,
+    pub(super) shape: f64,
+}
+
+impl Parts {
+    pub(super) fn sq(&self) -> f64 {
+        self.location + self.scale + self.shape
+    }
+
+    fn with_errors(self, bias: impl Into<Option<f64>>, error: impl Into<Option<f64>>) -> LineW2 {
+        let Self { location, scale, shape, .. } = self;
+        let w2 = W2 {
+            bias: bias.into(),
+            sampling_error: error.into(),
+            ..W2::of_samples(self.sq(), Kind::Exact, Of::Empirical)
+        };
+        LineW2 { w2, location, scale, shape }
+    }
+}
+
+/// The squared Wasserstein-2 distance of weighted numbers to N(mean, deviation²), exactly.
+///
+/// Weights are positive and need not add up to one. Bias and standard error are left unknown:
+/// they depend on where the weights come from.
+///
+/// ```
+/// use orthogap::wasserstein::{normal_bins, weighted_line_w2};
+///
+/// let weighted = weighted_line_w2(&[1.0, -2.0], &[1.0, 2.0], 0.0, 1.0)?;
+/// let repeated = normal_bins(3)?.w2(&[1.0, -2.0, -2.0], 0.0, 1.0)?;
+/// assert!((weighted.w2.sq - repeated.w2.sq).abs() < 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::ShapeMismatch`] unless there are as many weights as numbers,
+/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite,
+/// a mean that is not finite, or a deviation that is negative.
+pub fn weighted_line_w2<T: Scalar>(
+    numbers: &[T],
+    weights: &[f64],
+    mean: f64,
+    deviation: f64,
+) -> Result<LineW2> {
+    check_count(numbers.len())?;
+    if weights.len() != numbers.len() {
+        let (found, expected) = ((weights.len(), 1), (numbers.len(), 1));
+        return Err(Error::ShapeMismatch { what: "the weights", found, expected });
+    }
+    if let Some(&value) = weights.iter().find(|w| !(**w > 0.0 && w.is_finite())) {
+        let expected = "a positive finite number";
+        return Err(Error::InvalidParameter { name: "weight", value, expected });
+    }
+    let numbers = finite(numbers)?;
+    check_normal(mean, deviation)?;
+    let total: f64 = weights.iter().sum();
+    let mut points: Vec<(f64, f64)> =
+        numbers.iter().zip(weights).map(|(x, w)| (x - mean, w / total)).collect();
+    let shift: f64 = points.iter().map(|(x, w)| x * w).sum();
+    points.iter_mut().for_each(|(x, _)| *x -= shift);
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Masses are summed from either end, so that small ones keep their digits.
+    let mut below = vec![0.0; points.len() - 1];
+    let mut above = below.clone();
+    let mut mass = 0.0;
+    for (below, (_, w)) in below.iter_mut().zip(&points) {
+        mass += w;
+        *below = mass;
+    }
+    mass = 0.0;
+    for (above, (_, w)) in above.iter_mut().rev().zip(points.iter().rev()) {
+        mass += w;
+        *above = mass;
+    }
+    let edge = |(&below, &above): (&f64, &f64)| {
+        if below < above { normal_quantile(below) } else { -normal_quantile(above) }
+    };
+    let edges: Vec<f64> = below.iter().zip(&above).map(edge).collect();
+    let means = bin_means(&edges);
+    let sigma: f64 = points.iter().zip(&means).map(|((x, _), c)| x * c).sum();
+    let remainder = 1.0 - points.iter().zip(&means).map(|((_, w), c)| c * c / w).sum::<f64>();
+    let residual = |((x, w), c): (&(f64, f64), &f64)| w * (x - sigma * c / w).powi(2);
+    let parts = Parts {
+        sigma,
+        location: shift * shift,
+        scale: (deviation - sigma).powi(2),
+        shape: points.iter().zip(&means).map(residual).sum::<f64>() + sigma * sigma * remainder,
+    };
+    Ok(parts.with_errors(None, None))
+}
+
+/// The numbers in `f64`, all finite.
+fn finite<T: Scalar>(numbers: &[T]) -> Result<Vec<f64>> {
+    let numbers: Vec<f64> = numbers.iter().map(|&x| x.into()).collect();
+    match numbers.iter().position(|x| !x.is_finite()) {
+        Some(row) => Err(Error::NotFinite { row, column: 0, value: numbers[row] }),
+        None => Ok(numbers),
+    }
+}
+
+fn check_normal(mean: f64, deviation: f64) -> Result<()> {
+    let invalid = |name, value, expected| Err(Error::InvalidParameter { name, value, expected });
+    if !mean.is_finite() {
+        return invalid("mean", mean, "a finite number");
+    }
+    if !(deviation >= 0.0 && deviation.is_finite()) {
+        return invalid("deviation", deviation, "a finite number, not negative");
+    }
+    Ok(())
+}

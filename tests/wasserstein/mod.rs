@@ -1,0 +1,3 @@
+//! Distances to a Gaussian, against expected values, theorems and simulation.
+
+mod golden;
