@@ -102,6 +102,10 @@ pub enum Purpose {
     LossGradient,
     /// The random shifts of a quasi-Monte Carlo lattice.
     Lattice,
+    /// Directions that samples are projected onto.
+    Projections,
+    /// Draws from the Gaussian that a distance is taken to.
+    Targets,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -116,6 +120,8 @@ impl Purpose {
             Self::RowNorms => 3,
             Self::LossGradient => 4,
             Self::Lattice => 5,
+            Self::Projections => 3,
+            Self::Targets => 4,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }

@@ -2,7 +2,8 @@
 
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use nalgebra::DMatrix;
-use orthogap::wasserstein::{normal_bins, weighted_line_w2};
+use orthogap::Gram;
+use orthogap::wasserstein::{Gaussian, normal_bins, weighted_line_w2};
 
 use crate::number;
 
@@ -109,5 +110,115 @@ fn null_bias() {
     for row in rows(include_str!("../golden/w2_null_bias.csv")) {
         let bins = normal_bins(number(&row[0]) as usize).unwrap();
         assert_relative_eq!(bins.null_bias(), number(&row[1]), max_relative = 1e-9);
+    }
+}
+
+/// The factors and means of a row of `w2_bures.csv`.
+fn bures_case(id: &str) -> (DMatrix<f64>, DMatrix<f64>, Vec<f64>, Vec<f64>) {
+    let eighths = |seed, rows, columns| matrix(i4, seed, rows, columns) / 8.0;
+    let identity = |n| DMatrix::identity(n, n);
+    let pascal = |n: usize| {
+        let mut c = DMatrix::zeros(n, n);
+        for i in 0..n {
+            for j in 0..=i {
+                c[(i, j)] = if j == 0 { 1.0 } else { c[(i - 1, j - 1)] + c[(i - 1, j)] };
+            }
+        }
+        c
+    };
+    let none = Vec::new();
+    let (f, h) = match id {
+        "n1" => (DMatrix::from_element(1, 1, 2.0), DMatrix::from_element(1, 1, 3.0)),
+        "diag4" => (
+            DMatrix::from_diagonal(&vec![1.0, 2.0, 3.0, 4.0].into()),
+            DMatrix::from_diagonal(&vec![4.0, 3.0, 2.0, 1.0].into()),
+        ),
+        "full_n5" => (eighths(101, 5, 7), eighths(102, 5, 8)),
+        "full_n32" => (eighths(101, 32, 34), eighths(102, 32, 35)),
+        "mean_n5" => {
+            let mean = |seed| (0..5).map(|i| i4(seed, i) / 8.0).collect();
+            return (eighths(105, 5, 7), eighths(106, 5, 7), mean(103), mean(104));
+        }
+        "iso_n8" => (matrix(i4, 107, 8, 16) / 128.0, identity(8) * 8f64.sqrt().recip()),
+        "sing_n3_r1_r3" => (eighths(108, 3, 1), eighths(109, 3, 3)),
+        "sing_n16_r4_r20" => (eighths(108, 16, 4), eighths(109, 16, 20)),
+        "sing_orth" => {
+            let (mut f, mut h) = (matrix(i4, 110, 6, 3), matrix(i4, 111, 6, 3));
+            f.rows_mut(3, 3).fill(0.0);
+            h.rows_mut(0, 3).fill(0.0);
+            (f, h)
+        }
+        "equal_sing_n8" => (eighths(114, 8, 3), eighths(114, 8, 3)),
+        "near_n8_2^-20" => {
+            let f = eighths(115, 8, 10);
+            (f.clone(), f * (1.0 + 2f64.powi(-20)))
+        }
+        "neariso_n16_2^-26" => {
+            let diagonal = DMatrix::from_fn(16, 16, |i, j| if i == j { i4(116, i) } else { 0.0 });
+            (identity(16) + diagonal * 2f64.powi(-26), identity(16))
+        }
+        "pascal_n10" => (pascal(10), identity(10)),
+        "pascal_rev_n14" => {
+            let f = pascal(14);
+            (f.clone(), DMatrix::from_fn(14, 14, |i, j| f[(13 - i, j)]))
+        }
+        "tiny_n5" => {
+            let scale = 2f64.powi(-400);
+            (matrix(i4, 118, 5, 7) * scale, matrix(i4, 119, 5, 7) * scale)
+        }
+        other => panic!("{other}: unknown factors"),
+    };
+    (f, h, none.clone(), none)
+}
+
+#[test]
+fn bures() {
+    for row in rows(include_str!("../golden/w2_bures.csv")) {
+        let id = row[0].as_str();
+        let (f, h, a, b) = bures_case(id);
+        let (reference, scale) = (number(&row[4]), number(&row[5]));
+        let mean = |law: Gaussian, mean: &[f64]| {
+            if mean.is_empty() { law } else { law.with_mean(mean).unwrap() }
+        };
+        let from_factor = |f| mean(Gaussian::from_factor(f).unwrap(), if f == &h { &b } else { &a });
+        let distance = |p: &Gaussian, q: &Gaussian| p.w2(q).unwrap().dist();
+        let (p, q) = (from_factor(&f), mean(Gaussian::from_factor(&h).unwrap(), &b));
+        for error in [distance(&p, &q) - reference, distance(&q, &p) - reference] {
+            assert!(error.abs() <= number(&row[8]) * scale, "{id}: {:e} of scale", error / scale);
+            if !row[10].is_empty() {
+                let relative = error.abs() / reference;
+                assert!(relative <= number(&row[10]), "{id}: relative {relative:e}");
+            }
+        }
+        if h.is_square() && h.is_identity(0.0) || id == "iso_n8" {
+            let isotropic = Gaussian::isotropic(h.nrows(), h[(0, 0)]).unwrap();
+            let error = distance(&p, &isotropic) - reference;
+            assert!(error.abs() <= number(&row[8]) * scale, "{id}, isotropic: {error:e}");
+            if !row[10].is_empty() {
+                assert!(error.abs() <= number(&row[10]) * reference, "{id}, isotropic: {error:e}");
+            }
+        }
+        let dense = |f: &DMatrix<f64>| Gaussian::from_covariance(&(f * f.transpose())).unwrap();
+        let error = distance(&mean(dense(&f), &a), &mean(dense(&h), &b)) - reference;
+        assert!(error.abs() <= number(&row[9]) * scale, "{id}, dense: {:e}", error / scale);
+    }
+}
+
+#[test]
+fn coupling_bounds_are_distances_given_h() {
+    for row in rows(include_str!("../golden/coupling_bound.csv")) {
+        let (d, n) = (number(&row[0]) as usize, number(&row[1]) as usize);
+        let seed = match n {
+            2 => 701,
+            16 => 704,
+            _ => 707,
+        };
+        let i8 = |seed, k| (bits(seed, k) >> 56) as f64 - 128.0;
+        let gram = Gram::from_columns(&matrix(i8, seed, d, n)).unwrap();
+        let ideal = Gaussian::isotropic(n, (n as f64).sqrt().recip()).unwrap();
+        let by_bures = Gaussian::of_row(&gram).w2(&ideal).unwrap();
+        for w2 in [gram.w2().sq, by_bures.sq] {
+            assert_abs_diff_eq!(w2, number(&row[3]), epsilon = 1e-14);
+        }
     }
 }

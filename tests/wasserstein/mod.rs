@@ -1,3 +1,4 @@
 //! Distances to a Gaussian, against expected values, theorems and simulation.
 
 mod golden;
+mod statistics;

@@ -1,0 +1,119 @@
+//! How much too far a sample seems: the bias of the Gelbrich distance, two ways.
+//!
+//! Both are functions of the eigenvalues mu of $`S^{1/2} C S^{1/2}`$, with the sample covariance
+//! `C` and the covariance `S` of the target, and of the degrees of freedom N of `C`.
+
+/// The first-order bias of $`-2 \sum \sqrt{\mu_i}`$,
+/// $`\frac{1}{2N} \sum_{ij} (1 + \delta_{ij}) \frac{\sqrt{\mu_i \mu_j}}{\sqrt{\mu_i} + \sqrt{\mu_j}}`$.
+pub(super) fn first_order(eigenvalues: &[f64], degrees: f64) -> f64 {
+    let roots: Vec<f64> = eigenvalues.iter().filter(|mu| **mu > 0.0).map(|mu| mu.sqrt()).collect();
+    let pair = |(a, b): (f64, f64)| a * b / (a + b);
+    let pairs = roots.iter().flat_map(|&a| roots.iter().map(move |&b| (a, b)));
+    (pairs.map(pair).sum::<f64>() + roots.iter().sum::<f64>() / 2.0) / (2.0 * degrees)
+}
+
+/// The sum of the roots of the eigenvalues of the population, estimated consistently from those of
+/// the sample as n and N grow together, n < N (Tiomoko and Couillet, arXiv 1903.03447).
+///
+/// With the Stieltjes transform of the N x N companion matrix,
+/// $`\tilde m(x) = -\frac1x \prod_j \frac{x - \zeta_j}{x - \lambda_j}`$, whose zeros interlace
+/// with the eigenvalues $`\zeta_1 < \lambda_1 < \zeta_2 < \dots`$, the contour integral over the
+/// root shrinks to its cuts:
+///
+/// ```math
+/// \sum_i \sqrt{\nu_i} \approx \frac{2N}{\pi} \sum_i \int_{\zeta_i}^{\lambda_i} \sqrt{\tilde m(x)}\, dx
+/// ```
+///
+/// Cost: some hundred n² operations.
+pub(super) fn random_matrix_sum_of_roots(eigenvalues: &[f64], degrees: f64) -> f64 {
+    const MAX_NODES: usize = 256;
+    let mut lambda: Vec<f64> = eigenvalues.iter().copied().filter(|mu| *mu > 0.0).collect();
+    lambda.sort_by(f64::total_cmp);
+    let below = zeros_below(&lambda, degrees);
+    let mut nodes = 8;
+    let mut value = quadrature(&lambda, &below, nodes);
+    while nodes < MAX_NODES {
+        nodes *= 2;
+        let finer = quadrature(&lambda, &below, nodes);
+        let change = (finer - value).abs();
+        value = finer;
+        if change <= 1e-12 * value {
+            break;
+        }
+    }
+    2.0 * degrees * value / std::f64::consts::PI
+}
+
+/// How far below each eigenvalue the next zero of the transform is: where
+/// $`\frac1N \sum_j \lambda_j/(\lambda_j - x) = 1`$, which grows from one eigenvalue to the next.
+fn zeros_below(lambda: &[f64], degrees: f64) -> Vec<f64> {
+    let excess = |i: usize, distance: f64| {
+        let terms = lambda.iter().map(|l| l / (l - lambda[i] + distance));
+        terms.sum::<f64>() / degrees - 1.0
+    };
+    let zero = |i: usize| {
+        let (mut near, mut far) = (0.0, lambda[i] - if i == 0 { 0.0 } else { lambda[i - 1] });
+        // Halves relative to the distance: it may be tiny.
+        for _ in 0..200 {
+            let middle = 0.5 * (near + far);
+            if middle <= near || middle >= far || far - near <= 1e-15 * far {
+                break;
+            }
+            if excess(i, middle) > 0.0 { near = middle } else { far = middle }
+        }
+        far
+    };
+    (0..lambda.len()).map(zero).collect()
+}
+
+/// The sum of the integrals; with $`\lambda_i - x = \delta_i \sin^2 \theta`$ the integrands are
+/// smooth and periodic, and the midpoint rule converges geometrically.
+fn quadrature(lambda: &[f64], below: &[f64], nodes: usize) -> f64 {
+    let step = std::f64::consts::FRAC_PI_2 / nodes as f64;
+    let mut sum = 0.0;
+    for (i, &width) in below.iter().enumerate().filter(|(_, width)| **width > 0.0) {
+        for k in 0..nodes {
+            let (sin, cos) = ((k as f64 + 0.5) * step).sin_cos();
+            let down = width * sin * sin;
+            let mut product = 1.0 / (lambda[i] - down);
+            for (j, (l, b)) in lambda.iter().zip(below).enumerate() {
+                if j != i {
+                    let to_pole = lambda[i] - l - down;
+                    product *= 1.0 + b / to_pole;
+                }
+            }
+            sum += width * cos * cos * product.abs().sqrt();
+        }
+    }
+    2.0 * step * sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exact means of Wishart matrices: C = s² chi²_N/N for n = 1, and
+    /// E chi_N/sqrt(N) = 1 - 1/(4N) + O(1/N²).
+    #[test]
+    fn one_dimension() {
+        for degrees in [50.0, 1000.0] {
+            let random_matrix = random_matrix_sum_of_roots(&[4.0], degrees);
+            assert!((random_matrix - 2.0 * (1.0 + 0.25 / degrees)).abs() < 1.0 / (degrees * degrees));
+            // -2 E sqrt: 2 * 2/(4N).
+            assert!((first_order(&[4.0], degrees) - 1.0 / degrees).abs() < 1e-15);
+        }
+    }
+
+    /// Against values of a NumPy program that takes the zeros from an eigenvalue problem.
+    #[test]
+    fn equal_eigenvalues_and_zeros_are_no_exception() {
+        let twins = random_matrix_sum_of_roots(&[1.0, 1.0, 2.0, 0.0], 10.0);
+        let apart = random_matrix_sum_of_roots(&[1.0, 1.0 + 1e-9, 2.0], 10.0);
+        assert!((twins - apart).abs() < 1e-8, "{twins} {apart}");
+        // First order in 1/N: sum of roots + half of the first-order bias.
+        let roots = [1.0f64, 2.0, 3.0, 5.0];
+        let wide = random_matrix_sum_of_roots(&roots, 1e6);
+        let expected = roots.iter().map(|r| r.sqrt()).sum::<f64>() + first_order(&roots, 1e6) / 2.0;
+        assert!((wide - expected).abs() < 1e-6 * 0.7, "{wide} {expected}");
+    }
+}

@@ -1,0 +1,288 @@
+//! Gaussian laws: what distances are taken to.
+
+use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
+
+use crate::{Error, Gram, Purpose, Result, Run, Scalar};
+
+/// A Gaussian law on vectors of n numbers, possibly singular.
+///
+/// The covariance is held as a factor `F` (`n x k`) with $`A = F F^\top`$, so that singular ones
+/// are as good as others and nothing is ever the root of a rounding error.
+///
+/// ```
+/// use nalgebra::dmatrix;
+/// use orthogap::wasserstein::Gaussian;
+///
+/// // Rank one: the diagonal of the plane.
+/// let line = Gaussian::from_factor(&dmatrix![1.0; 1.0])?;
+/// let plane = Gaussian::isotropic(2, 1.0)?;
+/// let distance = line.w2(&plane)?;
+/// let expected = (2f64.sqrt() - 1.0).powi(2) + 1.0;
+/// assert!((distance.sq - expected).abs() < 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gaussian {
+    mean: DVector<f64>,
+    pub(super) shape: Shape,
+}
+
+/// The covariance.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shape {
+    /// All directions have this standard deviation.
+    Isotropic(f64),
+    /// The coordinates are independent and have these standard deviations.
+    Diagonal(DVector<f64>),
+    /// A factor, `n x k`.
+    Factor(DMatrix<f64>),
+}
+
+impl Gaussian {
+    /// $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$; zero gives the point mass at the origin.
+    ///
+    /// The law of a row at perfect orthogonality is that of deviation $`1/\sqrt n`$ (see
+    /// [`Law`](super::Law) for the scale of rows).
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0, [`Error::InvalidParameter`] for a deviation that is
+    /// negative or not finite.
+    pub fn isotropic(dimension: usize, deviation: f64) -> Result<Self> {
+        let expected = "a finite number, not negative";
+        if !(deviation >= 0.0 && deviation.is_finite()) {
+            return Err(Error::InvalidParameter { name: "deviation", value: deviation, expected });
+        }
+        Self::centered(dimension, Shape::Isotropic(deviation))
+    }
+
+    /// Independent coordinates with these variances.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::InvalidParameter`] for a variance that is negative or not finite.
+    pub fn diagonal(variances: &[f64]) -> Result<Self> {
+        let expected = "a finite number, not negative";
+        if let Some(&value) = variances.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
+            return Err(Error::InvalidParameter { name: "variance", value, expected });
+        }
+        let deviations = DVector::from_iterator(variances.len(), variances.iter().map(|v| v.sqrt()));
+        Self::centered(variances.len(), Shape::Diagonal(deviations))
+    }
+
+    /// $`N(0, F F^\top)`$ with the factor `F` (`n x k`, any k).
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`].
+    pub fn from_factor<T, R, C, S>(factor: &Matrix<T, R, C, S>) -> Result<Self>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        Self::centered(factor.nrows(), Shape::Factor(finite_matrix(factor)?))
+    }
+
+    /// $`N(0, A)`$ with the covariance `A` (`n x n`).
+    ///
+    /// A pivoted Cholesky factorisation takes it apart and ends where what is left is rounding,
+    /// below n roundings of the largest variance: directions so flat count as exactly flat. Where
+    /// a factor is at hand, [`from_factor`](Self::from_factor) loses nothing.
+    ///
+    /// Cost: `n² r` operations at rank r.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::wasserstein::Gaussian;
+    ///
+    /// let singular = Gaussian::from_covariance(&dmatrix![1.0, 2.0; 2.0, 4.0])?;
+    /// assert_eq!(singular.w2(&singular)?.sq, 0.0);
+    /// assert!(Gaussian::from_covariance(&dmatrix![1.0, 2.0; 2.0, 3.9]).is_err());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] if it is not square,
+    /// [`Error::InvalidParameter`] if it is not symmetric or not positive semidefinite.
+    pub fn from_covariance<T, R, C, S>(covariance: &Matrix<T, R, C, S>) -> Result<Self>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        let found = covariance.shape();
+        if found.0 != found.1 {
+            let expected = (found.0, found.0);
+            return Err(Error::ShapeMismatch { what: "the covariance", found, expected });
+        }
+        let factor = pivoted_cholesky(finite_matrix(covariance)?, T::EPSILON)?;
+        Self::centered(found.0, Shape::Factor(factor))
+    }
+
+    /// The law of a row of `W H` given `H`: $`N(0, C)`$, with the Gram matrix `C` of `H`.
+    #[must_use]
+    pub fn of_row(gram: &Gram) -> Self {
+        let mean = DVector::zeros(gram.batch_size());
+        Self { mean, shape: Shape::Factor(gram.factor().transpose()) }
+    }
+
+    /// The same law about another mean.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::NotFinite`].
+    pub fn with_mean(self, mean: &[f64]) -> Result<Self> {
+        let (found, expected) = ((mean.len(), 1), (self.dimension(), 1));
+        if found != expected {
+            return Err(Error::ShapeMismatch { what: "the mean", found, expected });
+        }
+        let mean = finite_matrix(&DVector::from_column_slice(mean))?.column(0).into_owned();
+        Ok(Self { mean, ..self })
+    }
+
+    fn centered(dimension: usize, shape: Shape) -> Result<Self> {
+        if dimension == 0 {
+            return Err(Error::Empty { rows: 0, columns: 0 });
+        }
+        Ok(Self { mean: DVector::zeros(dimension), shape })
+    }
+
+    /// The dimension n.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// The mean.
+    #[must_use]
+    pub fn mean(&self) -> &DVector<f64> {
+        &self.mean
+    }
+
+    /// A factor of the covariance, `n x k`.
+    #[must_use]
+    pub fn factor(&self) -> DMatrix<f64> {
+        let n = self.dimension();
+        match &self.shape {
+            Shape::Isotropic(deviation) => DMatrix::from_diagonal_element(n, n, *deviation),
+            Shape::Diagonal(deviations) => DMatrix::from_diagonal(deviations),
+            Shape::Factor(factor) => factor.clone(),
+        }
+    }
+
+    /// The trace of the covariance.
+    #[must_use]
+    pub fn total_variance(&self) -> f64 {
+        match &self.shape {
+            Shape::Isotropic(deviation) => self.dimension() as f64 * deviation * deviation,
+            Shape::Diagonal(deviations) => deviations.norm_squared(),
+            Shape::Factor(factor) => factor.norm_squared(),
+        }
+    }
+
+    /// Rows times the factor: `N x n` to `N x k`.
+    pub(super) fn rows_times_factor(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
+        match &self.shape {
+            Shape::Isotropic(deviation) => rows * *deviation,
+            Shape::Diagonal(deviations) => {
+                let mut scaled = rows.clone();
+                for (mut column, &deviation) in scaled.column_iter_mut().zip(deviations) {
+                    column *= deviation;
+                }
+                scaled
+            }
+            Shape::Factor(factor) => rows * factor,
+        }
+    }
+
+    /// The factor times rows, back again: `N x k` to `N x n`, $`Y F^\top`$.
+    fn rows_times_transposed_factor(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
+        match &self.shape {
+            Shape::Factor(factor) => rows * factor.transpose(),
+            _ => self.rows_times_factor(rows),
+        }
+    }
+
+    /// The columns of the factor.
+    pub(super) fn factor_columns(&self) -> usize {
+        match &self.shape {
+            Shape::Factor(factor) => factor.ncols(),
+            _ => self.dimension(),
+        }
+    }
+
+    /// The standard deviations of the projections onto the columns of `directions` (`n x L`).
+    pub(super) fn deviations_along(&self, directions: &DMatrix<f64>) -> Vec<f64> {
+        let through = self.rows_times_factor(&directions.transpose());
+        through.row_iter().map(|row| row.norm()).collect()
+    }
+
+    /// `count` independent draws, the rows of a `count x n` matrix.
+    ///
+    /// Stream `block` of purpose [`Targets`](Purpose::Targets) and layer 0 of the run:
+    /// different blocks are independent.
+    #[must_use]
+    pub fn sample(&self, count: usize, run: impl Into<Run>, block: u32) -> DMatrix<f64> {
+        let mut normals = DMatrix::zeros(count, self.factor_columns());
+        run.into().stream(Purpose::Targets, 0, block).fill_normal(normals.as_mut_slice());
+        let mut rows = self.rows_times_transposed_factor(&normals);
+        for (mut column, &mean) in rows.column_iter_mut().zip(&self.mean) {
+            column.add_scalar_mut(mean);
+        }
+        rows
+    }
+}
+
+/// A matrix in `f64`, not empty and all finite.
+pub(super) fn finite_matrix<T, R, C, S>(matrix: &Matrix<T, R, C, S>) -> Result<DMatrix<f64>>
+where
+    T: Scalar,
+    R: Dim,
+    C: Dim,
+    S: RawStorage<T, R, C>,
+{
+    let (rows, columns) = matrix.shape();
+    if matrix.is_empty() {
+        return Err(Error::Empty { rows, columns });
+    }
+    let matrix = DMatrix::from_fn(rows, columns, |i, j| matrix[(i, j)].into());
+    match matrix.iter().position(|x| !x.is_finite()) {
+        Some(k) => {
+            Err(Error::NotFinite { row: k % rows, column: k / rows, value: matrix[k] })
+        }
+        None => Ok(matrix),
+    }
+}
+
+/// A factor `F` (`n x r`) of a symmetric positive semidefinite matrix, $`F F^\top = A`$, by the
+/// Cholesky factorisation with diagonal pivoting; r is the numerical rank. Its left side first:
+/// entries that come with relative errors of `epsilon`.
+fn pivoted_cholesky(mut rest: DMatrix<f64>, epsilon: f64) -> Result<DMatrix<f64>> {
+    let n = rest.nrows();
+    let largest = rest.diagonal().max();
+    let tolerance = n as f64 * epsilon * largest.max(0.0);
+    let invalid = |value, expected| Error::InvalidParameter { name: "covariance", value, expected };
+    let skew = (&rest - rest.transpose()).amax();
+    if skew > 4.0 * epsilon * rest.amax() {
+        return Err(invalid(skew, "a symmetric matrix"));
+    }
+    let indefinite = "a positive semidefinite matrix";
+    let mut columns = Vec::new();
+    for _ in 0..n {
+        let (pivot, largest) = rest.diagonal().argmax();
+        if largest <= tolerance {
+            break;
+        }
+        let column = rest.column(pivot) / largest.sqrt();
+        rest.ger(-1.0, &column, &column, 1.0);
+        rest.row_mut(pivot).fill(0.0);
+        rest.column_mut(pivot).fill(0.0);
+        columns.push(column);
+    }
+    let lowest = rest.diagonal().min();
+    // What is left of a semidefinite matrix is as small as its diagonal, rounding apart.
+    let slack = 16.0 * tolerance;
+    if lowest < -slack || rest.amax() > slack || largest < 0.0 {
+        return Err(invalid(if lowest < 0.0 { lowest } else { -rest.amax() }, indefinite));
+    }
+    Ok(if columns.is_empty() { DMatrix::zeros(n, 1) } else { DMatrix::from_columns(&columns) })
+}

@@ -1,0 +1,201 @@
+//! From samples or their moments: the Gelbrich lower bound, its bias and its standard error.
+
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
+
+use crate::wasserstein::line::deviation;
+use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
+use crate::{Error, Result};
+
+/// How the bias of a Gelbrich distance is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Correction {
+    /// To first order in n/N: good up to n/N of about 0.06.
+    FirstOrder,
+    /// For n and N of the same order, n < N - 1 (Tiomoko and Couillet, arXiv 1903.03447).
+    RandomMatrix,
+}
+
+/// What the moments and the target make together.
+struct Spectrum {
+    /// The eigenvalues mu of $`F^\top C F`$, with the factor `F` of the target.
+    eigenvalues: Vec<f64>,
+    /// `F V`, with the eigenvectors `V`: $`T = (F V) \mu^{-1/2} (F V)^\top`$ is the transport map.
+    directions: DMatrix<f64>,
+}
+
+impl RowMoments {
+    /// The Gelbrich distance of the rows to `target`, the Bures distance of two Gaussians with the
+    /// same moments: a lower bound on the squared Wasserstein-2 distance of any law.
+    ///
+    /// Its bias is told by [`Correction::RandomMatrix`] where the dimension allows, else to first
+    /// order. The standard error is that of Gaussian rows, as those of `W H` given `H` are;
+    /// [`Sample::gelbrich`] makes no such assumption.
+    ///
+    /// Cost: `O(n³)`.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    /// use orthogap::wasserstein::{Gaussian, RowMoments};
+    ///
+    /// let rows = Gaussian::isotropic(64, 1.2)?.sample(128, Seed(1), 0);
+    /// let mut moments = RowMoments::new(64)?;
+    /// moments.push_rows(&rows)?;
+    /// let w2 = moments.gelbrich(&Gaussian::isotropic(64, 1.0)?)?;
+    /// assert!(w2.sq > 10.0); // the truth is 64 * 0.2² = 2.56
+    /// assert!((w2.debiased() - 2.56).abs() < 1.0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BatchTooSmall`] below two rows, [`Error::ShapeMismatch`] for a target of another
+    /// dimension.
+    pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
+        let plain = self.plain_gelbrich(target)?;
+        let spectrum = self.spectrum(target);
+        let error = self.normal_error(target, &spectrum);
+        let bias = self.default_bias(&plain, target, &spectrum);
+        Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
+    }
+
+    /// [`gelbrich`](Self::gelbrich) with the bias told in a way of your choice.
+    ///
+    /// # Errors
+    /// Those of [`gelbrich`](Self::gelbrich), and [`Error::InvalidParameter`] for a random-matrix
+    /// correction from too few rows.
+    pub fn gelbrich_with(&self, target: &Gaussian, correction: Correction) -> Result<W2> {
+        let plain = self.gelbrich(target)?;
+        let spectrum = self.spectrum(target);
+        if correction == Correction::RandomMatrix && !self.has_random_matrix_bias(&spectrum) {
+            let expected = "at least two rows more than the rank of the target";
+            return Err(Error::InvalidParameter { name: "count", value: self.count() as f64, expected });
+        }
+        Ok(W2 { bias: Some(self.bias(&plain, target, &spectrum, correction)), ..plain })
+    }
+
+    /// The distance without bias and error.
+    fn plain_gelbrich(&self, target: &Gaussian) -> Result<W2> {
+        if self.count() < 2 {
+            return Err(Error::BatchTooSmall { batch_size: self.count() as usize, minimum: 2 });
+        }
+        let fitted = Gaussian::from_covariance(&self.covariance())?;
+        let sq = fitted.with_mean(self.mean().as_slice())?.w2(target)?.sq;
+        Ok(W2::of_samples(sq, Kind::Lower, Of::Population))
+    }
+
+    fn spectrum(&self, target: &Gaussian) -> Spectrum {
+        let n = self.dimension();
+        let factor = target.rows_times_factor(&DMatrix::identity(n, n));
+        let eigen = SymmetricEigen::new(factor.transpose() * self.covariance() * &factor);
+        let largest = eigen.eigenvalues.max();
+        // What is rounding is zero.
+        let floor = n as f64 * f64::EPSILON * largest;
+        let eigenvalues: Vec<f64> =
+            eigen.eigenvalues.iter().map(|&mu| if mu > floor { mu } else { 0.0 }).collect();
+        Spectrum { eigenvalues, directions: factor * eigen.eigenvectors }
+    }
+
+    fn has_random_matrix_bias(&self, spectrum: &Spectrum) -> bool {
+        (spectrum.eigenvalues.len() as u64) + 1 < self.count()
+    }
+
+    fn default_bias(&self, plain: &W2, target: &Gaussian, spectrum: &Spectrum) -> f64 {
+        let random_matrix = self.has_random_matrix_bias(spectrum);
+        let correction =
+            if random_matrix { Correction::RandomMatrix } else { Correction::FirstOrder };
+        self.bias(plain, target, spectrum, correction)
+    }
+
+    /// The bias of the plug-in distance, whose covariance has the divisor N: it shrinks by tr C/N
+    /// what the mean adds, and every root of an eigenvalue by a factor.
+    fn bias(
+        &self,
+        plain: &W2,
+        target: &Gaussian,
+        spectrum: &Spectrum,
+        correction: Correction,
+    ) -> f64 {
+        let (count, degrees) = (self.count() as f64, (self.count() - 1) as f64);
+        let unbiased: Vec<f64> =
+            spectrum.eigenvalues.iter().map(|mu| mu * count / degrees).collect();
+        let roots: f64 = unbiased.iter().map(|mu| mu.sqrt()).sum();
+        let trace = self.covariance().trace() * count / degrees;
+        match correction {
+            Correction::FirstOrder => {
+                bias::first_order(&unbiased, degrees)
+                    + 2.0 * roots * (1.0 - (degrees / count).sqrt())
+            }
+            Correction::RandomMatrix => {
+                let between_means = (self.mean() - target.mean()).norm_squared() - trace / count;
+                let between_shapes = trace + target.total_variance()
+                    - 2.0 * bias::random_matrix_sum_of_roots(&unbiased, degrees);
+                plain.sq - between_means - between_shapes
+            }
+        }
+    }
+
+    /// The standard error for Gaussian rows: $`x^\top (I - T) x + 2 \delta^\top x`$ has the
+    /// variance $`2 \mathrm{tr} (I - T) C (I - T) C + 4 \delta^\top C \delta`$, where
+    /// $`T C T = S`$.
+    fn normal_error(&self, target: &Gaussian, spectrum: &Spectrum) -> f64 {
+        let covariance = self.covariance();
+        let image = &covariance * &spectrum.directions;
+        let through: f64 = spectrum
+            .eigenvalues
+            .iter()
+            .zip(image.column_iter())
+            .filter(|(mu, _)| **mu > 0.0)
+            .map(|(mu, column)| column.norm_squared() / mu.sqrt())
+            .sum();
+        let across: f64 = spectrum.eigenvalues.iter().sum();
+        let quadratic = covariance.norm_squared() - 2.0 * through + across;
+        let difference = self.mean() - target.mean();
+        let linear = difference.dot(&(&covariance * &difference));
+        ((2.0 * quadratic.max(0.0) + 4.0 * linear) / self.count() as f64).sqrt()
+    }
+}
+
+impl Sample {
+    /// The Gelbrich distance to `target`, with a standard error for any law of the samples:
+    /// the deviation of $`(x - \bar x)^\top (I - T) (x - \bar x) + 2 (\bar x - m)^\top (x - \bar x)`$
+    /// over $`\sqrt N`$, where `T` is the transport map between the two Gaussians.
+    ///
+    /// See [`RowMoments::gelbrich`] for the rest. It sees first and second moments only: a law of
+    /// the target's mean and covariance is at distance zero, whatever its shape.
+    ///
+    /// Cost: `O(N n² + n³)`.
+    ///
+    /// # Errors
+    /// [`Error::BatchTooSmall`] below two samples, [`Error::ShapeMismatch`].
+    pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
+        let moments = self.moments();
+        let plain = moments.plain_gelbrich(target)?;
+        let spectrum = moments.spectrum(target);
+        let bias = moments.default_bias(&plain, target, &spectrum);
+        let error = self.influence_deviation(moments, target, &spectrum);
+        let error = error / (self.count() as f64).sqrt();
+        Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
+    }
+
+    fn influence_deviation(
+        &self,
+        moments: &RowMoments,
+        target: &Gaussian,
+        spectrum: &Spectrum,
+    ) -> f64 {
+        let centered = self.centered();
+        let difference = moments.mean() - target.mean();
+        let mut influence: DVector<f64> = centered * difference * 2.0;
+        for column in centered.column_iter() {
+            influence.zip_apply(&column, |sum, x| *sum += x * x);
+        }
+        let along = centered * &spectrum.directions;
+        for (&mu, column) in spectrum.eigenvalues.iter().zip(along.column_iter()) {
+            if mu > 0.0 {
+                let weight = mu.sqrt().recip();
+                influence.zip_apply(&column, |sum, y| *sum -= weight * y * y);
+            }
+        }
+        deviation(influence.as_slice())
+    }
+}

@@ -1,0 +1,156 @@
+//! Mean and covariance of rows that arrive in a stream.
+
+use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
+
+use crate::wasserstein::gaussian::finite_matrix;
+use crate::{Error, Result, Scalar};
+
+/// The first two moments of rows of n numbers, in `O(n²)` memory however many rows there are;
+/// mergeable in any grouping.
+///
+/// Samples are **rows** here: the rows of `W H` are the samples of the row law.
+///
+/// ```
+/// use nalgebra::{dmatrix, dvector};
+/// use orthogap::wasserstein::RowMoments;
+///
+/// let mut moments = RowMoments::new(2)?;
+/// moments.push_rows(&dmatrix![1.0, 0.0; 3.0, 4.0])?; // two samples of two numbers
+/// let mut third = RowMoments::new(2)?;
+/// third.push_rows(&dmatrix![2.0f32, 2.0])?;
+/// moments.merge(&third)?;
+/// assert_eq!((moments.count(), moments.mean()), (3, &dvector![2.0, 2.0]));
+/// let variance = 2.0 / 3.0; // divisor N
+/// assert!((moments.covariance()[(0, 0)] - variance).abs() < 1e-15);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowMoments {
+    count: u64,
+    mean: DVector<f64>,
+    /// The sum of products of deviations from the mean.
+    scatter: DMatrix<f64>,
+}
+
+impl RowMoments {
+    /// The moments of no rows of `dimension` numbers.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0.
+    pub fn new(dimension: usize) -> Result<Self> {
+        if dimension == 0 {
+            return Err(Error::Empty { rows: 0, columns: 0 });
+        }
+        let (mean, scatter) = (DVector::zeros(dimension), DMatrix::zeros(dimension, dimension));
+        Ok(Self { count: 0, mean, scatter })
+    }
+
+    /// Takes in the rows of an `N x n` matrix or view.
+    ///
+    /// Cost: `N n²` multiply-adds and a copy; give it some hundred rows at a time.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] unless rows have n numbers.
+    pub fn push_rows<T, R, C, S>(&mut self, rows: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        self.check_dimension("the block of rows", rows.nrows(), rows.ncols())?;
+        let (centered, mean) = centered(finite_matrix(rows)?);
+        let scatter = centered.transpose() * &centered;
+        self.merge(&Self { count: rows.nrows() as u64, mean, scatter })
+    }
+
+    /// Takes in all rows that `other` has seen.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for other dimensions.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.check_dimension("the moments", 1, other.dimension())?;
+        if other.count == 0 {
+            return Ok(());
+        }
+        let count = self.count + other.count;
+        let share = other.count as f64 / count as f64;
+        let difference = &other.mean - &self.mean;
+        self.scatter += &other.scatter;
+        self.scatter.ger(self.count as f64 * share, &difference, &difference, 1.0);
+        self.mean.axpy(share, &difference, 1.0);
+        self.count = count;
+        Ok(())
+    }
+
+    fn check_dimension(&self, what: &'static str, rows: usize, columns: usize) -> Result<()> {
+        let (found, expected) = ((rows, columns), (rows, self.dimension()));
+        if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
+    }
+
+    /// The number n of numbers in a row.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// The number N of rows so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The mean of the rows; zero if there were none.
+    #[must_use]
+    pub fn mean(&self) -> &DVector<f64> {
+        &self.mean
+    }
+
+    /// The covariance of the empirical law (`n x n`, divisor N); zero if there were no rows.
+    #[must_use]
+    pub fn covariance(&self) -> DMatrix<f64> {
+        &self.scatter / self.count.max(1) as f64
+    }
+}
+
+/// The rows less their mean, and the mean.
+pub(super) fn centered(mut rows: DMatrix<f64>) -> (DMatrix<f64>, DVector<f64>) {
+    let count = rows.nrows() as f64;
+    let mut mean = DVector::zeros(rows.ncols());
+    for (mut column, mean) in rows.column_iter_mut().zip(mean.iter_mut()) {
+        let first = column.sum() / count;
+        column.add_scalar_mut(-first);
+        let rest = column.sum() / count;
+        column.add_scalar_mut(-rest);
+        *mean = first + rest;
+    }
+    (rows, mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    #[test]
+    fn any_grouping_gives_the_moments_of_all_rows() {
+        let rows = DMatrix::from_fn(40, 3, |i, j| 1e6 + ((7 * i + 3 * j) % 11) as f64);
+        let mut whole = RowMoments::new(3).unwrap();
+        whole.push_rows(&rows).unwrap();
+        let mut parts = RowMoments::new(3).unwrap();
+        for (start, size) in [(0, 1), (1, 20), (21, 19)] {
+            parts.push_rows(&rows.rows(start, size)).unwrap();
+        }
+        let naive = DMatrix::from_fn(3, 3, |j, k| {
+            let mean = |j: usize| rows.column(j).sum() / 40.0;
+            let product = |i: usize| (rows[(i, j)] - mean(j)) * (rows[(i, k)] - mean(k));
+            (0..40).map(product).sum::<f64>() / 40.0
+        });
+        for moments in [whole, parts] {
+            assert_eq!(moments.count(), 40);
+            assert_relative_eq!(moments.covariance(), naive, max_relative = 1e-10);
+        }
+        let mut other = RowMoments::new(2).unwrap();
+        assert!(other.push_rows(&rows).is_err() && other.merge(&RowMoments::new(3).unwrap()).is_err());
+    }
+}
