@@ -115,16 +115,17 @@ fn null_bias(means: &[f64]) -> f64 {
     let half: f64 = (1..=(9.0 / STEP) as usize)
         .map(|k| {
             let z = -(k as f64) * STEP;
-            z * normal_density(z) * binomial_mean(means, others, normal_cdf(z))
+            let below = normal_cdf(z);
+            z * normal_density(z) * binomial_mean(means, others, below, 1.0 - below)
         })
         .sum();
     2.0 - 4.0 * (others + 1) as f64 * STEP * half
 }
 
-/// The mean of `values[k]` over the binomial law of `trials` and probability p < 1/2.
-fn binomial_mean(values: &[f64], trials: usize, p: f64) -> f64 {
+/// The mean of `values[k]` over the binomial law of `trials` and probabilities p and q = 1 - p.
+pub(super) fn binomial_mean(values: &[f64], trials: usize, p: f64, q: f64) -> f64 {
     const NEGLIGIBLE: f64 = 1e-18;
-    let odds = p / (1.0 - p);
+    let odds = p / q;
     let mode = (((trials + 1) as f64 * p) as usize).min(trials);
     // Probabilities relative to that of the mode, outwards from it.
     let (mut total, mut sum) = (1.0, values[mode]);

@@ -3,7 +3,9 @@
 use approx::{assert_abs_diff_eq, assert_relative_eq};
 use nalgebra::DMatrix;
 use orthogap::Gram;
-use orthogap::wasserstein::{Gaussian, normal_bins, weighted_line_w2};
+use orthogap::Seed;
+use orthogap::statistics::Moments;
+use orthogap::wasserstein::{Directions, Gaussian, Sample, normal_bins, weighted_line_w2};
 
 use crate::number;
 
@@ -220,5 +222,106 @@ fn coupling_bounds_are_distances_given_h() {
         for w2 in [gram.w2().sq, by_bures.sq] {
             assert_abs_diff_eq!(w2, number(&row[3]), epsilon = 1e-14);
         }
+    }
+}
+
+#[test]
+fn sliced() {
+    for row in rows(include_str!("../golden/w2_sliced.csv")) {
+        let (x, target, directions) = match row[0].as_str() {
+            "s_n2_N50" => (
+                matrix(ih, 301, 50, 2),
+                Gaussian::isotropic(2, 1.0),
+                Directions::from_columns(&matrix(i4, 302, 8, 2).transpose()),
+            ),
+            "s_n16_basis" => {
+                (matrix(ih, 306, 200, 16) / 4.0, Gaussian::isotropic(16, 0.25), Directions::axes(16))
+            }
+            "s_n5_sing" => (
+                matrix(ih, 312, 60, 5),
+                Gaussian::from_factor(&(matrix(i4, 313, 5, 2) / 4.0)),
+                Directions::from_columns(&matrix(i4, 314, 9, 5).transpose()),
+            ),
+            other => panic!("{other}: unknown sample"),
+        };
+        let sample = Sample::from_rows(&x).unwrap();
+        let target = target.unwrap();
+        let sliced = sample.sliced(&target, &directions.unwrap()).unwrap();
+        let largest = sliced.along.iter().copied().fold(0.0, f64::max);
+        for (ours, column) in [
+            (sliced.w2.sq, 5),
+            (sliced.w2.dist(), 6),
+            (sliced.w2.projection_error.unwrap(), 7),
+            (largest, 8),
+            (sliced.along.iter().sum(), 9),
+        ] {
+            assert_relative_eq!(ours, number(&row[column]), max_relative = 1e-11);
+        }
+        if row[0] == "s_n16_basis" {
+            let bound = sample.along_axes(&target).unwrap().sq;
+            assert_relative_eq!(bound, number(&row[9]), max_relative = 1e-11);
+        }
+    }
+}
+
+#[test]
+fn sliced_gaussians() {
+    for row in rows(include_str!("../golden/w2_sliced_gaussian.csv")) {
+        let variances: Vec<f64> = match row[1].as_str() {
+            "4" => vec![4.0],
+            "1,1,1" => vec![1.0; 3],
+            "lam_i=(i+1)/8" => (0..16).map(|i| f64::from(i + 1) / 8.0).collect(),
+            other => panic!("{other}: unknown eigenvalues"),
+        };
+        let law = Gaussian::diagonal(&variances).unwrap();
+        let target = Gaussian::isotropic(variances.len(), 1.0).unwrap();
+        let sliced = law.sliced_to_isotropic(1.0).unwrap();
+        // The second row is zero but for the errors of the reference itself.
+        assert_relative_eq!(sliced, number(&row[4]), max_relative = 1e-12, epsilon = 1e-15);
+        let w2 = law.w2(&target).unwrap().sq;
+        assert_relative_eq!(w2, number(&row[5]), max_relative = 1e-12);
+    }
+}
+
+/// Laws with known distances: the interval of every bracket at 99.9 % holds them. Eight laws with
+/// fixed seeds: under a true 99.9 % a miss anywhere has probability 0.8 %.
+#[test]
+fn brackets_hold_the_truth() {
+    for row in rows(include_str!("../golden/w2_population.csv")) {
+        let (n, truth) = (number(&row[1]) as usize, number(&row[3]));
+        let count = if n > 100 { 2000 } else { 4000 };
+        let target = Gaussian::isotropic(n, 1.0).unwrap();
+        let mut x = target.sample(count, Seed(20), 0);
+        let mut coupling = None;
+        match (row[0].as_str(), row[2].as_str()) {
+            ("1d", law) => x.iter_mut().enumerate().for_each(|(i, x)| {
+                let u = u(21, i) + 2f64.powi(-49);
+                *x = if law.starts_with("uniform") {
+                    (2.0 * u - 1.0) * 3f64.sqrt()
+                } else {
+                    (u / (1.0 - u)).ln() * 3f64.sqrt() / std::f64::consts::PI
+                };
+            }),
+            ("scale_mixture", law) => {
+                let spread = if law.contains("0.5,1.5") { 0.5 } else { 0.1 };
+                let mut given = Moments::new();
+                for (i, mut row) in x.row_iter_mut().enumerate() {
+                    let scale = if bits(22, i) >> 63 == 0 { 1.0 - spread } else { 1.0 + spread };
+                    row *= scale;
+                    given.push(Gaussian::isotropic(n, scale).unwrap().w2(&target).unwrap().sq);
+                }
+                assert_relative_eq!(given.mean(), number(&row[5]), max_relative = 1e-12);
+                coupling = Some(given);
+            }
+            ("sphere", _) => x.row_iter_mut().for_each(|mut row| row *= (n as f64).sqrt() / row.norm()),
+            other => panic!("{other:?}: unknown law"),
+        }
+        let sample = Sample::from_rows(&x).unwrap();
+        let bracket = sample.bracket(&target, coupling.as_ref(), Seed(23)).unwrap();
+        let (low, high) = bracket.ci(0.999).unwrap();
+        println!("{} {n} {}: {low} <= {truth} <= {high}, {:?}", row[0], row[2], bracket.lower());
+        assert!(low <= truth && truth <= high, "{row:?}: {low} {high} {bracket:#?}");
+        // Lengths tell nearly all of these laws in high dimensions.
+        assert!(low > 0.8 * truth || n < 8, "{row:?}: {low} {truth} {bracket:#?}");
     }
 }

@@ -1,4 +1,5 @@
 //! Distances to a Gaussian, against expected values, theorems and simulation.
 
 mod golden;
+mod properties;
 mod statistics;

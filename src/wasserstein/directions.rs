@@ -1,0 +1,166 @@
+//! Directions to project samples onto.
+
+use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
+
+use crate::wasserstein::gaussian::finite_matrix;
+use crate::wasserstein::quantile::normal_quantile;
+use crate::{Error, Purpose, Result, Run, Scalar};
+
+/// L unit vectors in n dimensions, the columns of an `n x L` matrix.
+///
+/// | constructor | error of an average over them |
+/// | --- | --- |
+/// | [`random`](Self::random) | the standard one, stated |
+/// | [`orthogonal`](Self::orthogonal) | smaller, stated from whole bases |
+/// | [`low_discrepancy`](Self::low_discrepancy) | smaller still in few dimensions; the one stated is too large |
+/// | [`axes`](Self::axes), [`from_columns`](Self::from_columns) | as if they were random |
+#[derive(Clone, Debug, PartialEq)]
+pub struct Directions {
+    columns: DMatrix<f64>,
+    /// So many in a row depend on one another.
+    block: usize,
+}
+
+impl Directions {
+    /// The directions of these columns (`n x L`, any lengths).
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::wasserstein::Directions;
+    ///
+    /// let directions = Directions::from_columns(&dmatrix![3.0, 1.0; 4.0, 0.0])?;
+    /// assert_eq!(directions.columns()[(1, 0)], 0.8);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroColumn`].
+    pub fn from_columns<T, R, C, S>(columns: &Matrix<T, R, C, S>) -> Result<Self>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        let mut columns = finite_matrix(columns)?;
+        for (index, mut column) in columns.column_iter_mut().enumerate() {
+            let largest = column.amax();
+            if largest == 0.0 {
+                return Err(Error::ZeroColumn { column: index });
+            }
+            column /= largest;
+            let norm = column.norm();
+            column /= norm;
+        }
+        Ok(Self { columns, block: 1 })
+    }
+
+    /// The axes of n dimensions, an orthonormal basis.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0.
+    pub fn axes(dimension: usize) -> Result<Self> {
+        Self::from_columns(&DMatrix::<f64>::identity(dimension, dimension))
+    }
+
+    /// Independent uniform directions.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    /// use orthogap::wasserstein::Directions;
+    ///
+    /// let directions = Directions::random(16, 500, Seed(7))?;
+    /// assert_eq!(directions.columns().shape(), (16, 500));
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0 or for no directions.
+    pub fn random(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+        Self::from_columns(&normals(dimension, count, run.into()))
+    }
+
+    /// Uniform orthonormal bases, independent of one another; the last may be incomplete.
+    ///
+    /// A quantity that is nearly quadratic in the direction has nearly the same sum over every
+    /// basis, so its average is far more exact than over independent directions.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0 or for no directions.
+    pub fn orthogonal(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+        if dimension == 0 || count == 0 {
+            return Err(Error::Empty { rows: dimension, columns: count });
+        }
+        let bases = count.div_ceil(dimension);
+        let mut columns = normals(dimension, bases * dimension, run.into());
+        for basis in 0..bases {
+            let mut block = columns.columns_mut(basis * dimension, dimension);
+            let q = block.clone_owned().qr().q();
+            block.copy_from(&q);
+        }
+        Ok(Self { block: dimension, ..Self::from_columns(&columns.columns(0, count))? })
+    }
+
+    /// Evenly spread directions: a randomly shifted lattice of the generalised golden ratio
+    /// (M. Roberts, 2018), made normal and taken to length one; on the plane equal angles.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] in dimension 0 or for no directions.
+    pub fn low_discrepancy(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+        if dimension == 0 || count == 0 {
+            return Err(Error::Empty { rows: dimension, columns: count });
+        }
+        let shifts = normals(dimension, 1, run.into());
+        let shift = |i: usize| crate::wasserstein::quantile::normal_cdf(shifts[i]);
+        if dimension == 2 {
+            let turn = |j: usize| (j as f64 + shift(0)) / count as f64 * std::f64::consts::PI;
+            let columns = DMatrix::from_fn(2, count, |i, j| {
+                if i == 0 { turn(j).cos() } else { turn(j).sin() }
+            });
+            return Self::from_columns(&columns);
+        }
+        // The positive root of x^(n+1) = x + 1.
+        let power = dimension as f64 + 1.0;
+        let ratio = (0..60).fold(2.0f64, |x, _| (1.0 + x).powf(power.recip()));
+        let columns = DMatrix::from_fn(dimension, count, |i, j| {
+            let step = ratio.powi(-(i as i32 + 1));
+            let place = (shift(i) + step * (j + 1) as f64).fract();
+            normal_quantile(place.clamp(f64::EPSILON, 1.0 - f64::EPSILON))
+        });
+        Self::from_columns(&columns)
+    }
+
+    /// The directions, `n x L`.
+    #[must_use]
+    pub fn columns(&self) -> &DMatrix<f64> {
+        &self.columns
+    }
+
+    /// The number n of dimensions.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.columns.nrows()
+    }
+
+    /// The number L of directions.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.columns.ncols()
+    }
+
+    /// The standard error of the mean of a value for each direction: from the means of whole
+    /// blocks if there are two at least, else as if all were independent. Infinite for one value.
+    pub(super) fn standard_error(&self, values: &[f64]) -> f64 {
+        let whole = values.len() / self.block;
+        let block = if whole >= 2 { self.block } else { 1 };
+        let means = values.chunks_exact(block).map(|block| block.iter().sum::<f64>());
+        let means: crate::statistics::Moments = means.map(|sum| sum / block as f64).collect();
+        if means.count() < 2 { f64::INFINITY } else { means.standard_error() }
+    }
+}
+
+fn normals(rows: usize, columns: usize, run: Run) -> DMatrix<f64> {
+    let mut normals = DMatrix::zeros(rows, columns);
+    run.stream(Purpose::Projections, 0, 0).fill_normal(normals.as_mut_slice());
+    normals
+}

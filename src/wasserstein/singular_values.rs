@@ -1,0 +1,224 @@
+//! The matrix law over runs: an optimal transport between vectors of singular values.
+
+use nalgebra::{DMatrix, DVector};
+
+use crate::statistics::Moments;
+use crate::wasserstein::bracket::coupling_bound;
+use crate::wasserstein::bures::singular_values;
+use crate::wasserstein::line::deviation;
+use crate::wasserstein::{Bound, Bracket, Kind, Law, Of, W2};
+use crate::{Error, Gram, Purpose, Result, Run};
+
+/// Samples of the law of `W H` over runs, and of the law of $`G/\sqrt n`$ beside them, through
+/// their sorted singular values.
+///
+/// `H` is random with Frobenius norm one, `W` is fresh, all entries of `W` and `G` are N(0, 1/d).
+/// The law of `W H` is invariant under rotations from the left, and where `H` is stationary under
+/// rotations from the right as well. Then its squared distance to $`G/\sqrt n`$ **equals** the
+/// optimal transport cost between the laws of the n sorted singular values: a problem in n
+/// dimensions, not in d n. In general that cost is a lower bound (Mirsky's inequality).
+///
+/// ```
+/// use orthogap::wasserstein::{Bound, MatrixLaw};
+/// use orthogap::{Input, Network, Seed};
+///
+/// let (n, d) = (4, 512);
+/// let mut law = MatrixLaw::new(n, d)?;
+/// let input = Input::orthogonal(n)?;
+/// for run in 0..200 {
+///     let run = Seed(7).replicate(run);
+///     law.push(Network::<f64>::new(d).chain(&input, run)?.advance(20)?.gram(), run)?;
+/// }
+/// let bracket = law.bracket()?;
+/// // The limit is 5.131e-4; the coupling is 2.65e-3.
+/// let (low, high) = bracket.ci(0.99)?;
+/// assert!(low < 5.13e-4 && 2.6e-3 < high);
+/// assert_eq!(bracket.upper().0, Bound::Coupling);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatrixLaw {
+    batch_size: usize,
+    width: usize,
+    coupling: Moments,
+    /// Singular values of `W H`, descending, one vector a run.
+    of_product: Vec<DVector<f64>>,
+    /// Singular values of $`G/\sqrt n`$.
+    of_gaussian: Vec<DVector<f64>>,
+    /// The mean of others of those, against which spreads are measured.
+    centre: Vec<Moments>,
+}
+
+/// The uses that a run has of its [`Purpose::Targets`] stream, by layer.
+#[derive(Clone, Copy)]
+enum Draw {
+    Weights = 1,
+    Gaussian = 2,
+    Centre = 3,
+}
+
+impl MatrixLaw {
+    /// No runs yet, of networks of this batch size n and width d.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] if one of them is zero.
+    pub fn new(batch_size: usize, width: usize) -> Result<Self> {
+        if batch_size == 0 || width == 0 {
+            return Err(Error::Empty { rows: width, columns: batch_size });
+        }
+        Ok(Self {
+            batch_size,
+            width,
+            coupling: Moments::new(),
+            of_product: Vec::new(),
+            of_gaussian: Vec::new(),
+            centre: vec![Moments::new(); batch_size],
+        })
+    }
+
+    /// Takes in the `H` of one more run. Every run must be another, for `W` and `G` are drawn from
+    /// its streams.
+    ///
+    /// Cost: `3 d n` normals and `O(d n²)` operations, `O(n²)` memory.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for another batch size.
+    pub fn push(&mut self, gram: &Gram, run: impl Into<Run>) -> Result<()> {
+        let n = self.batch_size;
+        if gram.batch_size() != n {
+            let (found, expected) = ((gram.batch_size(), gram.batch_size()), (n, n));
+            return Err(Error::ShapeMismatch { what: "the Gram matrix", found, expected });
+        }
+        let run = run.into();
+        let ideal = DMatrix::from_diagonal_element(n, n, (n as f64).sqrt().recip());
+        self.coupling.push(gram.coupling_bound());
+        self.of_product.push(self.draw(gram.factor(), run, Draw::Weights));
+        self.of_gaussian.push(self.draw(&ideal, run, Draw::Gaussian));
+        let other = self.draw(&ideal, run, Draw::Centre);
+        for (centre, &sigma) in self.centre.iter_mut().zip(&other) {
+            centre.push(sigma);
+        }
+        Ok(())
+    }
+
+    /// The singular values of `Z R` for the factor `R` (`r x n`) and `Z` (`d x r`) with entries
+    /// N(0, 1/d).
+    fn draw(&self, factor: &DMatrix<f64>, run: Run, draw: Draw) -> DVector<f64> {
+        const ROWS: usize = 256;
+        let (n, d, r) = (self.batch_size, self.width, factor.nrows());
+        // Z = Q M with a triangle M, row block by row block.
+        let mut triangle = DMatrix::<f64>::zeros(0, r);
+        for (block, first) in (0..).zip((0..d).step_by(ROWS)) {
+            let rows = ROWS.min(d - first);
+            let mut normals = DMatrix::<f64>::zeros(rows, r);
+            run.stream(Purpose::Targets, draw as u32, block).fill_normal(normals.as_mut_slice());
+            let above = triangle.nrows();
+            let mut stacked = triangle.resize_vertically(above + rows, 0.0);
+            stacked.rows_mut(above, rows).copy_from(&normals);
+            triangle = if stacked.nrows() > r { stacked.qr().unpack_r() } else { stacked };
+        }
+        let product = triangle * factor / (d as f64).sqrt();
+        let mut values = singular_values(&product);
+        values.sort_by(|a, b| b.total_cmp(a));
+        values.resize(n, 0.0);
+        DVector::from_vec(values)
+    }
+
+    /// The number of runs so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.of_product.len()
+    }
+
+    /// The vectors of singular values of `W H` and of $`G/\sqrt n`$, one a run.
+    #[must_use]
+    pub fn singular_values(&self) -> (&[DVector<f64>], &[DVector<f64>]) {
+        (&self.of_product, &self.of_gaussian)
+    }
+
+    /// Certified bounds on the squared distance of the matrix laws.
+    ///
+    /// From below, the laws of $`\lVert \sigma - c \rVert`$ with a fixed c, one-dimensional
+    /// 1-Lipschitz images, and the means of sigma. From above, the mean coupling bound.
+    ///
+    /// # Errors
+    /// [`Error::BatchTooSmall`] below four runs.
+    pub fn bracket(&self) -> Result<Bracket> {
+        if self.count() < 4 {
+            return Err(Error::BatchTooSmall { batch_size: self.count(), minimum: 4 });
+        }
+        Ok(Bracket {
+            lower_bounds: vec![
+                (Bound::SingularValueSpread, self.spread_bound()),
+                (Bound::SingularValueMeans, self.means_bound()),
+            ],
+            upper_bounds: vec![(Bound::Coupling, coupling_bound(&self.coupling, Law::Matrix))],
+        })
+    }
+
+    fn spread_bound(&self) -> W2 {
+        let centre = DVector::from_iterator(self.batch_size, self.centre.iter().map(Moments::mean));
+        let spreads = |vectors: &[DVector<f64>]| {
+            vectors.iter().map(|sigma| (sigma - &centre).norm()).collect::<Vec<_>>()
+        };
+        let (x, y) = (spreads(&self.of_product), spreads(&self.of_gaussian));
+        let (sq, error) = two_samples(x.clone(), y.clone());
+        // Halves of one sample show what noise alone adds, twice as much as for the whole.
+        let null = |values: &[f64]| {
+            let half = values.len() / 2;
+            two_samples(values[..half].to_vec(), values[half..2 * half].to_vec()).0
+        };
+        let bias = (null(&x) + null(&y)) / 4.0;
+        matrix_lower_bound(sq, bias, error)
+    }
+
+    fn means_bound(&self) -> W2 {
+        let count = self.count() as f64;
+        let mean = |vectors: &[DVector<f64>]| vectors.iter().sum::<DVector<f64>>() / count;
+        let (a, b) = (mean(&self.of_product), mean(&self.of_gaussian));
+        let difference = &a - &b;
+        let mut bias = 0.0;
+        let mut variance = 0.0;
+        for (vectors, mean) in [(&self.of_product, &a), (&self.of_gaussian, &b)] {
+            let total: f64 = vectors.iter().map(|sigma| (sigma - mean).norm_squared()).sum();
+            bias += total / (count - 1.0) / count;
+            let along: Vec<f64> = vectors.iter().map(|sigma| sigma.dot(&difference)).collect();
+            variance += (2.0 * deviation(&along)).powi(2) / count;
+        }
+        matrix_lower_bound(difference.norm_squared(), bias, variance.sqrt())
+    }
+}
+
+fn matrix_lower_bound(sq: f64, bias: f64, error: f64) -> W2 {
+    W2 {
+        law: Law::Matrix,
+        bias: Some(bias),
+        sampling_error: Some(error),
+        ..W2::of_samples(sq, Kind::Lower, Of::Population)
+    }
+}
+
+/// The squared distance of two equally large samples on a line, and its standard error by the
+/// potentials of the optimal transport.
+fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, f64) {
+    x.sort_by(f64::total_cmp);
+    y.sort_by(f64::total_cmp);
+    let count = x.len() as f64;
+    let sq = x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / count;
+    let potential_deviation = |from: &[f64], to: &[f64]| {
+        let (mut twice_u, mut last) = (0.0, (from[0], to[0]));
+        let potential: Vec<f64> = from
+            .iter()
+            .zip(to)
+            .map(|(&a, &b)| {
+                // The map goes from one image to the next between two samples.
+                twice_u += (last.1 + b) * (a - last.0);
+                last = (a, b);
+                a * a - twice_u
+            })
+            .collect();
+        deviation(&potential)
+    };
+    let error = potential_deviation(&x, &y).hypot(potential_deviation(&y, &x)) / count.sqrt();
+    (sq, error)
+}
