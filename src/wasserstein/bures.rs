@@ -4,6 +4,7 @@ use nalgebra::DMatrix;
 
 use crate::scalar::exponent;
 use crate::wasserstein::gaussian::{Gaussian, Shape};
+use crate::wasserstein::polar::polar;
 use crate::wasserstein::{Law, W2};
 use crate::{Error, Gram, Result};
 
@@ -80,12 +81,16 @@ pub(super) fn to_isotropic(singular_values: &[f64], n: usize, deviation: f64) ->
     given.map(|s| (s - deviation).powi(2)).sum::<f64>() + zeros as f64 * deviation * deviation
 }
 
-/// The singular values of a matrix of any scale, descending.
+/// The singular values of a matrix of any scale, descending, small ones too.
 pub(super) fn singular_values(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let scale = unit(matrix.amax());
-    // A tall or wide matrix is turned into a triangle first.
-    let square = compressed(matrix / scale);
-    square.singular_values().iter().map(|s| s * scale).collect()
+    let largest = matrix.amax();
+    if largest == 0.0 {
+        return vec![0.0];
+    }
+    let triangle = compressed(matrix / largest).transpose();
+    let norm = largest * triangle.norm();
+    let gram = Gram::from_factor(triangle).expect("finite and not zero");
+    gram.singular_values().iter().map(|sigma| sigma * norm).collect()
 }
 
 /// The power of two beneath a number, 1 for zero.
@@ -112,18 +117,9 @@ fn procrustes(f: &DMatrix<f64>, h: &DMatrix<f64>) -> f64 {
     (&f * polar(f.transpose() * &h) - h).norm_squared() * scale * scale
 }
 
-/// The polar factor $`U V^\top`$ of a matrix with no more rows than columns, completed where the
-/// matrix is singular.
-fn polar(matrix: DMatrix<f64>) -> DMatrix<f64> {
-    let svd = matrix.svd_unordered(true, true);
-    let (u, v_t) = (svd.u.expect("asked for"), svd.v_t.expect("asked for"));
-    u * v_t
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nalgebra::dmatrix;
     use proptest::prelude::*;
 
     proptest! {
@@ -140,20 +136,6 @@ mod tests {
             let nuclear = (f.transpose() * &h).singular_values().sum();
             let naive = f.norm_squared() + h.norm_squared() - 2.0 * nuclear;
             prop_assert!((procrustes(&f, &h) - naive).abs() < 1e-13);
-        }
-    }
-
-    #[test]
-    fn singular_matrices_have_complete_polar_factors() {
-        for matrix in [
-            DMatrix::zeros(2, 3),
-            dmatrix![1.0, 2.0; 2.0, 4.0],
-            dmatrix![0.0, 1.0, 0.0; 0.0, 0.0, 0.0; 0.0, 0.0, 0.0],
-            DMatrix::from_fn(4, 6, |i, j| ((i + 1) * (j + 1)) as f64),
-        ] {
-            let rows = matrix.nrows();
-            let q = polar(matrix);
-            assert!((&q * q.transpose() - DMatrix::identity(rows, rows)).amax() < 1e-14, "{q}");
         }
     }
 }

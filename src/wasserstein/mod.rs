@@ -13,6 +13,7 @@ mod max_sliced;
 mod moments;
 mod order;
 mod parallel;
+mod polar;
 mod quantile;
 mod radial;
 mod sample;

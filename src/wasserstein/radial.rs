@@ -5,6 +5,7 @@ use statrs::function::gamma::{checked_gamma_lr, checked_gamma_ur, ln_gamma};
 use crate::wasserstein::gaussian::Shape;
 use crate::wasserstein::line::{binomial_mean, deviation};
 use crate::wasserstein::order::Sorter;
+use crate::wasserstein::quantile::normal_quantile;
 use crate::wasserstein::{Gaussian, Kind, Of, Sample, W2};
 use crate::{Error, Result};
 
@@ -119,7 +120,10 @@ impl ChiBins {
     fn new(dimension: usize, count: usize) -> Self {
         let (n, masses) = (dimension as f64, count as f64);
         let mut edges = Vec::with_capacity(count - 1);
-        let mut guess = n.sqrt() * 0.5;
+        // Wilson and Hilferty's approximation starts the lowest one.
+        let third = 2.0 / (9.0 * n);
+        let cube_root = 1.0 - third + third.sqrt() * normal_quantile(masses.recip());
+        let mut guess = n.sqrt() * cube_root.max(0.1).powf(1.5);
         let mut last = 0.0;
         for i in 1..count {
             last = quantile(n, i as f64 / masses, last, guess);
@@ -149,8 +153,8 @@ fn quantile(n: f64, p: f64, low: f64, guess: f64) -> f64 {
         let excess = cdf(n, r) - p;
         if excess > 0.0 { high = high.min(r) } else { low = low.max(r) }
         let mut next = r - excess / log_density(n, r).exp();
-        if !(next > low && next < high) {
-            next = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * r };
+        if !(next > low && next < high.min(2.0 * r)) {
+            next = if high.is_finite() { 0.5 * (low + high) } else { 1.5 * r };
         }
         let step = (next - r).abs();
         r = next;
@@ -178,4 +182,37 @@ fn mean_pairing(n: f64, means: &[f64]) -> f64 {
         weight.exp() * binomial_mean(means, others, below, above)
     };
     step * (0..=((high - low) / step) as usize).map(node).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    /// Two degrees of freedom: the Rayleigh law, with quantiles sqrt(-2 ln(1 - p)).
+    #[test]
+    fn rayleigh() {
+        let chi = ChiBins::new(2, 1000);
+        for (i, &edge) in (1..).zip(&chi.edges) {
+            let exact = (-2.0 * (-f64::from(i) / 1000.0).ln_1p()).sqrt();
+            assert_relative_eq!(edge, exact, max_relative = 1e-11);
+        }
+    }
+
+    /// Means add up to the mean of the law; bins cut its variance to what is left within them; and
+    /// at one draw the null bias is twice the variance.
+    #[test]
+    fn bins_of_few_and_many_dimensions() {
+        for n in [1, 2, 3, 32, 512, 5000] {
+            let chi = ChiBins::new(n, 300);
+            let mean = mean_length(n as f64);
+            assert_relative_eq!(chi.means.iter().sum::<f64>(), mean, max_relative = 1e-12);
+            assert!(chi.edges.windows(2).all(|pair| pair[0] < pair[1]), "{n}");
+            let variance = n as f64 - mean * mean;
+            assert!(chi.remainder > 0.0 && chi.remainder < 0.02 * variance, "{n}");
+            assert!(chi.null_bias > chi.remainder && chi.null_bias < 0.05 * variance, "{n}");
+            let one = ChiBins::new(n, 1);
+            assert_relative_eq!(one.null_bias, 2.0 * variance, max_relative = 1e-7);
+        }
+    }
 }
