@@ -102,7 +102,9 @@ mod tests {
     fn one_dimension() {
         for degrees in [50.0, 1000.0] {
             let random_matrix = random_matrix_sum_of_roots(&[4.0], degrees);
-            assert!((random_matrix - 2.0 * (1.0 + 0.25 / degrees)).abs() < 1.0 / (degrees * degrees));
+            assert!(
+                (random_matrix - 2.0 * (1.0 + 0.25 / degrees)).abs() < 1.0 / (degrees * degrees)
+            );
             // -2 E sqrt: 2 * 2/(4N).
             assert!((first_order(&[4.0], degrees) - 1.0 / degrees).abs() < 1e-15);
         }

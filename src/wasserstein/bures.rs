@@ -38,9 +38,8 @@ impl Gaussian {
         let between_means = (self.mean() - other.mean()).norm_squared();
         let between_shapes = match (&self.shape, &other.shape) {
             (Shape::Isotropic(a), Shape::Isotropic(b)) => n as f64 * (a - b).powi(2),
-            (Shape::Isotropic(a), Shape::Diagonal(b)) | (Shape::Diagonal(b), Shape::Isotropic(a)) => {
-                b.iter().map(|b| (a - b).powi(2)).sum()
-            }
+            (Shape::Isotropic(a), Shape::Diagonal(b))
+            | (Shape::Diagonal(b), Shape::Isotropic(a)) => b.iter().map(|b| (a - b).powi(2)).sum(),
             (Shape::Diagonal(a), Shape::Diagonal(b)) => (a - b).norm_squared(),
             (Shape::Isotropic(a), Shape::Factor(f)) | (Shape::Factor(f), Shape::Isotropic(a)) => {
                 to_isotropic(&singular_values(f), n, *a)

@@ -114,9 +114,14 @@ impl Directions {
         let shift = |i: usize| crate::wasserstein::quantile::normal_cdf(shifts[i]);
         if dimension == 2 {
             let turn = |j: usize| (j as f64 + shift(0)) / count as f64 * std::f64::consts::PI;
-            let columns = DMatrix::from_fn(2, count, |i, j| {
-                if i == 0 { turn(j).cos() } else { turn(j).sin() }
-            });
+            let columns =
+                DMatrix::from_fn(
+                    2,
+                    count,
+                    |i, j| {
+                        if i == 0 { turn(j).cos() } else { turn(j).sin() }
+                    },
+                );
             return Self::from_columns(&columns);
         }
         // The positive root of x^(n+1) = x + 1.

@@ -148,7 +148,8 @@ impl W2 {
             return Err(Error::InvalidParameter { name: "level", value: level, expected });
         }
         Ok(self.standard_error().map_or((0.0, f64::INFINITY), |error| {
-            let half = if error == 0.0 { 0.0 } else { -normal_quantile((1.0 - level) / 2.0) * error };
+            let half =
+                if error == 0.0 { 0.0 } else { -normal_quantile((1.0 - level) / 2.0) * error };
             ((self.debiased() - half).max(0.0), (self.debiased() + half).max(0.0))
         }))
     }

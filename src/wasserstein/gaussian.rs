@@ -64,7 +64,8 @@ impl Gaussian {
         if let Some(&value) = variances.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
             return Err(Error::InvalidParameter { name: "variance", value, expected });
         }
-        let deviations = DVector::from_iterator(variances.len(), variances.iter().map(|v| v.sqrt()));
+        let deviations =
+            DVector::from_iterator(variances.len(), variances.iter().map(|v| v.sqrt()));
         Self::centered(variances.len(), Shape::Diagonal(deviations))
     }
 
@@ -246,9 +247,7 @@ where
     }
     let matrix = DMatrix::from_fn(rows, columns, |i, j| matrix[(i, j)].into());
     match matrix.iter().position(|x| !x.is_finite()) {
-        Some(k) => {
-            Err(Error::NotFinite { row: k % rows, column: k / rows, value: matrix[k] })
-        }
+        Some(k) => Err(Error::NotFinite { row: k % rows, column: k / rows, value: matrix[k] }),
         None => Ok(matrix),
     }
 }

@@ -68,7 +68,11 @@ impl RowMoments {
         let spectrum = self.spectrum(target);
         if correction == Correction::RandomMatrix && !self.has_random_matrix_bias(&spectrum) {
             let expected = "at least two rows more than the rank of the target";
-            return Err(Error::InvalidParameter { name: "count", value: self.count() as f64, expected });
+            return Err(Error::InvalidParameter {
+                name: "count",
+                value: self.count() as f64,
+                expected,
+            });
         }
         Ok(W2 { bias: Some(self.bias(&plain, target, &spectrum, correction)), ..plain })
     }

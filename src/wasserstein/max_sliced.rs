@@ -111,7 +111,8 @@ impl<'a> Ascent<'a> {
         let eigen = SymmetricEigen::new(excess);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
-        let ends = order.iter().take(EXTREMES).chain(order.iter().skip(EXTREMES).rev().take(EXTREMES));
+        let ends =
+            order.iter().take(EXTREMES).chain(order.iter().skip(EXTREMES).rev().take(EXTREMES));
         let mut columns: Vec<DVector<f64>> =
             ends.map(|&k| eigen.eigenvectors.column(k).into_owned()).collect();
         let mut normals = DMatrix::zeros(n, random);
@@ -150,8 +151,7 @@ impl<'a> Ascent<'a> {
         let through = self.target_factor.tr_mul(theta);
         let deviation = through.norm();
         let projection = self.sample.centered() * theta;
-        let parts =
-            self.bins.evaluate(projection.as_slice(), -mean.dot(theta), deviation, scratch);
+        let parts = self.bins.evaluate(projection.as_slice(), -mean.dot(theta), deviation, scratch);
         let mut by_rank = DVector::zeros(self.sample.count());
         for (&place, &c) in scratch.sorter.places.iter().zip(self.bins.means()) {
             by_rank[place as usize] = c;
@@ -189,7 +189,11 @@ mod tests {
             let mut value =
                 |h: f64| ascent.evaluate(&(&theta + &toward * h).normalize(), &mut scratch).0;
             let difference = (value(1e-5) - value(-1e-5)) / 2e-5;
-            assert!((difference - 2.0 * slope.norm()).abs() < 1e-4, "{difference} {}", slope.norm());
+            assert!(
+                (difference - 2.0 * slope.norm()).abs() < 1e-4,
+                "{difference} {}",
+                slope.norm()
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The Wasserstein-2 distance to a Gaussian.
 
+#[cfg(feature = "assignment")]
+mod assignment;
 mod bias;
 mod bracket;
 mod bures;
@@ -18,8 +20,12 @@ mod quantile;
 mod radial;
 mod sample;
 mod singular_values;
+#[cfg(feature = "sinkhorn")]
+mod sinkhorn;
 mod sliced;
 
+#[cfg(feature = "assignment")]
+pub use assignment::Assignment;
 pub use bracket::{Bound, Bracket};
 pub use calibration::p_value;
 pub use directions::Directions;
@@ -31,4 +37,6 @@ pub use max_sliced::MaxSliced;
 pub use moments::RowMoments;
 pub use sample::Sample;
 pub use singular_values::MatrixLaw;
+#[cfg(feature = "sinkhorn")]
+pub use sinkhorn::{Entropic, SinkhornDivergence};
 pub use sliced::Sliced;

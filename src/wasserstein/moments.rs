@@ -151,6 +151,8 @@ mod tests {
             assert_relative_eq!(moments.covariance(), naive, max_relative = 1e-10);
         }
         let mut other = RowMoments::new(2).unwrap();
-        assert!(other.push_rows(&rows).is_err() && other.merge(&RowMoments::new(3).unwrap()).is_err());
+        assert!(
+            other.push_rows(&rows).is_err() && other.merge(&RowMoments::new(3).unwrap()).is_err()
+        );
     }
 }

@@ -72,7 +72,8 @@ fn by_rotations(mut rest: DMatrix<f64>) -> DMatrix<f64> {
     order.sort_by(|&a, &b| norms[b].total_cmp(&norms[a]));
     // Longest first, each made orthogonal to those before; unit vectors fill in for zeros.
     let mut basis: Vec<DVector<f64>> = Vec::with_capacity(rows);
-    let mut units = (0..columns).map(|k| DVector::from_fn(columns, |i, _| f64::from(u8::from(i == k))));
+    let mut units =
+        (0..columns).map(|k| DVector::from_fn(columns, |i, _| f64::from(u8::from(i == k))));
     for &k in &order {
         let own = (norms[k] > floor).then(|| turned.column(k).into_owned());
         let candidates = own.into_iter().chain(units.by_ref());

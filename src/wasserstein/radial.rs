@@ -151,7 +151,11 @@ fn quantile(n: f64, p: f64, low: f64, guess: f64) -> f64 {
     let (mut low, mut high, mut r) = (low, f64::INFINITY, guess);
     for _ in 0..100 {
         let excess = cdf(n, r) - p;
-        if excess > 0.0 { high = high.min(r) } else { low = low.max(r) }
+        if excess > 0.0 {
+            high = high.min(r)
+        } else {
+            low = low.max(r)
+        }
         let mut next = r - excess / log_density(n, r).exp();
         if !(next > low && next < high.min(2.0 * r)) {
             next = if high.is_finite() { 0.5 * (low + high) } else { 1.5 * r };

@@ -75,4 +75,19 @@ impl Sample {
     pub(super) fn centered(&self) -> &DMatrix<f64> {
         &self.centered
     }
+
+    /// The squared distances between samples of one and of the other.
+    #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
+    pub(super) fn squared_distances(&self, other: &Self) -> DMatrix<f64> {
+        // Only the difference of the means matters beside the centred samples.
+        let shift = self.moments().mean() - other.moments().mean();
+        let of = |sample: &Self| -> Vec<nalgebra::DVector<f64>> {
+            sample.centered().row_iter().map(|row| row.transpose()).collect()
+        };
+        let (a, b) = (of(self), of(other));
+        DMatrix::from_fn(a.len(), b.len(), |i, j| {
+            let pairs = a[i].iter().zip(&b[j]).zip(&shift);
+            pairs.map(|((a, b), s)| (a - b + s).powi(2)).sum()
+        })
+    }
 }

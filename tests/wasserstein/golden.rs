@@ -182,7 +182,8 @@ fn bures() {
         let mean = |law: Gaussian, mean: &[f64]| {
             if mean.is_empty() { law } else { law.with_mean(mean).unwrap() }
         };
-        let from_factor = |f| mean(Gaussian::from_factor(f).unwrap(), if f == &h { &b } else { &a });
+        let from_factor =
+            |f| mean(Gaussian::from_factor(f).unwrap(), if f == &h { &b } else { &a });
         let distance = |p: &Gaussian, q: &Gaussian| p.w2(q).unwrap().dist();
         let (p, q) = (from_factor(&f), mean(Gaussian::from_factor(&h).unwrap(), &b));
         for error in [distance(&p, &q) - reference, distance(&q, &p) - reference] {
@@ -234,9 +235,11 @@ fn sliced() {
                 Gaussian::isotropic(2, 1.0),
                 Directions::from_columns(&matrix(i4, 302, 8, 2).transpose()),
             ),
-            "s_n16_basis" => {
-                (matrix(ih, 306, 200, 16) / 4.0, Gaussian::isotropic(16, 0.25), Directions::axes(16))
-            }
+            "s_n16_basis" => (
+                matrix(ih, 306, 200, 16) / 4.0,
+                Gaussian::isotropic(16, 0.25),
+                Directions::axes(16),
+            ),
             "s_n5_sing" => (
                 matrix(ih, 312, 60, 5),
                 Gaussian::from_factor(&(matrix(i4, 313, 5, 2) / 4.0)),
@@ -313,7 +316,9 @@ fn brackets_hold_the_truth() {
                 assert_relative_eq!(given.mean(), number(&row[5]), max_relative = 1e-12);
                 coupling = Some(given);
             }
-            ("sphere", _) => x.row_iter_mut().for_each(|mut row| row *= (n as f64).sqrt() / row.norm()),
+            ("sphere", _) => {
+                x.row_iter_mut().for_each(|mut row| row *= (n as f64).sqrt() / row.norm())
+            }
             other => panic!("{other:?}: unknown law"),
         }
         let sample = Sample::from_rows(&x).unwrap();
@@ -323,5 +328,74 @@ fn brackets_hold_the_truth() {
         assert!(low <= truth && truth <= high, "{row:?}: {low} {high} {bracket:#?}");
         // Lengths tell nearly all of these laws in high dimensions.
         assert!(low > 0.8 * truth || n < 8, "{row:?}: {low} {truth} {bracket:#?}");
+    }
+}
+
+#[cfg(feature = "assignment")]
+#[test]
+fn assignment() {
+    for row in rows(include_str!("../golden/w2_assignment.csv")) {
+        let (a, b, n) =
+            (number(&row[1]) as usize, number(&row[2]) as usize, number(&row[3]) as usize);
+        let seed = if a == b { 401 } else { 406 };
+        let [a, b] = [(seed, a), (seed + 1, b)]
+            .map(|(seed, count)| Sample::from_rows(&matrix(ih, seed, count, n)).unwrap());
+        let assignment = a.assignment(&b).unwrap();
+        assert_relative_eq!(assignment.w2.sq, number(&row[5]), max_relative = 1e-13);
+        assert_relative_eq!(assignment.w2.dist(), number(&row[6]), max_relative = 1e-13);
+        if !row[9].is_empty() {
+            let partner: Vec<usize> =
+                row[9].split_whitespace().map(|j| number(j) as usize).collect();
+            assert_eq!(assignment.partner, Some(partner));
+        }
+    }
+}
+
+#[cfg(feature = "sinkhorn")]
+#[test]
+fn sinkhorn() {
+    for row in rows(include_str!("../golden/w2_sinkhorn.csv")) {
+        let seed = match row[0].as_str() {
+            "k1" => 501,
+            "k4" => 503,
+            "k7" => 507,
+            other => panic!("{other}: unknown sample"),
+        };
+        let (count, n, epsilon) =
+            (number(&row[1]) as usize, number(&row[3]) as usize, number(&row[5]));
+        let [a, b] =
+            [seed, seed + 1].map(|seed| Sample::from_rows(&matrix(ih, seed, count, n)).unwrap());
+        let transports = [(&a, &b), (&a, &a), (&b, &b)];
+        for ((from, to), columns) in transports.into_iter().zip([[6, 7], [8, 9], [10, 11]]) {
+            let transport = from.entropic_transport(to, epsilon).unwrap();
+            assert_relative_eq!(transport.entropic, number(&row[columns[0]]), max_relative = 1e-9);
+            assert_relative_eq!(transport.sharp, number(&row[columns[1]]), max_relative = 1e-9);
+        }
+        let divergence = a.sinkhorn_divergence(&b, epsilon).unwrap();
+        assert_relative_eq!(divergence.entropic, number(&row[12]), max_relative = 1e-9);
+        assert_relative_eq!(divergence.sharp, number(&row[13]), max_relative = 1e-9);
+    }
+}
+
+#[cfg(feature = "sinkhorn")]
+#[test]
+fn sinkhorn_between_gaussians() {
+    for row in rows(include_str!("../golden/w2_sinkhorn_gaussian.csv")) {
+        let (n, epsilon) = (number(&row[1]) as usize, number(&row[4]));
+        let law = |seed| {
+            let factor = matrix(i4, seed, n, n + 2) / 8.0;
+            Gaussian::from_factor(&factor).unwrap()
+        };
+        let (a, b) = match n {
+            1 => (Gaussian::isotropic(1, 1.0).unwrap(), Gaussian::isotropic(1, 1.0).unwrap()),
+            _ => (law(601), law(602)),
+        };
+        let entropic = |p: &Gaussian, q| p.entropic_transport(q, epsilon).unwrap();
+        assert_relative_eq!(entropic(&a, &b), number(&row[5]), max_relative = 1e-12);
+        assert_relative_eq!(entropic(&a, &a), number(&row[6]), max_relative = 1e-12);
+        assert_relative_eq!(entropic(&b, &b), number(&row[7]), max_relative = 1e-12);
+        let divergence = a.sinkhorn_divergence(&b, epsilon).unwrap();
+        assert_relative_eq!(divergence, number(&row[8]), max_relative = 1e-12, epsilon = 1e-14);
+        assert_relative_eq!(a.w2(&b).unwrap().sq, number(&row[9]), max_relative = 1e-12);
     }
 }

@@ -1,8 +1,8 @@
 //! Bias, standard errors and intervals, by simulation.
 
-use orthogap::Seed;
 use orthogap::statistics::Moments;
-use orthogap::wasserstein::{Correction, Gaussian, Sample, normal_bins};
+use orthogap::wasserstein::{Correction, Gaussian, MatrixLaw, Sample, normal_bins};
+use orthogap::{Input, Network, Seed};
 
 /// N(0, diag) with standard deviations from 0.8 to 1.6: squared distance to N(0, I) by hand.
 fn uneven(n: usize) -> (Gaussian, f64) {
@@ -120,5 +120,54 @@ fn stated_biases_are_right() {
     }
     for (k, excess) in excess.iter().enumerate() {
         assert!(excess.mean().abs() < 4.0 * excess.standard_error(), "{k}: {excess:?}");
+    }
+}
+
+/// The stationary matrix law: every tenth of the layers of one long chain, whose correlation is
+/// (n/(n+2))^10 < 0.11.
+fn stationary(n: usize, d: usize, count: u32) -> MatrixLaw {
+    let mut law = MatrixLaw::new(n, d).unwrap();
+    let input = Input::orthogonal(n).unwrap();
+    let mut chain = Network::<f64>::new(d).chain(&input, Seed(8)).unwrap();
+    chain.advance(50).unwrap();
+    for run in 0..count {
+        law.push(chain.advance(10).unwrap().gram(), Seed(9).replicate(run)).unwrap();
+    }
+    law
+}
+
+/// The limit of wide layers, (n+2)(n-1)/(4nd) (sqrt(1 + n(n+2)/(4(n+1))) - 1)²; relative
+/// corrections are of order 1/d.
+fn limit(n: f64, d: f64) -> f64 {
+    (n + 2.0) * (n - 1.0) / (4.0 * n * d)
+        * ((1.0 + n * (n + 2.0) / (4.0 * (n + 1.0))).sqrt() - 1.0).powi(2)
+}
+
+/// Bounds and transports of the matrix law, to four standard errors and 1 % of finite width: 2
+/// comparisons a case.
+#[test]
+fn the_matrix_law_is_where_its_limit_is() {
+    for (n, d, upper) in [(4, 512, 2.652e-3), (8, 1024, 4.779e-3)] {
+        let law = stationary(n, d, 4000);
+        let truth = limit(n as f64, d as f64);
+        let bracket = law.bracket().unwrap();
+        let (low, high) = (bracket.lower().1, bracket.upper().1);
+        println!("{n} {d} {truth}: {bracket:?}");
+        let near = |w2: &orthogap::wasserstein::W2, value: f64| {
+            let error = w2.standard_error().unwrap();
+            assert!((w2.debiased() - value).abs() < 4.0 * error + 0.01 * value, "{w2:?} {value}");
+        };
+        near(&low, truth);
+        near(&high, upper);
+        assert!(low.standard_error().unwrap() < 0.1 * truth);
+        let (low, high) = bracket.ci(0.99).unwrap();
+        assert!(low <= truth && truth <= high);
+        #[cfg(feature = "assignment")]
+        {
+            let transport = law.transport(250).unwrap();
+            println!("{n} {d} {truth}: {transport:?}");
+            near(&transport, truth);
+            assert!(transport.standard_error().unwrap() < 0.1 * truth);
+        }
     }
 }

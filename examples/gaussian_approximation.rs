@@ -1,0 +1,427 @@
+//! How far random networks with batch normalisation are from Gaussian, layer by layer.
+//!
+//! A batch of digits falls through networks of several widths. For every layer, certified bounds
+//! on the squared Wasserstein-2 distance to a Gaussian: of the matrix law (all rows of `W H`, which
+//! share one `H`) and of the row law (one row), beside the paper's bound and the limit of wide
+//! networks. `--help` lists the options.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Instant;
+
+use lexopt::{Arg, Parser, ValueExt};
+use nalgebra::DMatrix;
+use orthogap::statistics::Moments;
+use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, Sample};
+use orthogap::{Gram, Input, Network, Purpose, Run, Seed};
+use rayon::prelude::*;
+
+mod artifact;
+mod figure;
+mod images;
+
+use figure::{Dash, Figure, Panel, Series};
+use images::{Images, Source};
+
+const HELP: &str = "\
+Wasserstein-2 distance of pre-activations to a Gaussian, against depth and width.
+
+Usage: cargo run --release --example gaussian_approximation -- [OPTIONS]
+
+  --width D,D,...   widths of the networks                 [32,128,512; quick: 32,128]
+  --batch N         digits in the batch, at most the smallest width               [4]
+  --depth L         layers                                            [25; quick: 10]
+  --runs R          random networks of each width, at least 4      [2000; quick: 200]
+  --seed S          equal seeds give equal files, whatever the threads            [1]
+  --threads T       0 takes all cores                                             [0]
+  --csv PATH        every bound    [target/orthogap/gaussian_approximation.csv]
+  --svg PATH        the figure     [target/orthogap/gaussian_approximation.svg]
+  --quick           a smaller experiment, in seconds
+  --help            this text
+";
+
+struct Options {
+    widths: Vec<usize>,
+    batch_size: usize,
+    depth: usize,
+    runs: u32,
+    seed: Seed,
+    threads: usize,
+    csv: PathBuf,
+    svg: PathBuf,
+}
+
+/// What the command line asks for; nothing if it asks for help.
+fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+    let (mut widths, mut depth, mut runs) = (None, None, None);
+    let (mut batch_size, mut seed, mut threads, mut quick) = (4, 1, 0, false);
+    let mut csv = PathBuf::from("target/orthogap/gaussian_approximation.csv");
+    let mut svg = PathBuf::from("target/orthogap/gaussian_approximation.svg");
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let Arg::Long(name) = argument else {
+            return Err(argument.unexpected().to_string());
+        };
+        let name = name.to_owned();
+        match name.as_str() {
+            "help" => return Ok(None),
+            "quick" => quick = true,
+            "width" => {
+                let text: String = value(&mut parser, &name)?;
+                let list: Result<_, _> =
+                    text.split(',').map(|width| at_least(1, &name, width)).collect();
+                widths = Some(list?);
+            }
+            "batch" => batch_size = at_least(2, &name, &value::<String>(&mut parser, &name)?)?,
+            "depth" => depth = Some(at_least(1, &name, &value::<String>(&mut parser, &name)?)?),
+            "runs" => runs = Some(at_least(4, &name, &value::<String>(&mut parser, &name)?)?),
+            "seed" => seed = value(&mut parser, &name)?,
+            "threads" => threads = value(&mut parser, &name)?,
+            "csv" => csv = value(&mut parser, &name)?,
+            "svg" => svg = value(&mut parser, &name)?,
+            _ => return Err(format!("unknown option --{name}")),
+        }
+    }
+    let default = if quick { (vec![32, 128], 10, 200) } else { (vec![32, 128, 512], 25, 2000) };
+    Ok(Some(Options {
+        widths: widths.unwrap_or(default.0),
+        batch_size,
+        depth: depth.unwrap_or(default.1),
+        runs: u32::try_from(runs.unwrap_or(default.2)).map_err(|_| "--runs: too many")?,
+        seed: Seed(seed),
+        threads,
+        csv,
+        svg,
+    }))
+}
+
+/// The value of an option.
+fn value<V: FromStr<Err: std::fmt::Display>>(parser: &mut Parser, name: &str) -> Result<V, String> {
+    let text =
+        parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
+    text.parse().map_err(|error| format!("--{name} {text:?}: {error}"))
+}
+
+/// A whole number, not too small.
+fn at_least(least: usize, name: &str, text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("--{name} {text:?}: expected a whole number from {least} on")),
+    }
+}
+
+/// The two laws that the distance is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Law {
+    Matrix,
+    Row,
+}
+
+impl Law {
+    const ALL: [Self; 2] = [Self::Matrix, Self::Row];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Matrix => "matrix",
+            Self::Row => "row",
+        }
+    }
+}
+
+/// A layer of networks of one width.
+struct Record {
+    width: usize,
+    layer: usize,
+    mean_gap: f64,
+    matrix: Bracket,
+    row: Bracket,
+}
+
+impl Record {
+    fn bracket(&self, law: Law) -> &Bracket {
+        match law {
+            Law::Matrix => &self.matrix,
+            Law::Row => &self.row,
+        }
+    }
+
+    /// The bound of Lemma 2, $`2 n E V`$, which holds for both laws.
+    fn lemma_2(&self, batch_size: usize) -> f64 {
+        2.0 * batch_size as f64 * self.mean_gap
+    }
+}
+
+/// What no depth gets the bound of Corollary 3 below: its second term at the largest alpha.
+fn corollary_3_floor(batch_size: usize, width: usize) -> f64 {
+    6.0 * (batch_size as f64).powf(2.5) / (width as f64).sqrt()
+}
+
+/// The squared distance of the matrix law in the limit of wide and deep networks.
+fn limit(batch_size: usize, width: usize) -> f64 {
+    let (n, d) = (batch_size as f64, width as f64);
+    let ratio = (1.0 + n * (n + 2.0) / (4.0 * (n + 1.0))).sqrt();
+    (n + 2.0) * (n - 1.0) / (4.0 * n * d) * (ratio - 1.0).powi(2)
+}
+
+/// The Gram matrices of one network, from the input on.
+fn network(
+    options: &Options,
+    width: usize,
+    input: &Input,
+    run: Run,
+) -> orthogap::Result<Vec<Gram>> {
+    let mut chain = Network::<f64>::new(width).chain(input, run)?;
+    let mut grams = vec![chain.layer().gram().clone()];
+    for _ in 0..options.depth {
+        grams.push(chain.step()?.gram().clone());
+    }
+    Ok(grams)
+}
+
+/// One row of `W H`, times the root of the width.
+fn row(gram: &Gram, run: Run, layer: usize) -> DMatrix<f64> {
+    let mut normals = DMatrix::zeros(1, gram.rank());
+    run.stream(Purpose::User(0), layer as u32, 0).fill_normal(normals.as_mut_slice());
+    normals * gram.factor()
+}
+
+/// The bounds at one layer, from all runs.
+fn record(
+    options: &Options,
+    width: usize,
+    layer: usize,
+    runs: &[Vec<Gram>],
+) -> orthogap::Result<Record> {
+    let n = options.batch_size;
+    let mut law = MatrixLaw::new(n, width)?;
+    let mut rows = DMatrix::zeros(runs.len(), n);
+    let (mut gaps, mut coupling) = (Moments::new(), Moments::new());
+    for (index, grams) in runs.iter().enumerate() {
+        let (gram, run) = (&grams[layer], options.seed.replicate(index as u32));
+        law.push(gram, run)?;
+        rows.row_mut(index).copy_from(&row(gram, run, layer));
+        gaps.push(gram.orthogonality_gap());
+        coupling.push(gram.coupling_bound());
+    }
+    let target = Gaussian::isotropic(n, (n as f64).sqrt().recip())?;
+    let row = Sample::from_rows(&rows)?.bracket(&target, Some(&coupling), options.seed)?;
+    Ok(Record { width, layer, mean_gap: gaps.mean(), matrix: law.bracket()?, row })
+}
+
+/// Every layer of every width, in parallel; the result does not depend on the number of threads.
+fn simulate(options: &Options, input: &Input) -> orthogap::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for &width in &options.widths {
+        let runs = (0..options.runs)
+            .into_par_iter()
+            .map(|run| network(options, width, input, options.seed.replicate(run)))
+            .collect::<orthogap::Result<Vec<_>>>()?;
+        let layers = (0..=options.depth).into_par_iter();
+        let of_width: orthogap::Result<Vec<_>> =
+            layers.map(|layer| record(options, width, layer, &runs)).collect();
+        records.extend(of_width?);
+    }
+    Ok(records)
+}
+
+fn csv(records: &[Record], options: &Options) -> orthogap::Result<String> {
+    let mut text = "law,width,layer,lower,lower_error,lower_by,upper,upper_error,ci_low,ci_high,\
+                    lemma_2,corollary_3_floor,limit\n"
+        .to_owned();
+    for law in Law::ALL {
+        for record in records {
+            let bracket = record.bracket(law);
+            let ((by, lower), (_, upper)) = (bracket.lower(), bracket.upper());
+            let (low, high) = bracket.ci(0.95)?;
+            let error = |w2: orthogap::wasserstein::W2| {
+                w2.standard_error().map_or(String::new(), |error| format!("{error:e}"))
+            };
+            let limit = match law {
+                Law::Matrix => format!("{:e}", limit(options.batch_size, record.width)),
+                Law::Row => String::new(),
+            };
+            let _ = writeln!(
+                text,
+                "{},{},{},{:e},{},{by:?},{:e},{},{low:e},{high:e},{:e},{:e},{limit}",
+                law.name(),
+                record.width,
+                record.layer,
+                lower.debiased(),
+                error(lower),
+                upper.debiased(),
+                error(upper),
+                record.lemma_2(options.batch_size),
+                corollary_3_floor(options.batch_size, record.width),
+            );
+        }
+    }
+    Ok(text)
+}
+
+/// The last layer of every width.
+fn table(records: &[Record], options: &Options) -> String {
+    let n = options.batch_size;
+    let mut text = format!(
+        "W2^2 to a Gaussian after {} layers, batch {n}, {} runs\n\
+         width   matrix law: lower   (error)     limit     upper   Lemma 2   Cor. 3 >   \
+         row law: lower   (error)\n",
+        options.depth, options.runs
+    );
+    for record in records.iter().filter(|record| record.layer == options.depth) {
+        let (matrix, row) = (record.matrix.lower().1, record.row.lower().1);
+        let _ = writeln!(
+            text,
+            "{:5}   {:17.3e}   {:.1e}   {:.1e}   {:.1e}   {:7.3}   {:8.2}   {:14.1e}   {:.1e}",
+            record.width,
+            matrix.debiased(),
+            matrix.standard_error().unwrap_or(f64::NAN),
+            limit(n, record.width),
+            record.matrix.upper().1.debiased(),
+            record.lemma_2(n),
+            corollary_3_floor(n, record.width),
+            row.debiased(),
+            row.standard_error().unwrap_or(f64::NAN),
+        );
+    }
+    text + "W2^2 is at most 2: what exceeds that says nothing.\n"
+}
+
+/// A panel for each law: brackets against depth below the paper's bound.
+fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Result<Figure> {
+    let mut panels = Vec::new();
+    for (law, title) in
+        [(Law::Matrix, "all rows together (matrix law)"), (Law::Row, "one row (row law)")]
+    {
+        let mut series = Vec::new();
+        for (colour, &width) in options.widths.iter().enumerate() {
+            let of_width = || records.iter().filter(|record| record.width == width);
+            let mut bounds =
+                Series { label: format!("width {width}"), colour, ..Series::default() };
+            for record in of_width() {
+                let bracket = record.bracket(law);
+                bounds.points.push((record.layer as f64, bracket.lower().1.debiased()));
+                bounds.band.push(bracket.ci(0.95)?);
+            }
+            let lemma = |record: &Record| (record.layer as f64, record.lemma_2(options.batch_size));
+            let points = of_width().map(lemma).collect();
+            series.push(bounds);
+            series.push(Series { colour, points, dash: Dash::Dashed, ..Series::default() });
+        }
+        let level = |(colour, &width): (usize, &usize)| (limit(options.batch_size, width), colour);
+        let levels = match law {
+            Law::Matrix => options.widths.iter().enumerate().map(level).collect(),
+            Law::Row => Vec::new(),
+        };
+        panels.push(Panel { title: title.to_owned(), series, levels });
+    }
+    Ok(Figure {
+        title: format!("{} {images} in {} random networks", options.batch_size, options.runs),
+        x_label: "layer".to_owned(),
+        y_label: "squared Wasserstein-2 distance to a Gaussian".to_owned(),
+        log_y: true,
+        panels,
+        keys: vec![
+            ("lower bound (band: bracket, 95 %)".to_owned(), Dash::Solid),
+            ("Lemma 2".to_owned(), Dash::Dashed),
+            ("limit".to_owned(), Dash::Dotted),
+        ],
+    })
+}
+
+fn experiment(options: &Options) -> Result<(), String> {
+    let started = Instant::now();
+    let images = Images::load(&Source::Digits)?;
+    let batch = images.batch(options.batch_size, options.seed)?;
+    let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
+    let pool = pool.map_err(|error| error.to_string())?;
+    let text = |error: orthogap::Error| error.to_string();
+    let records = pool.install(|| simulate(options, &input)).map_err(text)?;
+    println!("{}", table(&records, options));
+    let written = |path: &Path, text: &str| {
+        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+        Ok::<_, String>(())
+    };
+    written(&options.csv, &csv(&records, options).map_err(text)?)?;
+    if let Some(svg) = figure(&records, options, images.name).map_err(text)?.svg() {
+        written(&options.svg, &svg)?;
+    }
+    println!("in {:.1?}", started.elapsed());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let outcome = parse(Parser::from_env()).and_then(|options| match options {
+        None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(options) => experiment(&options),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("gaussian_approximation: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &str) -> Result<Options, String> {
+        let arguments =
+            std::iter::once("gaussian_approximation").chain(arguments.split_whitespace());
+        Ok(parse(Parser::from_iter(arguments))?.expect("help was not asked for"))
+    }
+
+    #[test]
+    fn wrong_options_get_one_clear_line() {
+        for (arguments, message) in [
+            ("--bogus", "unknown option --bogus"),
+            ("--width 32,x", "--width \"x\": expected a whole number from 1 on"),
+            ("--runs 3", "--runs \"3\": expected a whole number from 4 on"),
+            ("--batch 1", "--batch \"1\": expected a whole number from 2 on"),
+            ("32", "unexpected argument \"32\""),
+        ] {
+            assert_eq!(options(arguments).err().as_deref(), Some(message));
+        }
+    }
+
+    /// Values of section 6 of the theory: 8.5 and 33.9, 5.131e-4 and 1.350e-3.
+    #[test]
+    fn formulas() {
+        assert!((corollary_3_floor(4, 512) - 8.485).abs() < 1e-3);
+        assert!((corollary_3_floor(8, 1024) - 33.94).abs() < 1e-2);
+        assert!(
+            (limit(4, 512) - 5.131e-4).abs() < 1e-7 && (limit(8, 1024) - 1.350e-3).abs() < 1e-6
+        );
+    }
+
+    /// The whole job, small, on one thread and on three: equal files, and bounds in their order.
+    #[test]
+    fn files_do_not_depend_on_threads() {
+        let folder = std::env::temp_dir().join(format!("orthogap-gaussian-{}", std::process::id()));
+        let files = [1, 3].map(|threads| {
+            let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
+            let arguments = format!("--width 8,16 --depth 2 --runs 20 --threads {threads}");
+            let options = options(&arguments).unwrap();
+            experiment(&Options { csv: csv.clone(), svg: svg.clone(), ..options }).unwrap();
+            [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())
+        });
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(files[0], files[1]);
+        let [csv, svg] = &files[0];
+        assert_eq!(csv.lines().count(), 1 + 2 * 2 * 3);
+        for line in csv.lines().skip(1) {
+            let field = |k: usize| line.split(',').nth(k).unwrap().parse::<f64>().unwrap();
+            let (low, high, lemma_2) = (field(8), field(9), field(10));
+            assert!(0.0 <= low && low <= high && field(6) <= lemma_2, "{line}");
+        }
+        assert!(svg.starts_with("<svg ") && svg.contains("width 16"));
+    }
+}

@@ -1,0 +1,208 @@
+//! Entropic optimal transport between samples, and between Gaussians (feature `sinkhorn`).
+
+use nalgebra::{DMatrix, SymmetricEigen};
+
+use crate::wasserstein::{Gaussian, Sample};
+use crate::{Error, Result};
+
+/// An entropic transport, $`\min_\pi \langle \pi, c \rangle + \varepsilon\, KL(\pi | a \otimes b)`$
+/// with the cost c = |x - y|².
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Entropic {
+    /// The minimum, entropy and all.
+    pub entropic: f64,
+    /// What the plan costs to transport, $`\langle \pi, c \rangle`$ alone.
+    pub sharp: f64,
+}
+
+/// A Sinkhorn divergence, $`S(a, b) = OT(a, b) - \frac12 OT(a, a) - \frac12 OT(b, b)`$.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SinkhornDivergence {
+    /// Of the entropic values (Feydy et al. 2019): not negative, zero only for equal laws.
+    pub entropic: f64,
+    /// Of the transport costs alone (as in `POT`'s `empirical_sinkhorn_divergence`).
+    pub sharp: f64,
+}
+
+/// Iterations end there, converged or not; [`Error::InvalidParameter`] tells of it.
+const MAX_ITERATIONS: usize = 1_000_000;
+/// They end when no potential moves by more of epsilon.
+const TOLERANCE: f64 = 1e-13;
+
+impl Sample {
+    /// The entropic transport between two empirical laws at regularisation `epsilon`.
+    ///
+    /// Sinkhorn's iteration on potentials, in the log domain: no epsilon underflows. For a small
+    /// one it takes many iterations, about the largest cost over epsilon.
+    ///
+    /// Cost: `N M` exponentials an iteration.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] for an epsilon that is not positive
+    /// and finite, or too small to converge in a million iterations.
+    pub fn entropic_transport(&self, other: &Self, epsilon: f64) -> Result<Entropic> {
+        self.check_dimension("the other sample", other.dimension())?;
+        check_epsilon(epsilon)?;
+        let cost = self.squared_distances(other) / epsilon;
+        // The plain iteration creeps where the plan is nearly the identity.
+        let solved = solve(&cost, self == other).ok_or_else(|| not_converged(epsilon))?;
+        Ok(solved.scaled(epsilon))
+    }
+
+    /// The Sinkhorn divergence between two empirical laws.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::wasserstein::Sample;
+    ///
+    /// let a = Sample::from_rows(&dmatrix![0.0, 0.0; 1.0, 0.0])?;
+    /// let b = Sample::from_rows(&dmatrix![0.0, 3.0; 1.0, 3.0])?;
+    /// assert!((a.sinkhorn_divergence(&b, 1.0)?.entropic - 9.0).abs() < 1e-11); // a translation
+    /// assert!(a.sinkhorn_divergence(&a, 1.0)?.entropic.abs() < 1e-11);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`entropic_transport`](Self::entropic_transport).
+    pub fn sinkhorn_divergence(&self, other: &Self, epsilon: f64) -> Result<SinkhornDivergence> {
+        let across = self.entropic_transport(other, epsilon)?;
+        let a = self.entropic_transport(self, epsilon)?;
+        let b = other.entropic_transport(other, epsilon)?;
+        Ok(SinkhornDivergence {
+            entropic: across.entropic - (a.entropic + b.entropic) / 2.0,
+            sharp: across.sharp - (a.sharp + b.sharp) / 2.0,
+        })
+    }
+}
+
+impl Gaussian {
+    /// The entropic transport value between two Gaussians, in closed form (Janati et al., NeurIPS
+    /// 2020).
+    ///
+    /// With the eigenvalues mu of $`F^\top B F`$, F a factor of A, and
+    /// $`r_i = \sqrt{1 + 16 \mu_i / \varepsilon^2}`$,
+    ///
+    /// ```math
+    /// \lVert a - b \rVert^2 + \mathrm{tr} A + \mathrm{tr} B
+    ///   - \frac\varepsilon2 \sum_i \left( r_i - 1 - \log \frac{1 + r_i}{2} \right)
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] for an epsilon that is not positive
+    /// and finite.
+    pub fn entropic_transport(&self, other: &Self, epsilon: f64) -> Result<f64> {
+        let (found, expected) = ((self.dimension(), 1), (other.dimension(), 1));
+        if found != expected {
+            return Err(Error::ShapeMismatch { what: "the mean", found, expected });
+        }
+        check_epsilon(epsilon)?;
+        let through = other.factor().tr_mul(&self.factor());
+        let eigenvalues = SymmetricEigen::new(through.tr_mul(&through)).eigenvalues;
+        let term = |mu: &f64| {
+            let root = (4.0 * mu.max(0.0).sqrt() / epsilon).hypot(1.0);
+            root - 1.0 - (0.5 * (root - 1.0)).ln_1p()
+        };
+        Ok((self.mean() - other.mean()).norm_squared()
+            + self.total_variance()
+            + other.total_variance()
+            - 0.5 * epsilon * eigenvalues.iter().map(term).sum::<f64>())
+    }
+
+    /// The Sinkhorn divergence of two Gaussians, of entropic values.
+    ///
+    /// ```
+    /// use orthogap::wasserstein::Gaussian;
+    ///
+    /// let (a, b) = (Gaussian::isotropic(3, 1.0)?, Gaussian::isotropic(3, 2.0)?);
+    /// let w2 = a.w2(&b)?.sq;
+    /// assert!((a.sinkhorn_divergence(&b, 1e-6)? - w2).abs() < 1e-5);
+    /// assert!(a.sinkhorn_divergence(&b, 1.0)? < w2);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`entropic_transport`](Self::entropic_transport).
+    pub fn sinkhorn_divergence(&self, other: &Self, epsilon: f64) -> Result<f64> {
+        let across = self.entropic_transport(other, epsilon)?;
+        let within = |law: &Self| law.entropic_transport(law, epsilon);
+        Ok(across - (within(self)? + within(other)?) / 2.0)
+    }
+}
+
+impl Entropic {
+    fn scaled(self, factor: f64) -> Self {
+        Self { entropic: self.entropic * factor, sharp: self.sharp * factor }
+    }
+}
+
+fn check_epsilon(epsilon: f64) -> Result<()> {
+    if epsilon > 0.0 && epsilon.is_finite() {
+        return Ok(());
+    }
+    let expected = "a positive finite number";
+    Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected })
+}
+
+fn not_converged(epsilon: f64) -> Error {
+    let expected = "large enough beside the costs to converge in a million iterations";
+    Error::InvalidParameter { name: "epsilon", value: epsilon, expected }
+}
+
+/// The transport at epsilon = 1 for a cost matrix; `symmetric` for that of a sample to itself.
+fn solve(cost: &DMatrix<f64>, symmetric: bool) -> Option<Entropic> {
+    let transposed = cost.transpose();
+    let (rows, columns) = cost.shape();
+    let mut f = vec![0.0; rows];
+    let mut g = vec![0.0; columns];
+    let mut next = Vec::with_capacity(rows.max(columns));
+    for _ in 0..MAX_ITERATIONS {
+        let change = if symmetric {
+            // Half-way to the image of itself: f = g all along, and far fewer iterations.
+            update(cost, &f, &mut next);
+            next.iter_mut().zip(&f).for_each(|(next, old)| *next = 0.5 * (*next + old));
+            let change = replace(&mut f, &mut next);
+            g.clone_from(&f);
+            change
+        } else {
+            update(cost, &f, &mut next);
+            let of_g = replace(&mut g, &mut next);
+            update(&transposed, &g, &mut next);
+            of_g.max(replace(&mut f, &mut next))
+        };
+        if change <= TOLERANCE * f.iter().fold(1.0, |largest: f64, x| largest.max(x.abs())) {
+            return Some(plan_costs(cost, &f, &g));
+        }
+    }
+    None
+}
+
+/// The potentials $`-\log \frac1N \sum_i e^{f_i - c_{ij}}`$ of the columns.
+fn update(cost: &DMatrix<f64>, f: &[f64], out: &mut Vec<f64>) {
+    out.clear();
+    out.extend(cost.column_iter().map(|column| {
+        let exponents = || column.iter().zip(f).map(|(c, f)| f - c);
+        let largest = exponents().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = exponents().map(|x| (x - largest).exp()).sum();
+        -(largest + (sum / f.len() as f64).ln())
+    }));
+}
+
+/// Swaps new potentials in and tells the largest change.
+fn replace(old: &mut Vec<f64>, new: &mut Vec<f64>) -> f64 {
+    std::mem::swap(old, new);
+    old.iter().zip(new.iter()).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+/// The value by duality, the means of the potentials, and the cost of the plan
+/// $`e^{f_i + g_j - c_{ij}} / (N M)`$.
+fn plan_costs(cost: &DMatrix<f64>, f: &[f64], g: &[f64]) -> Entropic {
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let masses = (f.len() * g.len()) as f64;
+    let of_column = |(column, g): (nalgebra::DVectorView<'_, f64>, &f64)| {
+        column.iter().zip(f).map(|(c, f)| c * (f + g - c).exp()).sum::<f64>()
+    };
+    let sharp = cost.column_iter().zip(g).map(of_column).sum::<f64>() / masses;
+    Entropic { entropic: mean(f) + mean(g), sharp }
+}
