@@ -7,6 +7,9 @@
 //! touches. [`weights`] multiplies weights as they are drawn; [`triangular`] is for the small
 //! matrices beside the rows, [`quadrature`] for the laws at infinite width. [`compiled`] is what
 //! the rest of the crate calls.
+//! of a streamed layer, which [`block`] puts together. [`weights`] multiplies weights as they are
+//! drawn; [`triangular`] and [`tridiagonal`] are for the small matrices beside the rows. [`compiled`] is what the rest of the crate
+//! calls.
 
 pub mod activation;
 pub mod block;
@@ -25,4 +28,5 @@ pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;
 pub mod triangular;
+pub mod tridiagonal;
 pub mod weights;

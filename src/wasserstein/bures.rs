@@ -44,6 +44,10 @@ impl Gaussian {
             (Shape::Isotropic(a), Shape::Factor(f)) | (Shape::Factor(f), Shape::Isotropic(a)) => {
                 to_isotropic(&singular_values(f), n, *a)
             }
+            (Shape::Isotropic(a), Shape::Covariance { deviations, .. })
+            | (Shape::Covariance { deviations, .. }, Shape::Isotropic(a)) => {
+                to_isotropic(deviations, n, *a)
+            }
             _ => procrustes(&self.factor(), &other.factor()),
         };
         Ok(W2::exact(between_means + between_shapes, Law::Row))

@@ -1,7 +1,8 @@
 //! Gaussian laws: what distances are taken to.
 
-use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
+use nalgebra::{Cholesky, DMatrix, DVector, Dim, Matrix, RawStorage};
 
+use crate::kernel::tridiagonal::symmetric_eigenvalues;
 use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 
 /// A Gaussian law on vectors of n numbers, possibly singular.
@@ -36,7 +37,13 @@ pub(super) enum Shape {
     Diagonal(DVector<f64>),
     /// A factor, `n x k`.
     Factor(DMatrix<f64>),
+    /// A well-conditioned matrix and the standard deviations along its eigenvectors.
+    Covariance { matrix: DMatrix<f64>, deviations: Vec<f64> },
 }
+
+/// Where the smallest eigenvalue of a covariance is larger than this part of the largest, the roots
+/// of all of them are exact to 1e-13 of the largest.
+const WELL_CONDITIONED: f64 = 1e-6;
 
 impl Gaussian {
     /// $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$; zero gives the point mass at the origin.
@@ -85,11 +92,13 @@ impl Gaussian {
 
     /// $`N(0, A)`$ with the covariance `A` (`n x n`).
     ///
-    /// A pivoted Cholesky factorisation takes it apart and ends where what is left is rounding,
-    /// below n roundings of the largest variance: directions so flat count as exactly flat. Where
-    /// a factor is at hand, [`from_factor`](Self::from_factor) loses nothing.
+    /// Unless it is well conditioned, a pivoted Cholesky factorisation takes it apart and ends where
+    /// what is left is rounding, below n roundings of the largest variance: directions so flat
+    /// count as exactly flat. Where a factor is at hand, [`from_factor`](Self::from_factor) loses
+    /// nothing.
     ///
-    /// Cost: `n² r` operations at rank r.
+    /// Cost: `2/3 n³` multiply-adds for its eigenvalues, and `n² r` at rank r if it is ill
+    /// conditioned.
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -116,7 +125,15 @@ impl Gaussian {
             let expected = (found.0, found.0);
             return Err(Error::ShapeMismatch { what: "the covariance", found, expected });
         }
-        let factor = pivoted_cholesky(finite_matrix(covariance)?, T::EPSILON)?;
+        let matrix = finite_matrix(covariance)?;
+        check_symmetric(&matrix, T::EPSILON)?;
+        let eigenvalues = symmetric_eigenvalues(matrix.clone()).unwrap_or_default();
+        let largest = eigenvalues.iter().copied().fold(0.0, f64::max);
+        if largest > 0.0 && eigenvalues.iter().all(|&mu| mu > WELL_CONDITIONED * largest) {
+            let deviations = eigenvalues.iter().map(|mu| mu.sqrt()).collect();
+            return Self::centered(found.0, Shape::Covariance { matrix, deviations });
+        }
+        let factor = pivoted_cholesky(matrix, T::EPSILON)?;
         Self::centered(found.0, Shape::Factor(factor))
     }
 
@@ -167,6 +184,9 @@ impl Gaussian {
             Shape::Isotropic(deviation) => DMatrix::from_diagonal_element(n, n, *deviation),
             Shape::Diagonal(deviations) => DMatrix::from_diagonal(deviations),
             Shape::Factor(factor) => factor.clone(),
+            Shape::Covariance { matrix, .. } => {
+                Cholesky::new(matrix.clone()).expect("it is well conditioned").l()
+            }
         }
     }
 
@@ -177,6 +197,7 @@ impl Gaussian {
             Shape::Isotropic(deviation) => self.dimension() as f64 * deviation * deviation,
             Shape::Diagonal(deviations) => deviations.norm_squared(),
             Shape::Factor(factor) => factor.norm_squared(),
+            Shape::Covariance { matrix, .. } => matrix.trace(),
         }
     }
 
@@ -192,6 +213,7 @@ impl Gaussian {
                 scaled
             }
             Shape::Factor(factor) => rows * factor,
+            Shape::Covariance { .. } => rows * self.factor(),
         }
     }
 
@@ -199,6 +221,7 @@ impl Gaussian {
     fn rows_times_transposed_factor(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
         match &self.shape {
             Shape::Factor(factor) => rows * factor.transpose(),
+            Shape::Covariance { .. } => rows * self.factor().transpose(),
             _ => self.rows_times_factor(rows),
         }
     }
@@ -252,18 +275,23 @@ where
     }
 }
 
+fn check_symmetric(matrix: &DMatrix<f64>, epsilon: f64) -> Result<()> {
+    let skew = (matrix - matrix.transpose()).amax();
+    if skew > 4.0 * epsilon * matrix.amax() {
+        let (name, expected) = ("covariance", "a symmetric matrix");
+        return Err(Error::InvalidParameter { name, value: skew, expected });
+    }
+    Ok(())
+}
+
 /// A factor `F` (`n x r`) of a symmetric positive semidefinite matrix, $`F F^\top = A`$, by the
-/// Cholesky factorisation with diagonal pivoting; r is the numerical rank. Its left side first:
-/// entries that come with relative errors of `epsilon`.
+/// Cholesky factorisation with diagonal pivoting; r is the numerical rank. Entries come with relative
+/// errors of `epsilon`.
 fn pivoted_cholesky(mut rest: DMatrix<f64>, epsilon: f64) -> Result<DMatrix<f64>> {
     let n = rest.nrows();
     let largest = rest.diagonal().max();
     let tolerance = n as f64 * epsilon * largest.max(0.0);
     let invalid = |value, expected| Error::InvalidParameter { name: "covariance", value, expected };
-    let skew = (&rest - rest.transpose()).amax();
-    if skew > 4.0 * epsilon * rest.amax() {
-        return Err(invalid(skew, "a symmetric matrix"));
-    }
     let indefinite = "a positive semidefinite matrix";
     let mut columns = Vec::new();
     for _ in 0..n {
