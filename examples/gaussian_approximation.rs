@@ -300,8 +300,11 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
                 Series { label: format!("width {width}"), colour, ..Series::default() };
             for record in of_width() {
                 let bracket = record.bracket(law);
-                bounds.points.push((record.layer as f64, bracket.lower().1.debiased()));
-                bounds.band.push(bracket.ci(0.95)?);
+                let (low, high) = bracket.ci(0.95)?;
+                // What may be zero is noise on a logarithmic axis.
+                let lower = if low > 0.0 { bracket.lower().1.debiased() } else { f64::NAN };
+                bounds.points.push((record.layer as f64, lower));
+                bounds.band.push((low, high));
             }
             let lemma = |record: &Record| (record.layer as f64, record.lemma_2(options.batch_size));
             let points = of_width().map(lemma).collect();
@@ -322,9 +325,9 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
         log_y: true,
         panels,
         keys: vec![
-            ("lower bound (band: bracket, 95 %)".to_owned(), Dash::Solid),
-            ("Lemma 2".to_owned(), Dash::Dashed),
-            ("limit".to_owned(), Dash::Dotted),
+            ("lower bound".to_owned(), Dash::Solid),
+            ("upper bound of Lemma 2".to_owned(), Dash::Dashed),
+            ("limit of wide networks".to_owned(), Dash::Dotted),
         ],
     })
 }

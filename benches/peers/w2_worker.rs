@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn answer(request: &str) -> Answer {
     let words: Vec<&str> = request.split_whitespace().collect();
-    let ["time", case, seconds, path, second @ ..] = words[..] else {
+    let ["time", case, seconds, path, second @ ..] = &words[..] else {
         return Err(format!("{request:?} is no request").into());
     };
     let seconds: f64 = seconds.parse()?;
@@ -48,7 +48,7 @@ fn answer(request: &str) -> Answer {
     let n = matrix.ncols();
     let target = Gaussian::isotropic(n, (n as f64).sqrt().recip())?;
     let other = || read(second.first().ok_or("a second path is missing")?);
-    match case {
+    match *case {
         "bures" => measure(seconds, || Ok(Gaussian::from_covariance(&matrix)?.w2(&target)?.sq)),
         "bures-general" => {
             let other = other()?;

@@ -1,4 +1,57 @@
-//! The Wasserstein-2 distance to a Gaussian.
+//! The Wasserstein-2 distance to a Gaussian: exact between Gaussians and on the line, certified
+//! bounds elsewhere, errors stated.
+//!
+//! Batch normalisation makes the pre-activations `W H` of deep random networks nearly Gaussian: how
+//! nearly, is Lemma 2 and Corollary 3 of the paper. Two different laws are meant by that, and every
+//! [`W2`] names [which](Law). Given `H`, the matrix `W H` is Gaussian, its rows are N(0, C), and the
+//! paper's coupling is optimal. Over random `H`, one **row** is a mixture of those, and far closer to
+//! Gaussian than the whole **matrix**, whose rows share one `H`: for n = 32 and a gap of 0.1 the
+//! coupling costs 0.111, while a row is at 3e-4.
+//!
+//! Samples are **rows** here (`N x n`): rows of `W H` are samples of the row law. `H` itself is
+//! `d x n` and has samples of the batch as columns, as everywhere.
+//!
+//! ```
+//! use orthogap::wasserstein::{Gaussian, Kind, Sample};
+//! use orthogap::{Input, Network, Seed};
+//!
+//! // One layer: the exact distance of the matrix law given H.
+//! let input = Input::spiked(4, 0.1)?;
+//! let mut chain = Network::<f64>::new(256).chain(&input, Seed(7))?;
+//! let w2 = chain.advance(20)?.w2();
+//! assert!(w2.kind == Kind::Exact && w2.sq < 0.02);
+//!
+//! // Samples of any law: what is certain, with its errors.
+//! let target = Gaussian::isotropic(4, 0.5)?;
+//! let wide = Sample::from_rows(&Gaussian::isotropic(4, 0.6)?.sample(2000, Seed(1), 0))?;
+//! let (low, high) = wide.bracket(&target, None, Seed(2))?.ci(0.99)?;
+//! assert!(0.02 < low && low < 0.04 && 0.04 < high); // the truth is 4 * 0.1²
+//! # Ok::<(), orthogap::Error>(())
+//! ```
+//!
+//! # Choosing an estimator
+//!
+//! | known | want | use |
+//! | --- | --- | --- |
+//! | two Gaussians | the distance | [`Gaussian::w2`], exact |
+//! | one `H` | the matrix law given `H` | [`Gram::w2`](crate::Gram::w2), exact |
+//! | many runs | the matrix law | [`MatrixLaw::bracket`]; with feature `assignment` its transport |
+//! | numbers | their law | [`NormalBins::w2`], exact, in three parts |
+//! | samples | what is certain | [`Sample::bracket`], the best of all bounds |
+//! | samples | the part in means and covariances | [`Sample::gelbrich`], debiased |
+//! | rows in a stream | the same in `O(n²)` memory | [`RowMoments::gelbrich`] |
+//! | samples | whether there is any distance | [`p_value`] |
+//!
+//! No single bound wins. For a mixture of scales in 32 dimensions at distance 5.14, Gelbrich says
+//! 0.66 and lengths say 5.2; for a wrong covariance of the right trace, Gelbrich says all and
+//! slices a share of about 2/(n+2). Sampled optimal transport is hopeless from n = 16 on.
+//!
+//! # What is not certain
+//!
+//! Bounds are certain up to the errors they state. A bound found *on* the sample is one on the
+//! distance of the empirical law, larger than that of the population by noise: so directions are
+//! fixed in advance or sought on other samples, and [`W2::bias`] tells what noise alone adds.
+//! Standard errors are asymptotic, and mean nothing where the distance is zero: there, simulate.
 
 #[cfg(feature = "assignment")]
 mod assignment;

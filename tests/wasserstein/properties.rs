@@ -235,3 +235,20 @@ fn degenerate_samples_have_distances() {
     let w2 = w2.unwrap();
     assert!(w2.sq > 10.0 && w2.bias.unwrap().is_finite() && w2.sampling_error.unwrap() > 0.0);
 }
+
+/// The same bits on one thread and on three.
+#[cfg(feature = "rayon")]
+#[test]
+fn threads_do_not_matter() {
+    let target = Gaussian::isotropic(6, 0.9).unwrap();
+    let on_threads = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let sample = Sample::from_rows(&target.sample(700, Seed(4), 0)).unwrap();
+            let statistic = |sample: &Sample| Ok(sample.gelbrich(&target)?.sq);
+            let p = p_value(&sample, &target, 9, Seed(5), statistic).unwrap();
+            (sample.bracket(&target, None, Seed(6)).unwrap(), p)
+        })
+    };
+    assert_eq!(on_threads(1), on_threads(3));
+}
