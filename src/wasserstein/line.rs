@@ -63,7 +63,7 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
     // The lower half, and its mirror image.
     let half = count.div_ceil(2);
     let lower: Vec<f64> = (1..half)
-        .chain((count % 2 == 0 && count > 1).then_some(half))
+        .chain((count.is_multiple_of(2)).then_some(half))
         .map(|i| if 2 * i == count { 0.0 } else { normal_quantile(i as f64 / masses) })
         .collect();
     let mut edges = lower.clone();
@@ -75,7 +75,7 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
 }
 
 /// The integral of z over the bins with these inner edges, symmetric to the last bit if they are.
-fn bin_means(edges: &[f64]) -> Vec<f64> {
+pub(super) fn bin_means(edges: &[f64]) -> Vec<f64> {
     // phi(a) - phi(b), without the cancellation that narrow bins suffer.
     let between = |a: f64, b: f64| {
         let (near, far, sign) = if a.abs() < b.abs() { (a, b, 1.0) } else { (b, a, -1.0) };
@@ -92,7 +92,7 @@ fn bin_means(edges: &[f64]) -> Vec<f64> {
     means
 }
 
-fn check_count(count: usize) -> Result<()> {
+pub(super) fn check_count(count: usize) -> Result<()> {
     if count == 0 {
         return Err(Error::Empty { rows: 0, columns: 1 });
     }
@@ -130,10 +130,10 @@ pub(super) fn binomial_mean(values: &[f64], trials: usize, p: f64, q: f64) -> f6
     // Probabilities relative to that of the mode, outwards from it.
     let (mut total, mut sum) = (1.0, values[mode]);
     let mut weight = 1.0;
-    for k in mode + 1..=trials {
+    for (k, value) in values.iter().enumerate().skip(mode + 1) {
         weight *= odds * (trials + 1 - k) as f64 / k as f64;
         total += weight;
-        sum += weight * values[k];
+        sum += weight * value;
         if weight < NEGLIGIBLE {
             break;
         }
@@ -316,7 +316,11 @@ impl Parts {
         self.location + self.scale + self.shape
     }
 
-    fn with_errors(self, bias: impl Into<Option<f64>>, error: impl Into<Option<f64>>) -> LineW2 {
+    pub(super) fn with_errors(
+        self,
+        bias: impl Into<Option<f64>>,
+        error: impl Into<Option<f64>>,
+    ) -> LineW2 {
         let Self { location, scale, shape, .. } = self;
         let w2 = W2 {
             bias: bias.into(),
@@ -327,79 +331,8 @@ impl Parts {
     }
 }
 
-/// The squared Wasserstein-2 distance of weighted numbers to N(mean, deviation²), exactly.
-///
-/// Weights are positive and need not add up to one. Bias and standard error are left unknown:
-/// they depend on where the weights come from.
-///
-/// ```
-/// use orthogap::wasserstein::{normal_bins, weighted_line_w2};
-///
-/// let weighted = weighted_line_w2(&[1.0, -2.0], &[1.0, 2.0], 0.0, 1.0)?;
-/// let repeated = normal_bins(3)?.w2(&[1.0, -2.0, -2.0], 0.0, 1.0)?;
-/// assert!((weighted.w2.sq - repeated.w2.sq).abs() < 1e-15);
-/// # Ok::<(), orthogap::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Empty`], [`Error::ShapeMismatch`] unless there are as many weights as numbers,
-/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite,
-/// a mean that is not finite, or a deviation that is negative.
-pub fn weighted_line_w2<T: Scalar>(
-    numbers: &[T],
-    weights: &[f64],
-    mean: f64,
-    deviation: f64,
-) -> Result<LineW2> {
-    check_count(numbers.len())?;
-    if weights.len() != numbers.len() {
-        let (found, expected) = ((weights.len(), 1), (numbers.len(), 1));
-        return Err(Error::ShapeMismatch { what: "the weights", found, expected });
-    }
-    if let Some(&value) = weights.iter().find(|w| !(**w > 0.0 && w.is_finite())) {
-        let expected = "a positive finite number";
-        return Err(Error::InvalidParameter { name: "weight", value, expected });
-    }
-    let numbers = finite(numbers)?;
-    check_normal(mean, deviation)?;
-    let total: f64 = weights.iter().sum();
-    let mut points: Vec<(f64, f64)> =
-        numbers.iter().zip(weights).map(|(x, w)| (x - mean, w / total)).collect();
-    let shift: f64 = points.iter().map(|(x, w)| x * w).sum();
-    points.iter_mut().for_each(|(x, _)| *x -= shift);
-    points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Masses are summed from either end, so that small ones keep their digits.
-    let mut below = vec![0.0; points.len() - 1];
-    let mut above = below.clone();
-    let mut mass = 0.0;
-    for (below, (_, w)) in below.iter_mut().zip(&points) {
-        mass += w;
-        *below = mass;
-    }
-    mass = 0.0;
-    for (above, (_, w)) in above.iter_mut().rev().zip(points.iter().rev()) {
-        mass += w;
-        *above = mass;
-    }
-    let edge = |(&below, &above): (&f64, &f64)| {
-        if below < above { normal_quantile(below) } else { -normal_quantile(above) }
-    };
-    let edges: Vec<f64> = below.iter().zip(&above).map(edge).collect();
-    let means = bin_means(&edges);
-    let sigma: f64 = points.iter().zip(&means).map(|((x, _), c)| x * c).sum();
-    let remainder = 1.0 - points.iter().zip(&means).map(|((_, w), c)| c * c / w).sum::<f64>();
-    let residual = |((x, w), c): (&(f64, f64), &f64)| w * (x - sigma * c / w).powi(2);
-    let parts = Parts {
-        sigma,
-        location: shift * shift,
-        scale: (deviation - sigma).powi(2),
-        shape: points.iter().zip(&means).map(residual).sum::<f64>() + sigma * sigma * remainder,
-    };
-    Ok(parts.with_errors(None, None))
-}
-
 /// The numbers in `f64`, all finite.
-fn finite<T: Scalar>(numbers: &[T]) -> Result<Vec<f64>> {
+pub(super) fn finite<T: Scalar>(numbers: &[T]) -> Result<Vec<f64>> {
     let numbers: Vec<f64> = numbers.iter().map(|&x| x.into()).collect();
     match numbers.iter().position(|x| !x.is_finite()) {
         Some(row) => Err(Error::NotFinite { row, column: 0, value: numbers[row] }),
@@ -407,7 +340,7 @@ fn finite<T: Scalar>(numbers: &[T]) -> Result<Vec<f64>> {
     }
 }
 
-fn check_normal(mean: f64, deviation: f64) -> Result<()> {
+pub(super) fn check_normal(mean: f64, deviation: f64) -> Result<()> {
     let invalid = |name, value, expected| Err(Error::InvalidParameter { name, value, expected });
     if !mean.is_finite() {
         return invalid("mean", mean, "a finite number");

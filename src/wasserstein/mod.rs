@@ -76,6 +76,7 @@ mod singular_values;
 #[cfg(feature = "sinkhorn")]
 mod sinkhorn;
 mod sliced;
+mod weighted_line;
 
 #[cfg(feature = "assignment")]
 pub use assignment::Assignment;
@@ -85,7 +86,7 @@ pub use directions::Directions;
 pub use distance::{Kind, Law, Of, W2};
 pub use gaussian::Gaussian;
 pub use gelbrich::Correction;
-pub use line::{LineW2, NormalBins, normal_bins, weighted_line_w2};
+pub use line::{LineW2, NormalBins, normal_bins};
 pub use max_sliced::MaxSliced;
 pub use moments::RowMoments;
 pub use sample::Sample;
@@ -93,3 +94,4 @@ pub use singular_values::MatrixLaw;
 #[cfg(feature = "sinkhorn")]
 pub use sinkhorn::{Entropic, SinkhornDivergence};
 pub use sliced::Sliced;
+pub use weighted_line::weighted_line_w2;
