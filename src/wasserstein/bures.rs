@@ -68,7 +68,7 @@ impl Gram {
     ///
     /// let w2 = Input::spiked(4, 0.5)?.gram().w2();
     /// assert_eq!((w2.kind, w2.law), (Kind::Exact, Law::MatrixGivenH));
-    /// assert!(w2.sq > 0.05 && w2.sq < 0.06);
+    /// assert!((w2.sq - (2.0 - 5.0 / 7f64.sqrt())).abs() < 1e-15);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]

@@ -175,7 +175,7 @@ impl NormalBins {
     ///
     /// ```
     /// let bins = orthogap::wasserstein::normal_bins(50)?;
-    /// assert!((bins.null_bias() - 0.0581171544430915).abs() < 1e-12);
+    /// assert!((bins.null_bias() - 0.0581171544430915).abs() < 1e-13);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]

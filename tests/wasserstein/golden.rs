@@ -111,7 +111,7 @@ fn quantile_bins() {
 fn null_bias() {
     for row in rows(include_str!("../golden/w2_null_bias.csv")) {
         let bins = normal_bins(number(&row[0]) as usize).unwrap();
-        assert_relative_eq!(bins.null_bias(), number(&row[1]), max_relative = 1e-9);
+        assert_relative_eq!(bins.null_bias(), number(&row[1]), max_relative = 1e-12);
     }
 }
 
