@@ -49,7 +49,6 @@
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
 //! | what theory predicts, what the paper claims | [`theory`] |
 //! | the width below which rank is lost | [`collapse`] |
-//! | what theory predicts | [`theory`] |
 //! | the Wasserstein-2 distance to a Gaussian | [`wasserstein`] |
 //! | means and intervals over runs | [`statistics`] |
 //! | repeatability | [`Seed`] |

@@ -120,8 +120,8 @@ impl Purpose {
             Self::RowNorms => 3,
             Self::LossGradient => 4,
             Self::Lattice => 5,
-            Self::Projections => 3,
-            Self::Targets => 4,
+            Self::Projections => 6,
+            Self::Targets => 7,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }
@@ -216,6 +216,8 @@ mod tests {
                     Purpose::RowNorms,
                     Purpose::LossGradient,
                     Purpose::Lattice,
+                    Purpose::Projections,
+                    Purpose::Targets,
                     Purpose::User(0),
                 ] {
                     for layer in [0, 1, 2] {

@@ -4,12 +4,9 @@
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
-//! touches. [`weights`] multiplies weights as they are drawn; [`triangular`] is for the small
-//! matrices beside the rows, [`quadrature`] for the laws at infinite width. [`compiled`] is what
-//! the rest of the crate calls.
-//! of a streamed layer, which [`block`] puts together. [`weights`] multiplies weights as they are
-//! drawn; [`triangular`] and [`tridiagonal`] are for the small matrices beside the rows. [`compiled`] is what the rest of the crate
-//! calls.
+//! touches. [`weights`] multiplies weights as they are drawn; [`triangular`] and [`tridiagonal`]
+//! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width.
+//! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
 pub mod block;
