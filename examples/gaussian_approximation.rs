@@ -6,22 +6,24 @@
 //! networks. `--help` lists the options.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Instant;
 
-use lexopt::{Arg, Parser, ValueExt};
 use nalgebra::DMatrix;
 use orthogap::statistics::Moments;
+use orthogap::theory::bounds::{A1, Version, Width, corollary_3, lemma_2};
+use orthogap::theory::wasserstein_law;
 use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, Sample};
 use orthogap::{Gram, Input, Network, Purpose, Run, Seed};
 use rayon::prelude::*;
 
 mod artifact;
+mod command;
 mod figure;
 mod images;
 
+use command::Arguments;
 use figure::{Dash, Figure, Panel, Series};
 use images::{Images, Source};
 
@@ -54,33 +56,24 @@ struct Options {
 }
 
 /// What the command line asks for; nothing if it asks for help.
-fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
+fn parse(mut arguments: Arguments) -> command::Result<Option<Options>> {
     let (mut widths, mut depth, mut runs) = (None, None, None);
     let (mut batch_size, mut seed, mut threads, mut quick) = (4, 1, 0, false);
     let mut csv = PathBuf::from("target/orthogap/gaussian_approximation.csv");
     let mut svg = PathBuf::from("target/orthogap/gaussian_approximation.svg");
-    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-        let Arg::Long(name) = argument else {
-            return Err(argument.unexpected().to_string());
-        };
-        let name = name.to_owned();
-        match name.as_str() {
+    while let Some(option) = arguments.option()? {
+        match option.as_str() {
             "help" => return Ok(None),
             "quick" => quick = true,
-            "width" => {
-                let text: String = value(&mut parser, &name)?;
-                let list: Result<_, _> =
-                    text.split(',').map(|width| at_least(1, &name, width)).collect();
-                widths = Some(list?);
-            }
-            "batch" => batch_size = at_least(2, &name, &value::<String>(&mut parser, &name)?)?,
-            "depth" => depth = Some(at_least(1, &name, &value::<String>(&mut parser, &name)?)?),
-            "runs" => runs = Some(at_least(4, &name, &value::<String>(&mut parser, &name)?)?),
-            "seed" => seed = value(&mut parser, &name)?,
-            "threads" => threads = value(&mut parser, &name)?,
-            "csv" => csv = value(&mut parser, &name)?,
-            "svg" => svg = value(&mut parser, &name)?,
-            _ => return Err(format!("unknown option --{name}")),
+            "width" => widths = Some(arguments.positives()?),
+            "batch" => batch_size = arguments.at_least(2)?,
+            "depth" => depth = Some(arguments.positive()?),
+            "runs" => runs = Some(arguments.at_least(4)?),
+            "seed" => seed = arguments.value()?,
+            "threads" => threads = arguments.value()?,
+            "csv" => csv = arguments.value()?,
+            "svg" => svg = arguments.value()?,
+            _ => return Err(arguments.unknown()),
         }
     }
     let default = if quick { (vec![32, 128], 10, 200) } else { (vec![32, 128, 512], 25, 2000) };
@@ -94,21 +87,6 @@ fn parse(mut parser: Parser) -> Result<Option<Options>, String> {
         csv,
         svg,
     }))
-}
-
-/// The value of an option.
-fn value<V: FromStr<Err: std::fmt::Display>>(parser: &mut Parser, name: &str) -> Result<V, String> {
-    let text =
-        parser.value().and_then(|value| value.string()).map_err(|error| error.to_string())?;
-    text.parse().map_err(|error| format!("--{name} {text:?}: {error}"))
-}
-
-/// A whole number, not too small.
-fn at_least(least: usize, name: &str, text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number >= least => Ok(number),
-        _ => Err(format!("--{name} {text:?}: expected a whole number from {least} on")),
-    }
 }
 
 /// The two laws that the distance is of.
@@ -147,21 +125,15 @@ impl Record {
     }
 
     /// The bound of Lemma 2, $`2 n E V`$, which holds for both laws.
-    fn lemma_2(&self, batch_size: usize) -> f64 {
-        2.0 * batch_size as f64 * self.mean_gap
+    fn lemma_2(&self, batch_size: usize) -> orthogap::Result<f64> {
+        Ok(lemma_2(batch_size, self.mean_gap)?.value)
     }
 }
 
-/// What no depth gets the bound of Corollary 3 below: its second term at the largest alpha.
-fn corollary_3_floor(batch_size: usize, width: usize) -> f64 {
-    6.0 * (batch_size as f64).powf(2.5) / (width as f64).sqrt()
-}
-
-/// The squared distance of the matrix law in the limit of wide and deep networks.
-fn limit(batch_size: usize, width: usize) -> f64 {
-    let (n, d) = (batch_size as f64, width as f64);
-    let ratio = (1.0 + n * (n + 2.0) / (4.0 * (n + 1.0))).sqrt();
-    (n + 2.0) * (n - 1.0) / (4.0 * n * d) * (ratio - 1.0).powi(2)
+/// What no depth gets the printed bound of Corollary 3 below: that at the largest alpha.
+fn corollary_3_floor(batch_size: usize, width: usize) -> orthogap::Result<f64> {
+    let a1 = A1::new(batch_size, (batch_size as f64).sqrt().recip(), u32::MAX)?;
+    Ok(corollary_3(Version::Printed, a1, Width::finite(batch_size, width)?).value)
 }
 
 /// The Gram matrices of one network, from the input on.
@@ -238,7 +210,10 @@ fn csv(records: &[Record], options: &Options) -> orthogap::Result<String> {
                 w2.standard_error().map_or(String::new(), |error| format!("{error:e}"))
             };
             let limit = match law {
-                Law::Matrix => format!("{:e}", limit(options.batch_size, record.width)),
+                Law::Matrix => format!(
+                    "{:e}",
+                    wasserstein_law::squared_distance(options.batch_size, record.width)
+                ),
                 Law::Row => String::new(),
             };
             let _ = writeln!(
@@ -251,8 +226,8 @@ fn csv(records: &[Record], options: &Options) -> orthogap::Result<String> {
                 error(lower),
                 upper.debiased(),
                 error(upper),
-                record.lemma_2(options.batch_size),
-                corollary_3_floor(options.batch_size, record.width),
+                record.lemma_2(options.batch_size)?,
+                corollary_3_floor(options.batch_size, record.width)?,
             );
         }
     }
@@ -260,7 +235,7 @@ fn csv(records: &[Record], options: &Options) -> orthogap::Result<String> {
 }
 
 /// The last layer of every width.
-fn table(records: &[Record], options: &Options) -> String {
+fn table(records: &[Record], options: &Options) -> orthogap::Result<String> {
     let n = options.batch_size;
     let mut text = format!(
         "W2^2 to a Gaussian after {} layers, batch {n}, {} runs\n\
@@ -276,15 +251,15 @@ fn table(records: &[Record], options: &Options) -> String {
             record.width,
             matrix.debiased(),
             matrix.standard_error().unwrap_or(f64::NAN),
-            limit(n, record.width),
+            wasserstein_law::squared_distance(n, record.width),
             record.matrix.upper().1.debiased(),
-            record.lemma_2(n),
-            corollary_3_floor(n, record.width),
+            record.lemma_2(n)?,
+            corollary_3_floor(n, record.width)?,
             row.debiased(),
             row.standard_error().unwrap_or(f64::NAN),
         );
     }
-    text + "W2^2 is at most 2: what exceeds that says nothing.\n"
+    Ok(text + "W2^2 is at most 2: what exceeds that says nothing.\n")
 }
 
 /// A panel for each law: brackets against depth below the paper's bound.
@@ -306,12 +281,15 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
                 bounds.points.push((record.layer as f64, lower));
                 bounds.band.push((low, high));
             }
-            let lemma = |record: &Record| (record.layer as f64, record.lemma_2(options.batch_size));
-            let points = of_width().map(lemma).collect();
+            let lemma =
+                |record: &Record| Ok((record.layer as f64, record.lemma_2(options.batch_size)?));
+            let points = of_width().map(lemma).collect::<orthogap::Result<_>>()?;
             series.push(bounds);
             series.push(Series { colour, points, dash: Dash::Dashed, ..Series::default() });
         }
-        let level = |(colour, &width): (usize, &usize)| (limit(options.batch_size, width), colour);
+        let level = |(colour, &width): (usize, &usize)| {
+            (wasserstein_law::squared_distance(options.batch_size, width), colour)
+        };
         let levels = match law {
             Law::Matrix => options.widths.iter().enumerate().map(level).collect(),
             Law::Row => Vec::new(),
@@ -332,77 +310,45 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
     })
 }
 
-fn experiment(options: &Options) -> Result<(), String> {
+fn experiment(options: Options) -> command::Result<()> {
     let started = Instant::now();
     let images = Images::load(&Source::Digits)?;
     let batch = images.batch(options.batch_size, options.seed)?;
     let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
-    let pool = pool.map_err(|error| error.to_string())?;
-    let text = |error: orthogap::Error| error.to_string();
-    let records = pool.install(|| simulate(options, &input)).map_err(text)?;
-    println!("{}", table(&records, options));
-    let written = |path: &Path, text: &str| {
-        artifact::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-        Ok::<_, String>(())
-    };
-    written(&options.csv, &csv(&records, options).map_err(text)?)?;
-    if let Some(svg) = figure(&records, options, images.name).map_err(text)?.svg() {
-        written(&options.svg, &svg)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
+    let records = pool.install(|| simulate(&options, &input))?;
+    println!("{}", table(&records, &options)?);
+    artifact::publish(&options.csv, &csv(&records, &options)?)?;
+    if let Some(svg) = figure(&records, &options, images.name)?.svg() {
+        artifact::publish(&options.svg, &svg)?;
     }
     println!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let outcome = parse(Parser::from_env()).and_then(|options| match options {
-        None => {
-            print!("{HELP}");
-            Ok(())
-        }
-        Some(options) => experiment(&options),
-    });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("gaussian_approximation: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    command::run("gaussian_approximation", HELP, parse, experiment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(arguments: &str) -> Result<Options, String> {
-        let arguments =
-            std::iter::once("gaussian_approximation").chain(arguments.split_whitespace());
-        Ok(parse(Parser::from_iter(arguments))?.expect("help was not asked for"))
+    fn options(arguments: &str) -> command::Result<Options> {
+        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
     }
 
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
             ("--bogus", "unknown option --bogus"),
-            ("--width 32,x", "--width \"x\": expected a whole number from 1 on"),
+            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
             ("--runs 3", "--runs \"3\": expected a whole number from 4 on"),
             ("--batch 1", "--batch \"1\": expected a whole number from 2 on"),
             ("32", "unexpected argument \"32\""),
         ] {
-            assert_eq!(options(arguments).err().as_deref(), Some(message));
+            assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }
-    }
-
-    /// Values of section 6 of the theory: 8.5 and 33.9, 5.131e-4 and 1.350e-3.
-    #[test]
-    fn formulas() {
-        assert!((corollary_3_floor(4, 512) - 8.485).abs() < 1e-3);
-        assert!((corollary_3_floor(8, 1024) - 33.94).abs() < 1e-2);
-        assert!(
-            (limit(4, 512) - 5.131e-4).abs() < 1e-7 && (limit(8, 1024) - 1.350e-3).abs() < 1e-6
-        );
     }
 
     /// The whole job, small, on one thread and on three: equal files, and bounds in their order.
@@ -413,7 +359,7 @@ mod tests {
             let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
             let arguments = format!("--width 8,16 --depth 2 --runs 20 --threads {threads}");
             let options = options(&arguments).unwrap();
-            experiment(&Options { csv: csv.clone(), svg: svg.clone(), ..options }).unwrap();
+            experiment(Options { csv: csv.clone(), svg: svg.clone(), ..options }).unwrap();
             [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())
         });
         std::fs::remove_dir_all(folder).unwrap();

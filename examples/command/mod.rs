@@ -57,6 +57,15 @@ impl Arguments {
         self.whole(&text)
     }
 
+    /// The value of the option, a whole number that must not be too small.
+    pub fn at_least(&mut self, least: usize) -> Result<usize> {
+        let text: String = self.value()?;
+        match text.parse() {
+            Ok(number) if number >= least => Ok(number),
+            _ => Err(self.refuse(&text, format!("expected a whole number from {least} on"))),
+        }
+    }
+
     /// The value of the option, positive numbers with commas between them.
     pub fn positives(&mut self) -> Result<Vec<usize>> {
         let text: String = self.value()?;
