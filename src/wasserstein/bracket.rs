@@ -19,7 +19,7 @@ pub enum Bound {
     Radial,
     /// [`Sample::max_sliced`].
     MaxSliced,
-    /// The laws of $`\lVert \sigma - c \rVert`$ for vectors sigma of singular values.
+    /// The laws of $`\lVert \sigma - \bar\sigma \rVert`$ for vectors sigma of singular values.
     SingularValueSpread,
     /// The means of the vectors of singular values.
     SingularValueMeans,
