@@ -80,6 +80,10 @@ impl Watch {
     /// Writes what happened at a layer into it.
     pub(super) fn look(&mut self, layer: &mut Layer) {
         layer.events.clear();
+        if has_large_diagonal(layer) {
+            self.dead.clear();
+            return;
+        }
         let dead = dead_samples(layer);
         if dead != self.dead {
             let samples: Vec<_> = dead.iter().filter(|j| !self.dead.contains(j)).copied().collect();
@@ -95,6 +99,13 @@ impl Watch {
         }
         self.events.extend_from_slice(&layer.events);
     }
+}
+
+/// Whether the diagonal of the factor alone shows that nothing is lost, as it nearly always does.
+fn has_large_diagonal(layer: &Layer) -> bool {
+    let factor = layer.factor();
+    let step = factor.nrows() + 1;
+    factor.is_square() && factor.as_slice().iter().step_by(step).all(|x| x.abs() > f64::EPSILON)
 }
 
 /// The samples that are zero. Allocates only if there are any.

@@ -123,8 +123,7 @@ impl<T: Scalar> RowStream<T> {
             .map(|center: fn(&DMatrix<f64>) -> _| center(from.factor()));
         let factor = centered.as_ref().unwrap_or(from.factor());
         // Samples that are zero and stay so are left out: they would spoil the factorisation.
-        let stay_zero = value_at_zero(network.function()) == 0.0;
-        let live = if stay_zero { live_columns(factor) } else { None };
+        let live = live_columns(factor).filter(|_| value_at_zero(network.function()) == 0.0);
         let selected = live.as_ref().map(|live| factor.select_columns(live));
         let factor = selected.as_ref().unwrap_or(factor);
         // A row takes as many normals as there are samples, or, alone, as there are directions.

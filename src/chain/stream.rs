@@ -16,8 +16,8 @@ use crate::{Gram, Input, Network, Purpose, Result, Run, Scalar};
 #[derive(Clone, Debug)]
 pub(super) struct Streamed<T: Scalar> {
     rows: RowStream<T>,
-    /// Entries of a sample of the layer.
-    inputs: usize,
+    /// Of the weights of the next layer.
+    log_gain: f64,
     /// Where the next layer is written, recycled.
     next: Layer,
     image: Option<Image<T>>,
@@ -57,7 +57,8 @@ impl<T: Scalar> Streamed<T> {
             None
         };
         let rows = RowStream::new(network.width(), input.gram().rank());
-        Ok(Self { rows, inputs: input.dimension(), next: layer, image })
+        let log_gain = network.log_gain(input.dimension());
+        Ok(Self { rows, log_gain, next: layer, image })
     }
 
     /// Goes one layer further; stays where it is on an error.
@@ -70,12 +71,12 @@ impl<T: Scalar> Streamed<T> {
         layer: &mut Layer,
         proceed: Proceed<'_>,
     ) -> Result<()> {
-        let Self { rows, inputs, next, image } = self;
+        let Self { rows, log_gain, next, image } = self;
         let pass = Pass {
             operations: network.stages().after,
             shared: image.is_some(),
             key: run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key(),
-            log_gain: network.log_gain(*inputs),
+            log_gain: *log_gain,
         };
         if let Some(image) = image {
             let (d, from) = (network.width(), &image.current);
@@ -88,7 +89,9 @@ impl<T: Scalar> Streamed<T> {
             rows.next_layer(network, pass, layer, next, proceed)?;
         }
         std::mem::swap(layer, next);
-        *inputs = network.width();
+        if layer.depth == 1 {
+            *log_gain = network.log_gain(network.width());
+        }
         Ok(())
     }
 }
