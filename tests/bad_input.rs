@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, dmatrix};
 use orthogap::activation::{Relu, Tanh, from_fn};
-use orthogap::normalization::{BatchNorm, Centering, Normalization};
-use orthogap::weights::Gaussian;
-use orthogap::{Error, Gram, Input, Network, Result, Seed};
+use orthogap::convolution::{Convolution, Images};
+use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
+use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform};
+use orthogap::{Error, Gram, Input, Network, Order, Residual, Result, Seed};
 
 /// The error of something that must fail, and what it prints.
 fn error<T: std::fmt::Debug>(result: Result<T>) -> (Error, String) {
@@ -66,6 +67,47 @@ fn recipes() {
     let centered = BatchNorm::paper().with_centering(Centering::Batch);
     let (_, text) = error(Network::<f64>::new(8).normalization(centered).chain(&one, Seed(1)));
     assert_eq!(text, "a batch of 1 is too small: at least 2 needed");
+}
+
+#[test]
+fn modern_recipes() {
+    for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for failure in [
+            Orthogonal::new(value).err(),
+            Spherical::new(value).err(),
+            Uniform::he().with_gain(value).err(),
+            Gaussian::xavier().with_gain(value).err(),
+        ] {
+            assert!(matches!(failure, Some(Error::InvalidParameter { name: "gain", .. })));
+        }
+    }
+    assert!(Residual::new(f64::NAN).is_err() && Residual::depth_scaled(1.0, 0).is_err());
+    let input = Input::gaussian(12, 4, Seed(1)).unwrap();
+    let network = Network::<f64>::new(6);
+    // Three groups of four features do not exist; it is the layer that finds out.
+    let grouped = network.normalization(SampleNorm::group(4, 0.0).unwrap());
+    let (_, text) = error(grouped.chain(&input, Seed(1)).unwrap().advance(1).cloned());
+    assert_eq!(
+        text,
+        "groups = 4 is invalid: expected a divisor of the number of features or channels"
+    );
+    // Constant features, which only an order that normalises the input meets.
+    let flat = Input::from_columns(&dmatrix![1.0, 1.0; 2.0, 3.0]).unwrap();
+    let centered = Network::<f64>::new(6).normalization(BatchNorm::standard(0.0).unwrap());
+    assert!(centered.chain(&flat, Seed(1)).is_ok());
+    let (_, text) = error(centered.order(Order::NormActivationLinear).chain(&flat, Seed(1)));
+    assert!(text.starts_with("row 0 is constantly"), "{text}");
+    let images = Images::new(3, 2, 2).unwrap();
+    let convolution = network.convolution(Convolution::new(3).unwrap(), images);
+    assert!(convolution.chain(&input, Seed(1)).unwrap().advance(2).is_ok());
+    let (_, text) = error(convolution.chain(&flat, Seed(1)));
+    assert_eq!(text, "the batch of images is 2 x 2, expected 12 x 2");
+    let (e, _) = error(
+        Network::<f64>::new(1)
+            .convolution(Convolution::new(2).unwrap().with_padding_width(0).unwrap(), images)
+            .chain(&input, Seed(1)),
+    );
+    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 1 });
 }
 
 /// A batch of one has gap 0 and stays there.

@@ -90,10 +90,43 @@ impl<T: Scalar> Held<T> {
         layer: &Layer,
         proceed: Proceed<'_>,
     ) -> Result<Layer> {
-        let (depth, stages) = (layer.depth + 1, network.stages());
+        let (mut h, unit, images) = self.forward(network, draw, proceed)?;
+        let (depth, batch_size) = (layer.depth + 1, layer.batch_size());
+        let log_rms = log_rms(&h);
+        if log_rms == f64::NEG_INFINITY {
+            return Err(Error::Silent { layer: depth, batch_size });
+        }
+        let log_scale = unit + log_rms;
+        if !log_scale.is_finite() {
+            return Err(Error::Breakdown { layer: depth, log_scale: layer.log_scale });
+        }
+        // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
+        let held_unit = if network.is_normalized() { 0.0 } else { log_scale };
+        if unit != held_unit {
+            h *= T::of((unit - held_unit).exp());
+        }
+        let gram = match images {
+            None => Gram::quick(&h)?.0,
+            Some(images) => Gram::quick(&images.flatten(&h)?.into_owned())?.0,
+        };
+        if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
+            return Err(Error::Collapsed { layer: depth, batch_size });
+        }
+        (self.representation, self.log_unit, self.images) = (h, held_unit, images);
+        Ok(Layer { depth, gram, log_scale, events: Vec::new() })
+    }
+
+    /// What the recipe makes of the representations: the next ones, their unit and their shape as
+    /// images.
+    fn forward<A: Activation, W: WeightInit>(
+        &mut self,
+        network: &Network<T, A, W>,
+        draw: Draw<W>,
+        proceed: Proceed<'_>,
+    ) -> Result<(DMatrix<T>, f64, Option<Images>)> {
+        let stages = network.stages();
         let Self { representation, log_unit, images, products } = self;
         let convolution = network.convolution_layer().zip(*images);
-        let breakdown = |log_scale| Error::Breakdown { layer: depth, log_scale };
 
         let mut x = Cow::Borrowed(&*representation);
         let mut x_unit = *log_unit;
@@ -126,7 +159,7 @@ impl<T: Scalar> Held<T> {
         if let Some(residual) = network.connection()
             && (h.shape(), next_images) == (representation.shape(), *images)
         {
-            let weight = residual.weight(depth)?;
+            let weight = residual.weight(draw.layer as usize)?;
             let top = unit.max(*log_unit);
             h *= T::of(weight * (unit - top).exp());
             let skip = T::of((*log_unit - top).exp());
@@ -142,30 +175,7 @@ impl<T: Scalar> Held<T> {
             h = pooling.apply(images, &h)?;
             next_images = Some(pooling.output(images)?);
         }
-
-        let batch_size = layer.batch_size();
-        let log_rms = log_rms(&h);
-        if log_rms == f64::NEG_INFINITY {
-            return Err(Error::Silent { layer: depth, batch_size });
-        }
-        if !(unit + log_rms).is_finite() {
-            return Err(breakdown(layer.log_scale));
-        }
-        let log_scale = unit + log_rms;
-        // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
-        let held_unit = if network.is_normalized() { 0.0 } else { log_scale };
-        if unit != held_unit {
-            h *= T::of((unit - held_unit).exp());
-        }
-        let gram = match next_images {
-            None => Gram::quick(&h)?.0,
-            Some(images) => Gram::quick(&images.flatten(&h)?.into_owned())?.0,
-        };
-        if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
-            return Err(Error::Collapsed { layer: depth, batch_size });
-        }
-        (*representation, *log_unit, *images) = (h, held_unit, next_images);
-        Ok(Layer { depth, gram, log_scale, events: Vec::new() })
+        Ok((h, unit, next_images))
     }
 }
 

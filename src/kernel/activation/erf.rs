@@ -17,14 +17,7 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 pub struct Erf;
 
 impl Activation for Erf {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        erf(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        erf(simd, x)
-    }
+    in_both_precisions!(erf);
 }
 
 /// $`\frac{2}{\sqrt\pi} e^{-x^2}`$.

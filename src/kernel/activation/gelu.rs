@@ -18,14 +18,7 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 pub struct Gelu;
 
 impl Activation for Gelu {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        gelu(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        gelu(simd, x)
-    }
+    in_both_precisions!(gelu);
 }
 
 /// $`\Phi(x) + x \varphi(x)`$ with the normal density $`\varphi`$.

@@ -14,14 +14,7 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 pub struct Logistic;
 
 impl Activation for Logistic {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        logistic(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        logistic(simd, x)
-    }
+    in_both_precisions!(logistic);
 }
 
 /// $`\sigma(x) \sigma(-x)`$.
@@ -39,14 +32,7 @@ impl Differentiable for Logistic {
 pub struct Silu;
 
 impl Activation for Silu {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        silu(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        silu(simd, x)
-    }
+    in_both_precisions!(silu);
 }
 
 /// $`\sigma(x) (1 + x \sigma(-x))`$.

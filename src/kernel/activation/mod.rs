@@ -1,5 +1,19 @@
 //! Activations: element-wise functions of the normalised rows, applied inside the row kernels.
 
+/// The methods of an activation that one generic function serves in both precisions.
+macro_rules! in_both_precisions {
+    ($function:path) => {
+        #[inline(always)]
+        fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
+            $function(simd, x)
+        }
+        #[inline(always)]
+        fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
+            $function(simd, x)
+        }
+    };
+}
+
 mod closure;
 mod erf;
 mod exponential;

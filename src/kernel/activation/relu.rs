@@ -12,14 +12,7 @@ pub struct Relu;
 impl Activation for Relu {
     const HOMOGENEOUS: bool = true;
 
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        positive_part(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        positive_part(simd, x)
-    }
+    in_both_precisions!(positive_part);
 }
 
 /// 1 for x > 0, else 0, at 0 as well: the frameworks' choice.

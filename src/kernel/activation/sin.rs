@@ -13,14 +13,7 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 pub struct Sin;
 
 impl Activation for Sin {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        sin(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        sin(simd, x)
-    }
+    in_both_precisions!(sin);
 }
 
 /// $`\cos x`$.

@@ -15,14 +15,7 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 pub struct Tanh;
 
 impl Activation for Tanh {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        tanh(simd, x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        tanh(simd, x)
-    }
+    in_both_precisions!(tanh);
 }
 
 /// $`1 / \cosh^2 x`$.
@@ -50,14 +43,7 @@ impl Differentiable for Tanh {
 pub struct ShiftedTanh;
 
 impl Activation for ShiftedTanh {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        times_shifted_tanh(simd, V::splat(simd, 1.0), x)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        times_shifted_tanh(simd, V::splat(simd, 1.0), x)
-    }
+    in_both_precisions!(shifted_tanh);
 }
 
 /// $`1 / \cosh^2 x`$.
@@ -71,6 +57,12 @@ impl Differentiable for ShiftedTanh {
 pub trait Constants: exponential::Constants {
     /// (tanh x - x)/x³ in x² for |x| <= 1.
     const TANH: &'static [Self];
+}
+
+/// 1 + tanh, in either precision.
+#[inline(always)]
+fn shifted_tanh<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
+    times_shifted_tanh(simd, V::splat(simd, T::of(1.0)), x)
 }
 
 /// The function, in either precision.
