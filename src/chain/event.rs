@@ -9,11 +9,13 @@ use super::Layer;
 /// ```
 /// use orthogap::{Event, Input, Network, Seed};
 ///
-/// // Width 2 is below 3, the critical width of two samples: they become parallel.
-/// let mut chain = Network::<f64>::new(2).chain(&Input::orthogonal(2)?, Seed(6))?;
-/// chain.advance(400)?;
-/// let [Event::RankLoss { layer, rank: 1 }] = chain.events() else { panic!() };
-/// println!("rank one to working precision since layer {layer}");
+/// // Four samples need a width of 7, three one of 5, two one of 3: of four directions two are left.
+/// let mut chain = Network::<f64>::new(4).chain(&Input::orthogonal(4)?, Seed(6))?;
+/// chain.advance(2000)?;
+/// for event in chain.events() {
+///     println!("{event}"); // at which layer, and how many directions are left
+/// }
+/// assert!(matches!(chain.events(), [.., Event::RankLoss { rank: 2, .. }]));
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,12 +11,16 @@ pub use trainable::TrainableBatchNorm;
 /// How a network normalises.
 ///
 /// ```
-/// use orthogap::{Network, normalization::{BatchNorm, Normalization}};
+/// use orthogap::{Input, Network, Seed, normalization::{Normalization, SampleNorm}};
 ///
 /// let paper = Network::<f64>::new(64); // BatchNorm::paper() is the default
-/// let vanilla = Network::<f64>::new(64).normalization(Normalization::None);
-/// let framework = Network::<f64>::new(64).normalization(BatchNorm::standard(1e-5)?);
-/// assert_ne!(paper, vanilla);
+/// let vanilla = paper.normalization(Normalization::None);
+/// let layer_norm = paper.normalization(SampleNorm::layer(1e-5)?);
+/// let input = Input::near_collinear(4, 0.1)?;
+/// let gap = |network: Network<f64>| {
+///     Ok::<_, orthogap::Error>(network.chain(&input, Seed(1))?.advance(50)?.orthogonality_gap())
+/// };
+/// assert!(gap(paper)? < 0.3 && gap(vanilla)? > 0.6 && gap(layer_norm)? > 0.6);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
