@@ -1,6 +1,7 @@
 //! Normalisation layers.
 
 mod batch_norm;
+mod row;
 mod sample_norm;
 mod trainable;
 

@@ -5,7 +5,8 @@ use nalgebra::{
     allocator::Allocator,
 };
 
-use super::batch_norm::{BatchNorm, Row, same_shape};
+use super::batch_norm::{BatchNorm, same_shape};
+use super::row::Row;
 use crate::{Error, Result, Scalar};
 
 /// A batch normalisation layer of `d` neurons with scale, shift and running statistics.
