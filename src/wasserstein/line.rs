@@ -114,7 +114,7 @@ pub(super) fn check_count(count: usize) -> Result<()> {
 /// c. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
 /// faster than any power of the step.
 fn null_bias(means: &[f64]) -> f64 {
-    const STEP: f64 = 1.0 / 16.0;
+    const STEP: f64 = 1.0 / 12.0;
     let others = means.len() - 1;
     let half: f64 = (1..=(9.0 / STEP) as usize)
         .map(|k| {
