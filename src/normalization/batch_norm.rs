@@ -5,6 +5,7 @@ use nalgebra::{
 };
 
 use super::row::{Row, RowMap};
+use super::shape::{owned, same_shape};
 use crate::{Error, Result, Scalar};
 
 /// Whether rows are centred over the batch before they are scaled.
@@ -292,8 +293,7 @@ impl BatchNorm {
         S2: RawStorage<T, R2, C2>,
         DefaultAllocator: Allocator<R2, C2>,
     {
-        let (rows, columns) = gradient.shape_generic();
-        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| gradient[(i, j)]);
+        let mut output = owned(gradient);
         self.pullback_mut(h, &mut output)?;
         Ok(output)
     }
@@ -395,14 +395,6 @@ impl BatchNorm {
             RowScale::UnitRms => (1.0 / n, epsilon),
         }
     }
-}
-
-pub(super) fn same_shape(
-    what: &'static str,
-    found: (usize, usize),
-    expected: (usize, usize),
-) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
 }
 
 #[cfg(test)]

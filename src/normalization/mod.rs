@@ -3,6 +3,7 @@
 mod batch_norm;
 mod row;
 mod sample_norm;
+mod shape;
 mod trainable;
 
 pub use batch_norm::{BatchNorm, Centering, RowScale};

@@ -5,7 +5,8 @@ use nalgebra::{
     allocator::Allocator,
 };
 
-use super::batch_norm::{BatchNorm, Centering, same_shape};
+use super::batch_norm::{BatchNorm, Centering};
+use super::shape::{owned, same_shape};
 use crate::{Error, Result, Scalar};
 
 /// A normalisation of every sample (column) over its features, alone or in groups of them.
@@ -138,8 +139,7 @@ impl SampleNorm {
         S: RawStorage<T, R, C>,
         DefaultAllocator: Allocator<R, C>,
     {
-        let (rows, columns) = h.shape_generic();
-        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| h[(i, j)]);
+        let mut output = owned(h);
         self.normalize_mut(&mut output)?;
         Ok(output)
     }
@@ -201,8 +201,7 @@ impl SampleNorm {
         S2: RawStorage<T, R2, C2>,
         DefaultAllocator: Allocator<R2, C2>,
     {
-        let (rows, columns) = gradient.shape_generic();
-        let mut output = OMatrix::from_fn_generic(rows, columns, |i, j| gradient[(i, j)]);
+        let mut output = owned(gradient);
         self.pullback_mut(h, &mut output)?;
         Ok(output)
     }

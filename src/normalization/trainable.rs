@@ -5,8 +5,9 @@ use nalgebra::{
     allocator::Allocator,
 };
 
-use super::batch_norm::{BatchNorm, same_shape};
+use super::batch_norm::BatchNorm;
 use super::row::Row;
+use super::shape::{owned, same_shape};
 use crate::{Error, Result, Scalar};
 
 /// A batch normalisation layer of `d` neurons with scale, shift and running statistics.
@@ -289,18 +290,6 @@ where
     same_shape("output", output.shape(), h.shape())?;
     output.copy_from(h);
     Ok(())
-}
-
-fn owned<T, R, C, S>(h: &Matrix<T, R, C, S>) -> OMatrix<T, R, C>
-where
-    T: Scalar,
-    R: Dim,
-    C: Dim,
-    S: RawStorage<T, R, C>,
-    DefaultAllocator: Allocator<R, C>,
-{
-    let (rows, columns) = h.shape_generic();
-    OMatrix::from_fn_generic(rows, columns, |i, j| h[(i, j)])
 }
 
 #[cfg(test)]
