@@ -1,6 +1,6 @@
 //! The normalised Gram matrix of a batch, held as a factor: the state of the chain.
 
-use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
+use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
 
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
@@ -69,7 +69,11 @@ impl Gram {
     /// The Gram matrix of the columns of `h` and the logarithm of its Frobenius norm: from products
     /// of columns where these are so far from dependent that squaring costs no more than five of
     /// sixteen digits, else as in [`from_columns`](Self::from_columns).
-    pub(crate) fn quick<T: Scalar>(h: &DMatrix<T>) -> Result<(Self, f64)> {
+    pub(crate) fn quick<T, S>(h: &Matrix<T, Dyn, Dyn, S>) -> Result<(Self, f64)>
+    where
+        T: Scalar,
+        S: Storage<T, Dyn, Dyn>,
+    {
         const WELL_CONDITIONED: f64 = 1e-5;
         let columns = h.map(|x| -> f64 { x.into() });
         let mut products = columns.transpose() * &columns;

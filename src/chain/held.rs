@@ -107,7 +107,7 @@ impl<T: Scalar> Held<T> {
         }
         let gram = match images {
             None => Gram::quick(&h)?.0,
-            Some(images) => Gram::quick(&images.flatten(&h)?.into_owned())?.0,
+            Some(images) => Gram::quick(&images.flatten(&h)?)?.0,
         };
         if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
             return Err(Error::Collapsed { layer: depth, batch_size });

@@ -157,9 +157,10 @@ impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
     ///
     /// Cost on the streamed engine: `d n` normals and about `1.5 d n²` multiply-adds, on the threads
     /// of the current rayon pool where that is more than about a millisecond (twice that in an order
-    /// which does not end with the activation); no allocation for independent samples without centring. Where the rows leave a direction so weak that their sums of products are
-    /// blind to it (`d` close to `n`, or dependent samples under an activation), they are drawn
-    /// again and factored one by one, slowly.
+    /// which does not end with the activation); no allocation for independent samples without
+    /// centring. Where the rows leave a direction so weak that their sums of products are blind to it
+    /// (`d` close to `n`, or dependent samples under an activation), they are drawn again and factored
+    /// one by one, slowly.
     ///
     /// # Errors
     /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation: in

@@ -1,6 +1,7 @@
 //! Bias, standard errors and intervals, by simulation.
 
 use orthogap::statistics::Moments;
+use orthogap::theory::wasserstein_law::squared_distance;
 use orthogap::wasserstein::{Correction, Gaussian, MatrixLaw, Sample, normal_bins};
 use orthogap::{Input, Network, Seed};
 
@@ -136,20 +137,13 @@ fn stationary(n: usize, d: usize, count: u32) -> MatrixLaw {
     law
 }
 
-/// The limit of wide layers, (n+2)(n-1)/(4nd) (sqrt(1 + n(n+2)/(4(n+1))) - 1)²; relative
-/// corrections are of order 1/d.
-fn limit(n: f64, d: f64) -> f64 {
-    (n + 2.0) * (n - 1.0) / (4.0 * n * d)
-        * ((1.0 + n * (n + 2.0) / (4.0 * (n + 1.0))).sqrt() - 1.0).powi(2)
-}
-
 /// Bounds and transports of the matrix law, to four standard errors and 1 % of finite width: 2
 /// comparisons a case.
 #[test]
 fn the_matrix_law_is_where_its_limit_is() {
     for (n, d, upper) in [(4, 512, 2.652e-3), (8, 1024, 4.779e-3)] {
         let law = stationary(n, d, 4000);
-        let truth = limit(n as f64, d as f64);
+        let truth = squared_distance(n, d);
         let bracket = law.bracket().unwrap();
         let (low, high) = (bracket.lower().1, bracket.upper().1);
         println!("{n} {d} {truth}: {bracket:?}");
