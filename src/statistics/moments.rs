@@ -1,4 +1,7 @@
-//! Statistics over runs: mergeable moments and quantiles.
+//! Mean and variance, mergeable.
+
+use super::Interval;
+use super::student::two_sided;
 
 /// Mean and variance of a stream of numbers, mergeable in any grouping.
 ///
@@ -73,6 +76,25 @@ impl Moments {
     pub fn standard_error(&self) -> f64 {
         (self.sample_variance() / self.count as f64).sqrt()
     }
+
+    /// The interval that holds the true mean with probability `level`, by Student's law; none below
+    /// two numbers or for a level outside (0, 1).
+    ///
+    /// Exact for independent normal numbers; for others the better the more there are.
+    ///
+    /// ```
+    /// use orthogap::statistics::Moments;
+    ///
+    /// let moments: Moments = (1..=10).map(f64::from).collect();
+    /// let interval = moments.confidence_interval(0.95).expect("ten numbers");
+    /// let half = 2.262_157_162_798_2 * moments.standard_error(); // Student's t, 9 degrees of freedom
+    /// assert!((interval.high - (5.5 + half)).abs() < 1e-12);
+    /// ```
+    #[must_use]
+    pub fn confidence_interval(&self, level: f64) -> Option<Interval> {
+        let quantile = two_sided(level, self.count.checked_sub(1)?)?;
+        Some(Interval::around(self.mean, quantile * self.standard_error()))
+    }
 }
 
 impl FromIterator<f64> for Moments {
@@ -87,26 +109,6 @@ impl Extend<f64> for Moments {
     fn extend<I: IntoIterator<Item = f64>>(&mut self, values: I) {
         values.into_iter().for_each(|value| self.push(value));
     }
-}
-
-/// The `p`-quantile of ascending numbers, linear between neighbours (type 7 of Hyndman and Fan,
-/// the default of NumPy and R); none of no numbers or for `p` outside 0 to 1.
-///
-/// ```
-/// use orthogap::statistics::quantile;
-///
-/// assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
-/// assert_eq!(quantile(&[], 0.5), None);
-/// ```
-#[must_use]
-pub fn quantile(ascending: &[f64], p: f64) -> Option<f64> {
-    if !(0.0..=1.0).contains(&p) {
-        return None;
-    }
-    let position = p * ascending.len().checked_sub(1)? as f64;
-    let low = ascending[position.floor() as usize];
-    let high = ascending[position.ceil() as usize];
-    Some(low + (high - low) * position.fract())
 }
 
 #[cfg(test)]
@@ -144,6 +146,6 @@ mod tests {
     fn no_numbers_have_no_mean() {
         assert!(Moments::new().mean().is_nan());
         assert!(Moments::from_iter([1.0]).sample_variance().is_nan());
-        assert_eq!(quantile(&[1.0, 2.0], f64::NAN), None);
+        assert_eq!(Moments::from_iter([1.0]).confidence_interval(0.95), None);
     }
 }

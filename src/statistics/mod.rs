@@ -1,0 +1,48 @@
+//! Statistics over runs and layers: means and variances that merge, quantiles, intervals, averages
+//! of correlated numbers, straight lines through points with errors.
+//!
+//! | numbers | what tells their mean, and how well |
+//! | --- | --- |
+//! | independent, such as one of each run | [`Moments`] |
+//! | the layers of one run, each like the one before | [`correlated_mean`], or [`BatchMeans`] in a stream |
+//! | a quantity against depth or width | [`Line`] |
+
+mod correlated;
+mod line;
+mod moments;
+mod quantile;
+mod student;
+
+pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
+pub use line::{Line, Weighting};
+pub use moments::Moments;
+pub use quantile::{quantile, quantile_interval};
+
+/// An interval of numbers, ends included.
+///
+/// ```
+/// use orthogap::statistics::Interval;
+///
+/// let interval = Interval { low: 1.0, high: 2.0 };
+/// assert!(interval.contains(1.0) && !interval.contains(2.5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl Interval {
+    /// `middle` plus and minus `half`.
+    fn around(middle: f64, half: f64) -> Self {
+        Self { low: middle - half, high: middle + half }
+    }
+
+    /// Whether a number lies within.
+    #[must_use]
+    pub fn contains(&self, value: f64) -> bool {
+        self.low <= value && value <= self.high
+    }
+}
