@@ -1,9 +1,10 @@
 //! What can go wrong: one typed error that prints the values that caused it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// The result of every fallible operation of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that this crate refuses to do, with the values that made it refuse.
 ///
@@ -141,6 +142,31 @@ pub enum Error {
         /// How many of its rows were done.
         rows: usize,
     },
+    /// A file could not be read or written.
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system, or the format, says.
+        reason: String,
+    },
+    /// A file is not as it was written.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file holds results of another configuration.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The entry of the configuration that differs.
+        entry: String,
+        /// Its value in the file.
+        found: String,
+        /// Its value now.
+        expected: String,
+    },
     /// The scale of a layer left the range of floating point.
     Breakdown {
         /// The layer that could not be computed.
@@ -225,6 +251,17 @@ impl fmt::Display for Error {
             Self::Interrupted { layer, rows } => {
                 write!(f, "interrupted at layer {layer}, after {rows} of its rows")
             }
+            Self::File { ref path, ref reason } => write!(f, "{}: {reason}", path.display()),
+            Self::Damaged { ref path, ref reason } => write!(
+                f,
+                "{} is damaged: {reason}; without the file its result is computed again",
+                path.display()
+            ),
+            Self::Changed { ref path, ref entry, ref found, ref expected } => write!(
+                f,
+                "{} holds other results: its {entry} is {found}, not {expected}",
+                path.display()
+            ),
             Self::Breakdown { layer, log_scale } => write!(
                 f,
                 "layer {layer} cannot be computed in floating point \

@@ -50,7 +50,9 @@
 //! | what theory predicts, what the paper claims | [`theory`] |
 //! | the width below which rank is lost | [`collapse`] |
 //! | the Wasserstein-2 distance to a Gaussian | [`wasserstein`] |
-//! | means and intervals over runs | [`statistics`] |
+//! | many runs: means, intervals, quantiles | [`ensemble`], [`statistics`] |
+//! | a grid of them on disk, resumable | `sweep`, with the feature of that name |
+//! | tables as text, CSV, JSON Lines | [`report`] |
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
@@ -95,6 +97,7 @@ pub mod backward;
 pub mod chain;
 pub mod collapse;
 pub mod convolution;
+pub mod ensemble;
 mod error;
 mod gram;
 mod input;
@@ -102,9 +105,12 @@ mod kernel;
 pub mod metric;
 mod network;
 pub mod normalization;
+pub mod report;
 mod scalar;
 mod seed;
 pub mod statistics;
+#[cfg(feature = "sweep")]
+pub mod sweep;
 pub mod theory;
 pub mod wasserstein;
 pub mod weights;

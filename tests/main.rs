@@ -5,12 +5,15 @@ mod bad_input;
 mod components;
 mod convolution;
 mod engines;
+mod ensemble;
 mod invariants;
 mod normals;
 mod paper_figures;
 mod repeatability;
 mod significance;
 mod stationary;
+#[cfg(feature = "sweep")]
+mod sweep;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;

@@ -18,6 +18,7 @@ use super::student::two_sided;
 /// assert_eq!((all.count(), all.mean(), all.sample_variance()), (4, 3.5, 7.0));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Moments {
     count: u64,
     mean: f64,

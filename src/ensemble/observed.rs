@@ -1,0 +1,198 @@
+//! The experiment that sends a batch through a network and looks at its layers.
+
+use super::{Experiment, Layers, Record};
+use crate::activation::Activation;
+use crate::weights::WeightInit;
+use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
+
+/// The layers of a [`Network`], looked at.
+///
+/// Any number of observables, each at every chosen layer. A run whose chain breaks down, or one of
+/// whose observables cannot be told, [stops](super::Summary::stops) there; what went before counts.
+///
+/// ```
+/// use orthogap::activation::Relu;
+/// use orthogap::ensemble::{Ensemble, Observed};
+/// use orthogap::{Input, Network, Seed};
+///
+/// let network = Network::<f32>::new(64).activation(Relu);
+/// let input = Input::near_collinear(2, 1e-3)?;
+/// let experiment = Observed::new(&network, &input)
+///     .observe("cosine", |layer| layer.cosine(0, 1))
+///     .observe_all(["condition_number", "effective_rank"], |layer| {
+///         let spectrum = layer.spectrum();
+///         Ok([spectrum.condition_number(), spectrum.effective_rank()])
+///     })
+///     .at((0..=20).step_by(5));
+/// let summary = Ensemble::new(&experiment, Seed(7)).run(64)?;
+/// let cosine = |layer| summary.at(layer, "cosine").expect("observed").moments().mean();
+/// assert!(cosine(0) > 0.999 && cosine(20) < 0.7);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+pub struct Observed<'a> {
+    start: Box<dyn Fn(Run) -> Result<Box<dyn Walk + 'a>> + Send + Sync + 'a>,
+    observables: Vec<String>,
+    measures: Vec<Measure<'a>>,
+    layers: Vec<Layers>,
+}
+
+/// Appends what it sees in a layer.
+type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
+
+/// A chain of any recipe.
+trait Walk {
+    fn layer(&self) -> &Layer;
+    fn step(&mut self) -> Result<&Layer>;
+}
+
+impl<T: Scalar, A: Activation, W: WeightInit> Walk for Chain<T, A, W> {
+    fn layer(&self) -> &Layer {
+        Chain::layer(self)
+    }
+
+    fn step(&mut self) -> Result<&Layer> {
+        Chain::step(self)
+    }
+}
+
+impl<'a> Observed<'a> {
+    /// Runs that send one batch through networks of a recipe, on its cheapest exact
+    /// [engine](Network::engine).
+    #[must_use]
+    pub fn new<T: Scalar, A: Activation + 'a, W: WeightInit + 'a>(
+        network: &Network<T, A, W>,
+        input: &'a Input,
+    ) -> Self {
+        let network = *network;
+        Self::starting(move |run| Ok(Box::new(network.chain(input, run)?)))
+    }
+
+    /// Runs that send each its own batch through a network, such as one drawn from a data set.
+    ///
+    /// ```
+    /// use orthogap::ensemble::{Ensemble, Observed};
+    /// use orthogap::{Input, Network, Seed};
+    ///
+    /// let network = Network::<f64>::new(64);
+    /// let experiment = Observed::with_inputs(&network, |run| Input::gaussian(100, 4, run))
+    ///     .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
+    ///     .at([0]);
+    /// let summary = Ensemble::new(&experiment, Seed(7)).run(30)?;
+    /// let inputs = summary.at(0, "orthogonality_gap").expect("observed");
+    /// assert!(inputs.moments().sample_variance() > 0.0); // each run has its own
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_inputs<T: Scalar, A: Activation + 'a, W: WeightInit + 'a>(
+        network: &Network<T, A, W>,
+        input: impl Fn(Run) -> Result<Input> + Send + Sync + 'a,
+    ) -> Self {
+        let network = *network;
+        Self::starting(move |run| Ok(Box::new(network.chain(&input(run)?, run)?)))
+    }
+
+    fn starting(start: impl Fn(Run) -> Result<Box<dyn Walk + 'a>> + Send + Sync + 'a) -> Self {
+        Self {
+            start: Box::new(start),
+            observables: Vec::new(),
+            measures: Vec::new(),
+            layers: Vec::new(),
+        }
+    }
+
+    /// The same with one more observable.
+    #[must_use]
+    pub fn observe(
+        self,
+        name: &str,
+        measure: impl Fn(&Layer) -> Result<f64> + Send + Sync + 'a,
+    ) -> Self {
+        self.observe_all([name], move |layer| Ok([measure(layer)?]))
+    }
+
+    /// The same with several more observables that are computed together.
+    #[must_use]
+    pub fn observe_all<const N: usize>(
+        mut self,
+        names: [&str; N],
+        measure: impl Fn(&Layer) -> Result<[f64; N]> + Send + Sync + 'a,
+    ) -> Self {
+        self.observables.extend(names.map(str::to_owned));
+        self.measures.push(Box::new(move |layer, values| {
+            values.extend(measure(layer)?);
+            Ok(())
+        }));
+        self
+    }
+
+    /// The same, looking at some more layers; 0 is the input.
+    #[must_use]
+    pub fn at(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
+        self.layers.extend(layers.into_iter().map(Layers::from));
+        self
+    }
+
+    /// The same with means over a stretch of layers, first and last included.
+    #[must_use]
+    pub fn mean_over(mut self, layers: impl Into<Layers>) -> Self {
+        self.layers.push(layers.into());
+        self
+    }
+
+    /// The numbers of the rows that a layer belongs to.
+    fn rows_of(&self, layer: usize) -> impl Iterator<Item = usize> {
+        let holds = move |layers: &Layers| (layers.first..=layers.last).contains(&layer);
+        self.layers.iter().enumerate().filter(move |(_, layers)| holds(layers)).map(|(row, _)| row)
+    }
+
+    /// Takes a layer in: adds to the sums of its rows, and records those that end with it.
+    fn look(&self, layer: &Layer, sums: &mut [Vec<f64>], record: &mut Record) -> Result<()> {
+        let mut values = Vec::new();
+        for row in self.rows_of(layer.depth()) {
+            if values.is_empty() {
+                self.measures.iter().try_for_each(|measure| measure(layer, &mut values))?;
+            }
+            let Layers { first, last } = self.layers[row];
+            if first == last {
+                record.set(row, &values)?;
+                continue;
+            }
+            let sum = &mut sums[row];
+            sum.resize(values.len(), 0.0);
+            sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
+            if layer.depth() == last {
+                let count = (last - first + 1) as f64;
+                sum.iter_mut().for_each(|sum| *sum /= count);
+                record.set(row, sum)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Experiment for Observed<'_> {
+    fn observables(&self) -> &[String] {
+        &self.observables
+    }
+
+    fn layers(&self) -> &[Layers] {
+        &self.layers
+    }
+
+    fn run(&self, run: Run, record: &mut Record) -> Result<()> {
+        let mut chain = (self.start)(run)?;
+        let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
+        let mut sums = vec![Vec::new(); self.layers.len()];
+        let mut walk = || {
+            self.look(chain.layer(), &mut sums, record)?;
+            for _ in 0..depth {
+                self.look(chain.step()?, &mut sums, record)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = walk() {
+            record.stop(&error);
+        }
+        Ok(())
+    }
+}

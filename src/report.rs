@@ -1,0 +1,250 @@
+//! Tables of results: aligned text for people, CSV and JSON Lines for programs.
+//!
+//! ```
+//! use orthogap::report::{Table, Value};
+//!
+//! let mut table = Table::new(["width", "gap"]);
+//! table.push([Value::from(64u64), 0.125.into()]);
+//! table.push([Value::from(4096u64), Value::Missing]);
+//! assert_eq!(table.csv(), "width,gap\n64,0.125\n4096,\n");
+//! assert_eq!(table.json_lines(), "{\"width\":64,\"gap\":0.125}\n{\"width\":4096,\"gap\":null}\n");
+//! assert_eq!(table.to_string(), "width      gap\n   64  0.12500\n 4096\n");
+//! ```
+
+use std::fmt::{self, Write};
+
+/// Rows of values under names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<Value>>,
+}
+
+/// What a table holds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Words.
+    Text(String),
+    /// A count.
+    Integer(u64),
+    /// A finite number, written so that it reads back to the same bits.
+    Number(f64),
+    /// Nothing to be said: an empty field, `null` in JSON.
+    Missing,
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(count: u64) -> Self {
+        Self::Integer(count)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(count: usize) -> Self {
+        Self::Integer(count as u64)
+    }
+}
+
+/// NaN and infinities, which CSV and JSON cannot say, are missing.
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        if number.is_finite() { Self::Number(number) } else { Self::Missing }
+    }
+}
+
+impl<V: Into<Value>> From<Option<V>> for Value {
+    fn from(value: Option<V>) -> Self {
+        value.map_or(Self::Missing, Into::into)
+    }
+}
+
+impl Table {
+    /// Without rows.
+    #[must_use]
+    pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
+        Self { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row; of values that are not there it has [`Value::Missing`], and what is too many is
+    /// left out.
+    pub fn push(&mut self, row: impl IntoIterator<Item = Value>) {
+        let values = row.into_iter().chain(std::iter::repeat(Value::Missing));
+        self.rows.push(values.take(self.columns.len()).collect());
+    }
+
+    /// The names of the columns.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The rows, a value for each column.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<Value>] {
+        &self.rows
+    }
+
+    /// Comma-separated values with a header, as RFC 4180 has them but for plain line feeds.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut text = String::new();
+        let header: Vec<_> = self.columns.iter().map(|name| quoted(name)).collect();
+        text.push_str(&header.join(","));
+        text.push('\n');
+        for row in &self.rows {
+            let fields: Vec<_> = row.iter().map(csv_field).collect();
+            text.push_str(&fields.join(","));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// A JSON object a line for each row.
+    #[must_use]
+    pub fn json_lines(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            for (index, (name, value)) in self.columns.iter().zip(row).enumerate() {
+                text.push(if index == 0 { '{' } else { ',' });
+                text.push_str(&json_string(name));
+                text.push(':');
+                text.push_str(&json_value(value));
+            }
+            text.push_str(if row.is_empty() { "{}\n" } else { "}\n" });
+        }
+        text
+    }
+}
+
+/// Aligned columns, numbers to five significant digits.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<Vec<String>> =
+            self.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+        let width = |column: usize| {
+            let fields = shown.iter().map(|row| row[column].chars().count());
+            fields.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        for row in std::iter::once(&self.columns).chain(&shown) {
+            let mut line = String::new();
+            for (field, width) in row.iter().zip(&widths) {
+                write!(line, "{field:>width$}  ")?;
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(0.0) => "0".to_owned(),
+        Value::Number(number) if (1e-4..1e6).contains(&number.abs()) => {
+            let digits = 4 - number.abs().log10().floor() as i32;
+            format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+        }
+        Value::Number(number) => format!("{number:.4e}"),
+        other => csv_field(other),
+    }
+}
+
+fn csv_field(value: &Value) -> String {
+    match value {
+        Value::Text(text) => quoted(text),
+        Value::Integer(count) => count.to_string(),
+        Value::Number(number) => format!("{number:?}"),
+        Value::Missing => String::new(),
+    }
+}
+
+/// A field in quotes if it needs them.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+fn json_value(value: &Value) -> String {
+    match value {
+        Value::Text(text) => json_string(text),
+        Value::Missing => "null".to_owned(),
+        number => csv_field(number),
+    }
+}
+
+fn json_string(text: &str) -> String {
+    let mut escaped = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            '\u{0}'..='\u{1f}' => {
+                let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_read_back_to_the_same_bits(number in any::<f64>()) {
+            let mut table = Table::new(["x"]);
+            table.push([number.into()]);
+            let csv = table.csv();
+            let field = csv.lines().nth(1).unwrap();
+            if number.is_finite() {
+                prop_assert_eq!(field.parse::<f64>().unwrap().to_bits(), number.to_bits());
+            } else {
+                prop_assert_eq!(field, "");
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_could_be_mistaken_are_escaped() {
+        let mut table = Table::new(["a,b", "c\"d"]);
+        table.push(["x\ny".into(), "back\\slash".into()]);
+        assert_eq!(table.csv(), "\"a,b\",\"c\"\"d\"\n\"x\ny\",back\\slash\n");
+        assert_eq!(table.json_lines(), "{\"a,b\":\"x\\u000ay\",\"c\\\"d\":\"back\\\\slash\"}\n");
+    }
+
+    #[test]
+    fn text_shows_five_digits() {
+        let mut table = Table::new(["number"]);
+        for number in [0.0, -1.0 / 3.0, 123_456.7, 1e-9, 2.0] {
+            table.push([number.into()]);
+        }
+        let lines: Vec<_> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
+        assert_eq!(lines, ["number", "0", "-0.33333", "123457", "1.0000e-9", "2.0000"]);
+    }
+
+    #[test]
+    fn rows_have_a_value_for_each_column() {
+        let mut table = Table::new(["a", "b"]);
+        table.push([1u64.into()]);
+        table.push([1u64.into(), 2u64.into(), 3u64.into()]);
+        assert_eq!(table.csv(), "a,b\n1,\n1,2\n");
+    }
+}
