@@ -91,6 +91,7 @@ fn rescale_last_row(factor: &mut DMatrix<f64>) -> f64 {
 
 /// The smallest width at which a nearly lost direction grows back, estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CriticalWidth {
     /// The smallest width with positive growth.
     pub width: usize,

@@ -108,6 +108,7 @@ pub mod normalization;
 pub mod report;
 mod scalar;
 mod seed;
+mod serialization;
 pub mod statistics;
 #[cfg(feature = "sweep")]
 pub mod sweep;

@@ -26,6 +26,7 @@ use crate::scalar::Scalar;
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seed(pub u64);
 
 impl Seed {
@@ -43,6 +44,7 @@ impl Seed {
 /// assert_eq!(Run::from(Seed(7)), Seed(7).replicate(0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Run {
     seed: Seed,
     replicate: u32,

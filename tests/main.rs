@@ -10,6 +10,8 @@ mod invariants;
 mod normals;
 mod paper_figures;
 mod repeatability;
+#[cfg(feature = "serde")]
+mod serialization;
 mod significance;
 mod stationary;
 #[cfg(feature = "sweep")]

@@ -25,6 +25,7 @@ use crate::{Error, Input, Network, Purpose, Result, Run, Scalar};
 /// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
 /// minus infinity where a gradient is zero.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GradientNorms {
     representations: Vec<f64>,
     weights: Vec<f64>,

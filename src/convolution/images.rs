@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DMatrixView, Dyn};
 
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
 /// The most numbers that a batch may hold: more fit no memory.
@@ -28,6 +29,7 @@ const MAX_LEN: u64 = 1 << 40;
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Images {
     channels: usize,
     height: usize,
@@ -199,6 +201,8 @@ impl Images {
         whole_samples("the batch of flattened images", columns, self.len(), 1)
     }
 }
+
+deserialize_checked!(Images { channels: usize, height: usize, width: usize }, Images::new);
 
 /// How many samples of `rows x columns` numbers stand side by side in a matrix.
 fn whole_samples<T: Scalar>(

@@ -24,6 +24,7 @@ use nalgebra::DMatrix;
 pub use images::Images;
 pub use pooling::Pooling;
 
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 use windows::Windows;
 
@@ -37,6 +38,7 @@ const PATCHES_AT_ONCE: usize = 1 << 20;
 /// What lies beyond the border of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Padding {
     /// Zeros.
     Zeros,
@@ -72,6 +74,7 @@ pub enum Padding {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Convolution {
     kernel: usize,
     stride: usize,
@@ -331,6 +334,14 @@ impl Convolution {
         Images::new(channels, self.kernel, self.kernel)
     }
 }
+
+deserialize_checked!(
+    Convolution { kernel: usize, stride: usize, padding: Padding, padding_width: usize },
+    |kernel, stride, padding, padding_width| Convolution::new(kernel)?
+        .with_padding(padding)
+        .with_stride(stride)?
+        .with_padding_width(padding_width)
+);
 
 /// Refuses a matrix with an entry that is not finite.
 fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {

@@ -22,6 +22,7 @@ use crate::{Error, Result, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pooling {
     summary: Summary,
     /// The side of the windows; the whole image if there is none.
@@ -29,6 +30,7 @@ pub struct Pooling {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Summary {
     Average,
     Max,

@@ -1,5 +1,6 @@
 //! The order of normalisation and activation around the linear map, and the residual connection.
 
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
 /// Where normalisation `N` and activation `F` stand in a layer.
@@ -20,6 +21,7 @@ use crate::{Error, Result};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// `H' = F(N(W H))`: a layer ends after its activation (frameworks).
     #[default]
@@ -55,6 +57,7 @@ pub enum Order {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Residual {
     weight: BranchWeight,
     post_norm: bool,
@@ -62,8 +65,10 @@ pub struct Residual {
 
 /// The weight `c` of the branch at each layer.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum BranchWeight {
     Constant(f64),
+    #[cfg_attr(feature = "serde", serde(skip))]
     ByLayer(fn(usize) -> f64),
 }
 
@@ -113,6 +118,12 @@ impl Residual {
         }
     }
 }
+
+deserialize_checked!(Residual { weight: BranchWeight, post_norm: bool }, |weight, post_norm| {
+    let residual = Residual { weight, post_norm };
+    residual.weight(1)?;
+    Ok(residual)
+});
 
 fn finite(weight: f64) -> Result<f64> {
     if weight.is_finite() {

@@ -6,10 +6,12 @@ use nalgebra::{
 
 use super::row::{Row, RowMap};
 use super::shape::{owned, same_shape};
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
 /// Whether rows are centred over the batch before they are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Centering {
     /// Rows keep their mean (the paper).
     None,
@@ -21,6 +23,7 @@ pub enum Centering {
 ///
 /// It matters wherever something not homogeneous follows, such as tanh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RowScale {
     /// Euclidean norm one over the batch (the paper).
     UnitNorm,
@@ -54,6 +57,7 @@ pub enum RowScale {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BatchNorm {
     centering: Centering,
     epsilon: f64,
@@ -396,6 +400,12 @@ impl BatchNorm {
         }
     }
 }
+
+deserialize_checked!(
+    BatchNorm { centering: Centering, epsilon: f64, row_scale: RowScale },
+    |centering, epsilon, row_scale| BatchNorm { centering, epsilon: 0.0, row_scale }
+        .with_epsilon(epsilon)
+);
 
 #[cfg(test)]
 mod tests {

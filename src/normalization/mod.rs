@@ -27,6 +27,7 @@ pub use trainable::TrainableBatchNorm;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Normalization {
     /// Nothing: a vanilla network. Its scale is carried as a logarithm, so no depth overflows.
     None,

@@ -7,6 +7,7 @@ use nalgebra::{
 
 use super::batch_norm::{BatchNorm, Centering};
 use super::shape::{owned, same_shape};
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
 /// A normalisation of every sample (column) over its features, alone or in groups of them.
@@ -42,6 +43,7 @@ use crate::{Error, Result, Scalar};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[doc(alias("LayerNorm", "RMSNorm", "GroupNorm"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SampleNorm {
     /// What is done to each group, laid out as a row.
     operator: BatchNorm,
@@ -281,6 +283,10 @@ impl SampleNorm {
         Ok(())
     }
 }
+
+deserialize_checked!(SampleNorm { operator: BatchNorm, groups: usize }, |operator, groups| {
+    Ok(SampleNorm { operator, ..SampleNorm::group(groups, 0.0)? })
+});
 
 /// Some channels of all pixels of a sample, laid out as a row for the operator.
 #[derive(Clone, Copy)]

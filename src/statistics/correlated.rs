@@ -4,6 +4,7 @@ use super::Moments;
 
 /// The mean of a stationary series with the standard error that its correlation leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CorrelatedMean {
     /// The mean.
     pub mean: f64,
@@ -87,6 +88,7 @@ pub fn correlated_mean(series: &[f64]) -> Option<CorrelatedMean> {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BatchMeans {
     length: u64,
     current: Moments,

@@ -27,6 +27,7 @@ pub use quantile::{quantile, quantile_interval};
 /// assert!(interval.contains(1.0) && !interval.contains(2.5));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interval {
     /// The lower end.
     pub low: f64,

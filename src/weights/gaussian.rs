@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Fan, Fans, ProductLaw, WeightInit, positive};
+use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
 /// Independent Gaussian weights N(0, gain²/m) for a layer with `m` inputs.
@@ -21,6 +22,7 @@ use crate::{Result, Scalar, Stream};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Gaussian {
     gain: f64,
     fan: Fan,
@@ -67,6 +69,9 @@ impl Gaussian {
         self.gain / self.fan.of(fans).sqrt()
     }
 }
+
+deserialize_checked!(Gaussian { gain: f64, fan: Fan }, |gain, fan| Gaussian { gain: 1.0, fan }
+    .with_gain(gain));
 
 impl WeightInit for Gaussian {
     /// Column by column; no allocation.

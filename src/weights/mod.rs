@@ -122,6 +122,7 @@ pub enum ProductLaw {
 
 /// The number by which the variance of an entry is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Fan {
     /// Inputs (He; LeCun).
     In,

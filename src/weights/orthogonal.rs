@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Fans, ProductLaw, WeightInit, positive};
+use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
 /// A gain times a Haar matrix: orthonormal columns, or rows if `W` (`rows x m`) has more columns
@@ -25,6 +26,7 @@ use crate::{Result, Scalar, Stream};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Orthogonal {
     gain: f64,
 }
@@ -39,6 +41,8 @@ impl Orthogonal {
         Ok(Self { gain: positive("gain", gain)? })
     }
 }
+
+deserialize_checked!(Orthogonal { gain: f64 }, Orthogonal::new);
 
 impl Default for Orthogonal {
     fn default() -> Self {

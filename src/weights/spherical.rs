@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Fans, ProductLaw, WeightInit, positive};
+use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
 /// Weight normalisation at initialisation (Salimans and Kingma 2016): every row of `W` is
@@ -21,6 +22,7 @@ use crate::{Result, Scalar, Stream};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Spherical {
     gain: f64,
 }
@@ -35,6 +37,8 @@ impl Spherical {
         Ok(Self { gain: positive("gain", gain)? })
     }
 }
+
+deserialize_checked!(Spherical { gain: f64 }, Spherical::new);
 
 impl Default for Spherical {
     fn default() -> Self {

@@ -4,6 +4,7 @@ use nalgebra::DMatrix;
 use rand::RngExt;
 
 use super::{Fan, Fans, WeightInit, positive};
+use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
 /// Independent weights, uniform on an interval around 0, of variance gain²/fan.
@@ -17,6 +18,7 @@ use crate::{Result, Scalar, Stream};
 /// assert!(w.amax() < bound && w.amax() > 0.999 * bound);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Uniform {
     gain: f64,
     fan: Fan,
@@ -51,6 +53,9 @@ impl Uniform {
         self.gain
     }
 }
+
+deserialize_checked!(Uniform { gain: f64, fan: Fan }, |gain, fan| Uniform { gain: 1.0, fan }
+    .with_gain(gain));
 
 impl WeightInit for Uniform {
     /// Column by column; no allocation.

@@ -37,6 +37,7 @@ pub use tanh::{ShiftedTanh, Tanh};
 use fearless_simd::{Level, dispatch, prelude::*};
 
 use crate::kernel::line::Lanes;
+use crate::serialization::serialize_by_name;
 
 /// An element-wise function of the normalised rows.
 ///
@@ -133,6 +134,8 @@ impl Differentiable for Identity {
         if x.is_nan() { x } else { 1.0 }
     }
 }
+
+serialize_by_name!(Identity, Relu, Tanh, ShiftedTanh, Sin, Logistic, Silu, Erf, Gelu);
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Activation, Differentiable};
 use crate::kernel::line::Lanes;
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 use fearless_simd::prelude::*;
 
@@ -37,6 +38,7 @@ impl Differentiable for Relu {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct LeakyRelu {
     slope: f64,
 }
@@ -70,6 +72,8 @@ impl LeakyRelu {
         x.simd_lt(T::default()).select(x * T::of(self.slope), x)
     }
 }
+
+deserialize_checked!(LeakyRelu { slope: f64 }, LeakyRelu::new);
 
 impl Default for LeakyRelu {
     fn default() -> Self {
