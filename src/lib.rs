@@ -56,6 +56,9 @@
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
+//! The [`guide`] tells how to choose an engine and an estimator, what seeds promise, and how to be
+//! fast.
+//!
 //! # Non-goals
 //!
 //! No automatic differentiation, no GPU, no plotting: figures are drawn by the examples.
@@ -100,6 +103,7 @@ pub mod convolution;
 pub mod ensemble;
 mod error;
 mod gram;
+pub mod guide;
 mod input;
 mod kernel;
 pub mod metric;

@@ -1,0 +1,38 @@
+//! A guide: the idea, and how to choose, repeat, measure and compare.
+//!
+//! | page | answers |
+//! | --- | --- |
+//! | [`idea`] | why an `n x n` matrix is enough |
+//! | [`engines`] | which of the three ways to draw a layer runs, and what each costs |
+//! | [`estimators`] | how far from Gaussian, and how to know |
+//! | [`reproducibility`] | what equal seeds promise, and what can change numbers |
+//! | [`performance`] | how to measure many networks quickly |
+//! | [`comparison`] | what to use beside this crate, or in its place |
+//! | [`architecture`] | the house, for whoever changes it |
+//! | [`changelog`] | what changed, and which changes change numbers |
+//!
+//! These modules hold documentation only.
+
+#[doc = include_str!("idea.md")]
+pub mod idea {}
+
+#[doc = include_str!("engines.md")]
+pub mod engines {}
+
+#[doc = include_str!("estimators.md")]
+pub mod estimators {}
+
+#[doc = include_str!("reproducibility.md")]
+pub mod reproducibility {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("comparison.md")]
+pub mod comparison {}
+
+#[doc = include_str!("../../ARCHITECTURE.md")]
+pub mod architecture {}
+
+#[doc = include_str!("../../CHANGELOG.md")]
+pub mod changelog {}
