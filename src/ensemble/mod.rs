@@ -154,7 +154,7 @@ impl<'a> Ensemble<'a> {
             let expected = "a layer at which the observable is recorded";
             return Err(Error::InvalidParameter { name: "layer", value: layer as f64, expected });
         }
-        if !(standard_error > 0.0) {
+        if standard_error.is_nan() || standard_error <= 0.0 {
             let expected = "a positive number";
             return Err(Error::InvalidParameter {
                 name: "standard error",
