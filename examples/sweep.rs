@@ -42,7 +42,7 @@ Usage: cargo run --release --features sweep --example sweep -- [OPTIONS]
   --threads T            0 takes all cores                                           [0]
   --share I/N            only every N-th cell, from number I on, and no files but the
                          cells'; without it, shares that are done are read
-  --folder PATH          the results of cells                [target/orthogap/sweep]
+  --folder PATH          the results of cells   [target/orthogap/sweep; quick: -quick]
   --csv PATH             every cell                      [target/orthogap/sweep.csv]
   --json PATH            the same as JSON Lines        [target/orthogap/sweep.jsonl]
   --svg PATH             the gap against the width       [target/orthogap/sweep.svg]
@@ -120,7 +120,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let (mut functions, mut norms) =
         (vec![Function::Linear, Function::Tanh], vec![Normalizer::Batch]);
     let (mut seed, mut threads, mut quick, mut share) = (1, 0, false, None);
-    let mut folder = PathBuf::from("target/orthogap/sweep");
+    let mut folder = None;
     let mut csv = PathBuf::from("target/orthogap/sweep.csv");
     let mut json = PathBuf::from("target/orthogap/sweep.jsonl");
     let mut svg = PathBuf::from("target/orthogap/sweep.svg");
@@ -137,7 +137,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
             "seed" => seed = arguments.value()?,
             "threads" => threads = arguments.value()?,
             "share" => share = Some(arguments.value()?),
-            "folder" => folder = arguments.value()?,
+            "folder" => folder = Some(arguments.value()?),
             "csv" => csv = arguments.value()?,
             "json" => json = arguments.value()?,
             "svg" => svg = arguments.value()?,
@@ -145,8 +145,8 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
         }
     }
     let default = match quick {
-        true => (vec![16, 32, 64], vec![2, 4], 40, 8),
-        false => (vec![32, 64, 128, 256, 512], vec![2, 4, 8], 200, 40),
+        true => (vec![16, 32, 64], vec![2, 4], 40, 8, "target/orthogap/sweep-quick"),
+        false => (vec![32, 64, 128, 256, 512], vec![2, 4, 8], 200, 40, "target/orthogap/sweep"),
     };
     let runs = u32::try_from(runs.unwrap_or(default.3)).map_err(|_| "--runs: too many")?;
     Ok(Some(Options {
@@ -157,7 +157,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
         configuration: Configuration { depth: depth.unwrap_or(default.2), runs, seed },
         threads,
         share,
-        folder,
+        folder: folder.unwrap_or_else(|| PathBuf::from(default.4)),
         csv,
         json,
         svg,
@@ -326,7 +326,7 @@ fn figure(families: &[Family], options: &Options) -> Figure {
         y_label: "mean orthogonality gap".to_owned(),
         log_y: true,
         panels,
-        keys: vec![("mean and its 95 % interval".to_owned(), Dash::Solid)],
+        keys: vec![("mean".to_owned(), Dash::Solid)],
     }
 }
 
