@@ -129,7 +129,7 @@ impl Table {
     }
 }
 
-/// Aligned columns, numbers to five significant digits.
+/// Aligned columns, words to the left and numbers, to five significant digits, to the right.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: Vec<Vec<String>> =
@@ -138,11 +138,18 @@ impl fmt::Display for Table {
             let fields = shown.iter().map(|row| row[column].chars().count());
             fields.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let is_text = |row: &Vec<Value>, column: usize| matches!(row[column], Value::Text(_));
+        let columns: Vec<(usize, bool)> = (0..self.columns.len())
+            .map(|column| (width(column), self.rows.iter().any(|row| is_text(row, column))))
+            .collect();
         for row in std::iter::once(&self.columns).chain(&shown) {
             let mut line = String::new();
-            for (field, width) in row.iter().zip(&widths) {
-                write!(line, "{field:>width$}  ")?;
+            for (field, (width, text)) in row.iter().zip(&columns) {
+                if *text {
+                    write!(line, "{field:<width$}  ")?;
+                } else {
+                    write!(line, "{field:>width$}  ")?;
+                }
             }
             writeln!(f, "{}", line.trim_end())?;
         }
@@ -158,6 +165,7 @@ fn shown(value: &Value) -> String {
             format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
         }
         Value::Number(number) => format!("{number:.4e}"),
+        Value::Text(text) => text.clone(),
         other => csv_field(other),
     }
 }
