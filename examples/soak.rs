@@ -176,7 +176,7 @@ fn soak(options: &Options) -> Result<()> {
         &four,
     )?;
     let images = Images::new(1, 4, 4)?;
-    let convolution = Network::<f64>::new(4)
+    let convolution = Network::<f64>::new(16)
         .activation(Relu)
         .normalization(framework)
         .convolution(Convolution::new(3)?, images);
