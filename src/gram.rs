@@ -212,7 +212,7 @@ fn dependent<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(h: &Matrix<T, R,
 }
 
 /// The largest absolute entry of a matrix that is not empty, finite and not all zero.
-fn largest_entry<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<f64>
+pub(crate) fn largest_entry<T, R, C, S>(h: &Matrix<T, R, C, S>) -> Result<f64>
 where
     T: Scalar,
     R: Dim,

@@ -9,6 +9,10 @@
 //! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
 //! | your own [`WeightInit`] | whatever you draw | `W` itself |
 //!
+//! Those do not see any data. Two initialisations look at a batch, layer by layer, and are for
+//! networks that will be trained: [`Iterative`] makes its samples orthogonal, [`Lsuv`] only scales
+//! them. A [`Stack`] draws the weights of a whole network with any of them.
+//!
 //! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
 //! `W`.
 //!
@@ -47,8 +51,12 @@
 //! ```
 
 mod gaussian;
+mod iterative;
+mod layer_init;
+mod lsuv;
 mod orthogonal;
 mod spherical;
+mod stack;
 mod uniform;
 
 use std::fmt::Debug;
@@ -56,9 +64,13 @@ use std::fmt::Debug;
 use nalgebra::DMatrix;
 
 pub use gaussian::Gaussian;
+pub use iterative::{Alignment, Iterative, Scale};
+pub use layer_init::{LayerInit, Site};
+pub use lsuv::Lsuv;
 pub use orthogonal::Orthogonal;
 pub(crate) use orthogonal::frame;
 pub use spherical::Spherical;
+pub use stack::{InitialLayer, Stack};
 pub use uniform::Uniform;
 
 use crate::{Error, Result, Scalar, Stream};

@@ -1,0 +1,380 @@
+//! A stack of layers, initialised one after the other as a batch falls through them.
+
+use nalgebra::DMatrix;
+
+use super::lsuv::root_mean_square;
+use super::{Fans, LayerInit, Site};
+use crate::activation::Activation;
+use crate::convolution::{Convolution, Images, Pooling};
+use crate::gram::largest_entry;
+use crate::kernel::activation::apply;
+use crate::scalar::exponent;
+use crate::{Error, Result, Run, Scalar};
+
+/// The initial weights of a network, drawn layer by layer while a batch passes: one way to
+/// initialise with anything, whether it [looks at the batch](LayerInit) or not.
+///
+/// Layers are `H -> F(W H)`, without biases. `H` (`d x n`, samples are columns; of images
+/// `C x (S n)`) is held, not its history.
+///
+/// ```
+/// use orthogap::{Input, Seed, activation::{Identity, Relu}};
+/// use orthogap::convolution::{Convolution, Images, Pooling};
+/// use orthogap::weights::{Gaussian, Iterative, Stack};
+///
+/// let images = Images::new(3, 8, 8)?;
+/// let pixels = Input::gaussian(images.len(), 20, Seed(1))?.columns().clone();
+/// let batch = images.unflatten(pixels)?;
+/// let (init, kernel) = (Iterative::recommended(), Convolution::new(3)?);
+/// let mut network = Stack::of_images(images, batch, Seed(2))?;
+/// network
+///     .convolution(init, kernel, 6, Relu)?
+///     .convolution(init, kernel, 6, Relu)?
+///     .pool(Pooling::max(2)?)?
+///     .dense(init, 32, Relu)?
+///     .dense(Gaussian::he(), 10, Identity)?;
+/// let shapes: Vec<_> = network.weights().map(|weights| weights.shape()).collect();
+/// assert_eq!(shapes, [(6, 27), (6, 54), (32, 96), (10, 32)]);
+/// // The batch is closer to orthogonal after each product than before it.
+/// assert!(network.layers()[1].gap_after() < network.layers()[1].gap_before());
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack<T: Scalar> {
+    run: Run,
+    h: DMatrix<T>,
+    images: Option<Images>,
+    layers: Vec<InitialLayer<T>>,
+}
+
+/// A layer of a [`Stack`]: its weights, and what they do to the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InitialLayer<T: Scalar> {
+    weights: DMatrix<T>,
+    convolution: Option<Convolution>,
+    gap_before: f64,
+    gap_after: f64,
+    scale: f64,
+}
+
+impl<T: Scalar> InitialLayer<T> {
+    /// The weights `W`, `d x m`; of a convolution `C' x (C k²)`, in the order of
+    /// [`Convolution`].
+    #[must_use]
+    pub fn weights(&self) -> &DMatrix<T> {
+        &self.weights
+    }
+
+    /// The convolution, if it is one.
+    #[must_use]
+    pub fn convolution(&self) -> Option<Convolution> {
+        self.convolution
+    }
+
+    /// The [orthogonality gap](crate::Gram::orthogonality_gap) of what the weights multiply: `H`,
+    /// or the windows of images.
+    #[must_use]
+    pub fn gap_before(&self) -> f64 {
+        self.gap_before
+    }
+
+    /// The orthogonality gap of the product `W H`, before the activation.
+    #[must_use]
+    pub fn gap_after(&self) -> f64 {
+        self.gap_after
+    }
+
+    /// The root mean square of the entries of `W H`, before the activation.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+}
+
+impl<T: Scalar> Stack<T> {
+    /// No layers yet; `batch` is `m x n`, samples are columns.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
+    pub fn new(batch: DMatrix<T>, run: impl Into<Run>) -> Result<Self> {
+        largest_entry(&batch)?;
+        Ok(Self { run: run.into(), h: batch, images: None, layers: Vec::new() })
+    }
+
+    /// No layers yet; `batch` are images, `C x (S n)`, in the layout of [`Images`].
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new) and of [`Images::batch_size`].
+    pub fn of_images(images: Images, batch: DMatrix<T>, run: impl Into<Run>) -> Result<Self> {
+        images.batch_size(&batch)?;
+        Ok(Self { images: Some(images), ..Self::new(batch, run)? })
+    }
+
+    /// Adds a dense layer of some width; images are flattened before it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for width 0; [`Error::ZeroMatrix`] if the product is zero,
+    /// [`Error::NotFinite`] if it overflows; those of the initialisation. The stack is left
+    /// as it was, but that images may have been flattened.
+    pub fn dense<A: Activation>(
+        &mut self,
+        init: impl LayerInit,
+        width: usize,
+        activation: A,
+    ) -> Result<&mut Self> {
+        if let Some(images) = self.images.take() {
+            let samples = images.batch_size(&self.h)?;
+            let columns = (nalgebra::Dyn(images.len()), nalgebra::Dyn(samples));
+            self.h = std::mem::take(&mut self.h).reshape_generic(columns.0, columns.1);
+        }
+        let fans = Fans { inputs: self.h.nrows(), outputs: width };
+        let (layer, product) = layer(init, &self.h, width, fans, self.site())?;
+        Ok(self.push(layer, product, activation))
+    }
+
+    /// Adds a convolution into so many channels.
+    ///
+    /// Holds all windows of the batch at once: `C k² S' n` numbers.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if there are no images here, or 0 channels; those of
+    /// [`Convolution::unfold`], and of [`dense`](Self::dense).
+    pub fn convolution<A: Activation>(
+        &mut self,
+        init: impl LayerInit,
+        convolution: Convolution,
+        channels: usize,
+        activation: A,
+    ) -> Result<&mut Self> {
+        let images = self.images()?;
+        let output = convolution.output(images, channels)?;
+        let fans = Fans {
+            inputs: convolution.fan_in(images),
+            outputs: channels * convolution.kernel().pow(2),
+        };
+        let windows = convolution.unfold(images, &self.h)?;
+        let (mut layer, product) = layer(init, &windows, channels, fans, self.site())?;
+        layer.convolution = Some(convolution);
+        self.images = Some(output);
+        Ok(self.push(layer, product, activation))
+    }
+
+    /// Pools the images.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if there are no images here; those of [`Pooling::apply`].
+    pub fn pool(&mut self, pooling: Pooling) -> Result<&mut Self> {
+        let images = self.images()?;
+        self.h = pooling.apply(images, &self.h)?;
+        self.images = Some(pooling.output(images)?);
+        Ok(self)
+    }
+
+    /// The layers so far.
+    #[must_use]
+    pub fn layers(&self) -> &[InitialLayer<T>] {
+        &self.layers
+    }
+
+    /// The weights so far, layer by layer.
+    pub fn weights(&self) -> impl ExactSizeIterator<Item = &DMatrix<T>> {
+        self.layers.iter().map(InitialLayer::weights)
+    }
+
+    /// The weights, layer by layer.
+    #[must_use]
+    pub fn into_weights(self) -> Vec<DMatrix<T>> {
+        self.layers.into_iter().map(|layer| layer.weights).collect()
+    }
+
+    /// What has become of the batch: `d x n`, of images `C x (S n)`.
+    #[must_use]
+    pub fn output(&self) -> &DMatrix<T> {
+        &self.h
+    }
+
+    /// The orthogonality gap of what has become of the batch, one column a sample.
+    ///
+    /// # Errors
+    /// [`Error::ZeroMatrix`] if all samples are zero, [`Error::NotFinite`] after an overflow.
+    pub fn gap(&self) -> Result<f64> {
+        match self.images {
+            Some(images) => gap(&images.flatten(&self.h)?.into_owned()),
+            None => gap(&self.h),
+        }
+    }
+
+    fn images(&self) -> Result<Images> {
+        self.images.ok_or(Error::InvalidParameter {
+            name: "pixels of the stack",
+            value: 0.0,
+            expected: "images, not plain columns, before a convolution or pooling",
+        })
+    }
+
+    fn site(&self) -> Site {
+        // No machine holds 2^32 layers.
+        Site::new(self.run, self.layers.len() as u32 + 1)
+    }
+
+    fn push<A: Activation>(
+        &mut self,
+        layer: InitialLayer<T>,
+        product: DMatrix<T>,
+        activation: A,
+    ) -> &mut Self {
+        self.layers.push(layer);
+        self.h = product;
+        if !A::LINEAR {
+            apply(activation, self.h.as_mut_slice());
+        }
+        self
+    }
+}
+
+/// The layer of `width` neurons on `inputs`, and its product with them.
+fn layer<T: Scalar>(
+    init: impl LayerInit,
+    inputs: &DMatrix<T>,
+    width: usize,
+    fans: Fans,
+    site: Site,
+) -> Result<(InitialLayer<T>, DMatrix<T>)> {
+    if width == 0 {
+        let expected = "at least 1";
+        return Err(Error::InvalidParameter { name: "width", value: 0.0, expected });
+    }
+    let weights = init.weights(inputs, width, fans, site)?;
+    let (found, expected) = (weights.shape(), (width, inputs.nrows()));
+    if found != expected {
+        return Err(Error::ShapeMismatch { what: "the weight matrix", found, expected });
+    }
+    let product = &weights * inputs;
+    let layer = InitialLayer {
+        weights,
+        convolution: None,
+        gap_before: gap(inputs)?,
+        gap_after: gap(&product)?,
+        scale: root_mean_square(&product)?,
+    };
+    Ok((layer, product))
+}
+
+/// [`Gram::orthogonality_gap`](crate::Gram::orthogonality_gap) of any number of samples, from the
+/// smaller one of $`H^\top H`$ and $`H H^\top`$: with `m < n` the latter has all eigenvalues but
+/// `n - m` zeros, so $`V^2 = \lVert H H^\top / \mathrm{tr} - I/m \rVert_F^2 + 1/m - 1/n`$.
+fn gap<T: Scalar>(h: &DMatrix<T>) -> Result<f64> {
+    let unit = 2f64.powi(exponent(largest_entry(h)?));
+    let columns = h.map(|x| -> f64 { x.into() }) / unit;
+    let (m, n) = columns.shape();
+    let (mut gram, beyond) = if m < n {
+        (&columns * columns.transpose(), 1.0 / m as f64 - 1.0 / n as f64)
+    } else {
+        (columns.transpose() * &columns, 0.0)
+    };
+    gram /= gram.trace();
+    let level = 1.0 / gram.nrows() as f64;
+    for k in 0..gram.nrows() {
+        gram[(k, k)] -= level;
+    }
+    Ok((gram.norm_squared() + beyond).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{Gaussian, Lsuv, Uniform, WeightInit};
+    use crate::{Gram, Input, Network, Purpose, Seed};
+    use crate::{activation::Identity, activation::Relu, normalization::Normalization};
+    use proptest::prelude::*;
+
+    fn batch(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
+        let mut batch = DMatrix::zeros(rows, columns);
+        Seed(seed).replicate(0).stream(Purpose::Input, 0, 0).fill_normal(batch.as_mut_slice());
+        batch
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_are_those_of_the_gram_matrix(
+            m in 1usize..12,
+            n in 1usize..12,
+            log_unit in -300..300i32,
+            seed in 0u64..1000,
+        ) {
+            let h = batch(m, n, seed) * 10f64.powi(log_unit);
+            let expected = Gram::from_columns(&h).unwrap().orthogonality_gap();
+            prop_assert!((gap(&h).unwrap() - expected).abs() < 1e-13);
+        }
+    }
+
+    /// A law's weights are those of the chain with weights of the same run.
+    #[test]
+    fn weights_that_do_not_look_are_those_of_the_explicit_chain() {
+        let input = Input::gaussian(10, 4, Seed(3)).unwrap();
+        let init = Uniform::he();
+        let mut chain = Network::<f64>::new(16)
+            .weights(init)
+            .activation(Relu)
+            .normalization(Normalization::None)
+            .explicit_chain(&input, Seed(7))
+            .unwrap();
+        let mut stack = Stack::new(input.columns().clone(), Seed(7)).unwrap();
+        for layer in 0..3 {
+            stack.dense(init, 16, Relu).unwrap();
+            let mut step = chain.step().unwrap();
+            assert_eq!(&stack.layers()[layer].weights, step.weights());
+            let expected = step.layer().orthogonality_gap();
+            assert!((stack.gap().unwrap() - expected).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn bad_stacks_are_refused() {
+        let mut stack = Stack::new(batch(4, 3, 1), Seed(1)).unwrap();
+        assert_eq!(
+            stack.dense(Gaussian::he(), 0, Identity).unwrap_err().to_string(),
+            "width = 0 is invalid: expected at least 1"
+        );
+        let kernel = Convolution::new(3).unwrap();
+        assert!(stack.convolution(Lsuv, kernel, 2, Identity).is_err());
+        assert!(stack.pool(Pooling::global_average()).is_err());
+        assert!(stack.layers().is_empty());
+        assert!(Stack::new(DMatrix::<f32>::zeros(2, 2), Seed(1)).is_err());
+        let images = Images::new(2, 2, 2).unwrap();
+        assert!(Stack::of_images(images, batch(2, 5, 1), Seed(1)).is_err());
+        let broken = |stack: &mut Stack<f64>| stack.dense(Broken, 4, Identity).unwrap_err();
+        assert!(matches!(broken(&mut stack), Error::ShapeMismatch { .. }));
+    }
+
+    /// Weights of a wrong shape.
+    #[derive(Clone, Copy, Debug)]
+    struct Broken;
+
+    impl LayerInit for Broken {
+        fn weights<T: Scalar>(
+            &self,
+            _: &DMatrix<T>,
+            rows: usize,
+            _: Fans,
+            site: Site,
+        ) -> Result<DMatrix<T>> {
+            Ok(Gaussian::he().sample(rows, rows + 1, site.stream(0)))
+        }
+    }
+
+    /// A convolution sees windows, so its product is that of [`Convolution::apply`].
+    #[test]
+    fn convolutions_are_products_with_windows() {
+        let images = Images::new(2, 5, 4).unwrap();
+        let h = batch(2, 20 * 3, 5);
+        let kernel = Convolution::new(3).unwrap().with_stride(2).unwrap();
+        let mut stack = Stack::of_images(images, h.clone(), Seed(1)).unwrap();
+        stack.convolution(Lsuv, kernel, 4, Identity).unwrap();
+        let layer = &stack.layers()[0];
+        let expected = kernel.apply(images, layer.weights(), &h).unwrap();
+        assert!((stack.output() - expected).amax() < 1e-13);
+        assert_eq!((layer.convolution(), stack.output().ncols()), (Some(kernel), 3 * 2 * 3));
+        assert!((layer.scale() - 1.0).abs() < 1e-14);
+    }
+}
