@@ -3,18 +3,18 @@
 
 use std::{fs, io, path::Path};
 
-/// Writes `text` to a sibling of `path` first and renames that, so nobody ever sees half of it.
-pub fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Writes `contents`, text or bytes, to a sibling of `path` first and renames that, so nobody ever sees half of it.
+pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    let written = fs::write(&part, text).and_then(|()| fs::rename(&part, path));
+    let written = fs::write(&part, contents).and_then(|()| fs::rename(&part, path));
     written.inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
-/// Writes `text` and prints where; an error names the path, too.
-pub fn publish(path: &Path, text: &str) -> Result<(), String> {
-    write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+/// Writes `contents` and prints where; an error names the path, too.
+pub fn publish(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), String> {
+    write(path, contents).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("wrote {}", path.display());
     Ok(())
 }

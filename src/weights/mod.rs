@@ -11,7 +11,8 @@
 //!
 //! Those do not see any data. Two initialisations look at a batch, layer by layer, and are for
 //! networks that will be trained: [`Iterative`] makes its samples orthogonal, [`Lsuv`] only scales
-//! them. A [`Stack`] draws the weights of a whole network with any of them.
+//! them. A [`Stack`] draws the weights of a whole network with any of them, and [`export`] writes
+//! them for other frameworks.
 //!
 //! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
 //! `W`.
@@ -50,6 +51,7 @@
 //! # Ok::<(), orthogap::Error>(())
 //! ```
 
+pub mod export;
 mod gaussian;
 mod iterative;
 mod layer_init;

@@ -52,6 +52,7 @@ pub struct Stack<T: Scalar> {
 pub struct InitialLayer<T: Scalar> {
     weights: DMatrix<T>,
     convolution: Option<Convolution>,
+    flattened: Option<Images>,
     gap_before: f64,
     gap_after: f64,
     scale: f64,
@@ -69,6 +70,13 @@ impl<T: Scalar> InitialLayer<T> {
     #[must_use]
     pub fn convolution(&self) -> Option<Convolution> {
         self.convolution
+    }
+
+    /// The images that a dense layer sees flattened, if it does: its weights have a column for each
+    /// pixel and channel, channels innermost.
+    #[must_use]
+    pub fn flattened(&self) -> Option<Images> {
+        self.flattened
     }
 
     /// The [orthogonality gap](crate::Gram::orthogonality_gap) of what the weights multiply: `H`,
@@ -114,21 +122,21 @@ impl<T: Scalar> Stack<T> {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for width 0; [`Error::ZeroMatrix`] if the product is zero,
-    /// [`Error::NotFinite`] if it overflows; those of the initialisation. The stack is left
-    /// as it was, but that images may have been flattened.
+    /// [`Error::NotFinite`] if it overflows; those of the initialisation. The stack stays as it was.
     pub fn dense<A: Activation>(
         &mut self,
         init: impl LayerInit,
         width: usize,
         activation: A,
     ) -> Result<&mut Self> {
-        if let Some(images) = self.images.take() {
-            let samples = images.batch_size(&self.h)?;
-            let columns = (nalgebra::Dyn(images.len()), nalgebra::Dyn(samples));
-            self.h = std::mem::take(&mut self.h).reshape_generic(columns.0, columns.1);
-        }
-        let fans = Fans { inputs: self.h.nrows(), outputs: width };
-        let (layer, product) = layer(init, &self.h, width, fans, self.site())?;
+        let flat = match self.images {
+            Some(images) => Some(images.flatten(&self.h)?.into_owned()),
+            None => None,
+        };
+        let inputs = flat.as_ref().unwrap_or(&self.h);
+        let fans = Fans { inputs: inputs.nrows(), outputs: width };
+        let (mut layer, product) = layer(init, inputs, width, fans, self.site())?;
+        layer.flattened = self.images.take();
         Ok(self.push(layer, product, activation))
     }
 
@@ -253,6 +261,7 @@ fn layer<T: Scalar>(
     let layer = InitialLayer {
         weights,
         convolution: None,
+        flattened: None,
         gap_before: gap(inputs)?,
         gap_after: gap(&product)?,
         scale: root_mean_square(&product)?,
