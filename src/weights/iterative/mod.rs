@@ -56,8 +56,8 @@ use principal::Principal;
 /// thousandfold over 30 layers. If instead neuron `i` answers to sample `i` (`Samples`, or the
 /// slice of `V` that is printed, for batches of no more than `d`), positive pre-activations
 /// prevail. ReLU leaves them alone, so the next `H` is nearly orthogonal already, and its `W` nearly
-/// the identity: after some ten layers, singular values are within ten per cent of 1, and gradients
-/// neither grow nor vanish at depth 75.
+/// the identity: some twenty layers on, its largest singular value is 1.1, and gradients neither
+/// grow nor vanish at depth 75 (loss 0.43 after the same 12 epochs).
 ///
 /// *Scale* is about the step. Networks with ReLU are homogeneous, and the printed norm gives `W H`
 /// entries of $`1/\sqrt{dn}`$, 1/443 here. That scale is all in the first layer that has it,
