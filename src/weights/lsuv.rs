@@ -33,7 +33,8 @@ impl LayerInit for Lsuv {
     /// Cost: a QR factorisation of `W` and one product with the batch.
     ///
     /// # Errors
-    /// Those of [`root_mean_square`].
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] if the product is zero, and
+    /// [`Error::Overflow`] if the weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
