@@ -174,6 +174,11 @@ pub enum Error {
         /// Natural logarithm of the scale of the representations before that layer.
         log_scale: f64,
     },
+    /// Machines that draw layers [together](crate::chain::Team) did not come to one.
+    Team {
+        /// What happened, in words.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -192,6 +197,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Team { ref reason } => write!(f, "the team failed: {reason}"),
             Self::Empty { rows, columns } => {
                 write!(f, "a {rows} x {columns} matrix holds no batch")
             }

@@ -16,6 +16,7 @@ mod significance;
 mod stationary;
 #[cfg(feature = "sweep")]
 mod sweep;
+mod team;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;

@@ -7,6 +7,7 @@ mod parallel;
 mod product;
 mod rows;
 mod stream;
+mod team;
 
 use std::ops::{ControlFlow, Deref};
 
@@ -16,6 +17,7 @@ pub use explicit::{ExplicitChain, ExplicitLayer};
 use held::Held;
 use product::Source;
 use stream::Streamed;
+pub use team::{Alone, Team};
 
 use crate::activation::{Activation, Identity};
 use crate::weights::{Gaussian, WeightInit};
@@ -194,13 +196,57 @@ impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
     ///
     /// # Errors
     /// Those of [`step`](Self::step), and [`Error::Interrupted`] with the chain where it was.
-    pub fn step_while(
+    pub fn step_while(&mut self, proceed: impl FnMut(usize) -> ControlFlow<()>) -> Result<&Layer> {
+        self.step_with_while(&mut Alone, proceed)
+    }
+
+    /// [`step`](Self::step) for layers so wide that several machines draw one together: every
+    /// member of a [`Team`] calls this on a chain of its own, of the same network, input and seed,
+    /// and all get the same layer, with the bits that `step` alone would give.
+    ///
+    /// The streamed engine shares out rows. Whatever else has a chain, every member computes for
+    /// itself: another engine's layers, and rows that are drawn again.
+    ///
+    /// A member draws at once as many super-blocks as it can use its threads for, and receives what
+    /// all have drawn: 8 n² bytes for each third of a millisecond of work of a thread of the whole
+    /// team, some 6 MB/s for each thread at n = 16 and 100 MB/s at n = 64. Memory is O(n²) for each
+    /// thread of the team.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, chain::Alone};
+    ///
+    /// let network = Network::<f32>::new(300_000);
+    /// let mut chain = network.chain(&Input::orthogonal(3)?, Seed(1))?;
+    /// let mut shared = chain.clone();
+    /// assert_eq!(shared.step_with(&mut Alone)?, chain.step()?); // so it is in any team
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`step`](Self::step), on all members alike, and [`Error::Team`] if the team fails
+    /// or its members are not at the same layer of the same chain. The chain stays at the layer
+    /// before, from where it can go on in another team.
+    pub fn step_with(&mut self, team: &mut impl Team) -> Result<&Layer> {
+        self.step_with_while(team, |_| ControlFlow::Continue(()))
+    }
+
+    /// [`step_with`](Self::step_with), breaking off as [`step_while`](Self::step_while) does:
+    /// `proceed` is told how many rows the team has done, and where it breaks off on one member,
+    /// it does on all, after the same rows.
+    ///
+    /// On an engine that shares out no rows, every member is asked for itself.
+    ///
+    /// # Errors
+    /// Those of [`step_with`](Self::step_with), and [`Error::Interrupted`] with the chain where it
+    /// was.
+    pub fn step_with_while(
         &mut self,
+        team: &mut impl Team,
         mut proceed: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<&Layer> {
         let Self { network, run, layer, state, .. } = self;
         match state {
-            State::Streamed(streamed) => streamed.step(network, *run, layer, &mut proceed)?,
+            State::Streamed(streamed) => streamed.step(network, *run, layer, team, &mut proceed)?,
             State::Held(held) => {
                 let draw = held.draw(network, *run, layer)?;
                 *layer = held.step(network, draw, layer, &mut proceed)?;

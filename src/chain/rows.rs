@@ -1,8 +1,11 @@
 //! The rows of a streamed layer: drawn, weighed, summed up and forgotten.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
+use super::team::{Shares, Team};
 use super::{Layer, Proceed, parallel};
 use crate::activation::Activation;
 use crate::kernel::activation::apply;
@@ -64,11 +67,9 @@ pub(super) struct Pass {
 struct Draw<'a, T> {
     key: StreamKey,
     scale: RowScale<T>,
+    team: &'a mut dyn Team,
     proceed: Proceed<'a>,
 }
-
-/// What comes of a draw, or how many rows were done when it was broken off.
-type Drawn<R> = std::result::Result<R, usize>;
 
 impl<T: Scalar> RowStream<T> {
     /// Room for rows of `order` normals.
@@ -97,6 +98,7 @@ impl<T: Scalar> RowStream<T> {
         pass: Pass,
         from: &Layer,
         to: &mut Layer,
+        team: &mut dyn Team,
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
@@ -116,7 +118,7 @@ impl<T: Scalar> RowStream<T> {
         if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
         }
-        let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), proceed };
+        let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), team, proceed };
         let centered = batch_norm
             .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
             .map(|_| if linear || pass.shared { centered_rank } else { centered })
@@ -131,11 +133,10 @@ impl<T: Scalar> RowStream<T> {
             .then(|| factor.clone().resize_vertically(factor.ncols(), 0.0));
         let factor = padded.as_ref().unwrap_or(factor);
         let norm = if linear {
-            self.linear(draw, factor, &mut to.gram)
+            self.linear(draw, factor, &mut to.gram)?
         } else {
-            self.curved(draw, factor, unit, network.function(), &mut to.gram)
+            self.curved(draw, factor, unit, network.function(), &mut to.gram)?
         };
-        let norm = norm.map_err(|rows| Error::Interrupted { layer: depth, rows })?;
         if let Some(live) = live {
             to.gram.spread(&live, n);
         }
@@ -159,7 +160,7 @@ impl<T: Scalar> RowStream<T> {
     }
 
     /// A layer without activation: multiplies the factor. Returns the norm of the sum's root.
-    fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Drawn<f64> {
+    fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Result<f64> {
         self.fit(factor.nrows(), Form::UpperTriangular);
         let triangular = is_upper_triangular(factor);
         if triangular {
@@ -187,7 +188,7 @@ impl<T: Scalar> RowStream<T> {
         unit: f64,
         activation: A,
         next: &mut Gram,
-    ) -> Drawn<f64> {
+    ) -> Result<f64> {
         let triangular = is_upper_triangular(factor);
         let form = if triangular { Form::UpperTriangular } else { Form::General };
         self.fit(factor.ncols(), form);
@@ -218,25 +219,32 @@ impl<T: Scalar> RowStream<T> {
     }
 
     /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`.
-    fn draw_root<M: Sum<T>>(&mut self, draw: Draw<'_, T>, summand: M) -> Drawn<Root> {
-        let Draw { key, scale, proceed } = draw;
+    fn draw_root<M: Sum<T>>(&mut self, draw: Draw<'_, T>, summand: M) -> Result<Root> {
+        let Draw { key, scale, team, proceed } = draw;
         let Self { level, plan, packed, workers, moment } = self;
         let rows = Rows { factor: packed, scale, summand };
         moment.fill(0.0);
-        let total = plan.super_blocks();
-        for first in (0..total).step_by(workers.len()) {
-            let wave = workers.len().min(total - first);
-            parallel::for_each(&mut workers[..wave], |offset, Worker { scratch, sum }| {
+        let (total, order) = (plan.super_blocks(), packed.columns());
+        let mut shares = Shares::agree(team, workers.len(), || fingerprint(plan, &rows, key))?;
+        for first in (0..total).step_by(shares.wave()) {
+            let wave = shares.wave().min(total - first);
+            let own = shares.own(wave);
+            let workers = &mut workers[..own.len()];
+            parallel::for_each(workers, |offset, Worker { scratch, sum }| {
                 sum.fill(0.0);
-                M::accumulate(*level, plan, &rows, key, first + offset, scratch, sum);
+                let index = first + own.start + offset;
+                M::accumulate(*level, plan, &rows, key, index, scratch, sum);
             });
-            // In the order of the blocks, so that the number of workers does not matter.
-            for worker in &workers[..wave] {
-                moment.as_mut_slice().iter_mut().zip(&worker.sum).for_each(|(to, x)| *to += x);
-            }
             let done = ((first + wave) * plan.super_block_rows()).min(plan.rows());
-            if proceed(done).is_break() && first + wave < total {
-                return Err(done);
+            let stop = proceed(done).is_break();
+            let sums = workers.iter().map(|worker| &worker.sum[..]);
+            // In the order of the blocks, so that the number of workers does not matter.
+            let add = |sum: &[f64]| {
+                moment.as_mut_slice().iter_mut().zip(sum).for_each(|(to, x)| *to += x);
+            };
+            let stop = shares.add_up(wave, order * order, sums, stop, add)?;
+            if stop && first + wave < total {
+                return Err(Error::Interrupted { layer: key.layer as usize, rows: done });
             }
         }
         if cholesky(moment) >= T::TRUSTED_PIVOT {
@@ -278,6 +286,21 @@ impl<T: Scalar> RowStream<T> {
         }
         *moment = root.transpose();
     }
+}
+
+/// A hash of all that the rows of a layer depend on.
+fn fingerprint<T: Scalar, M: Sum<T>>(plan: &Plan, rows: &Rows<'_, T, M>, key: StreamKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Rows { factor, scale, summand } = rows;
+    (key, plan.rows(), plan.block_rows(), factor.columns()).hash(&mut hasher);
+    let mut activated = [1.0, -1.0];
+    apply(summand.activation(), &mut activated);
+    let columns = 0..factor.columns();
+    let entries = columns.flat_map(|j| (0..factor.reach(j)).map(move |i| factor.entry(i, j)));
+    for number in entries.chain(activated).chain([scale.factor(0.0), scale.factor(1.0)]) {
+        number.to_bits().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Where a root comes from: sums of products are quick, but blind to a direction that is nearly lost.
@@ -356,6 +379,7 @@ fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
 mod tests {
     use std::ops::ControlFlow;
 
+    use super::super::team::Alone;
     use super::*;
     use crate::kernel::compiled::Kernels;
     use crate::{Input, Purpose, Run, Seed};
@@ -416,7 +440,8 @@ mod tests {
                     naive += z * z.transpose() * weight;
                 }
             }
-            rows.draw_root(Draw { key, scale, proceed: &mut no_break }, Product).unwrap();
+            let draw = Draw { key, scale, team: &mut Alone, proceed: &mut no_break };
+            rows.draw_root(draw, Product).unwrap();
             let first = &rows.moment * rows.moment.transpose();
             rows.root_from_rows(key, scale, Product);
             let second = &rows.moment * rows.moment.transpose();

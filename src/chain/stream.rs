@@ -2,6 +2,7 @@
 
 use super::held::{in_units, operate};
 use super::rows::{Pass, RowStream};
+use super::team::Team;
 use super::{Layer, Proceed, layer_coordinate};
 use crate::activation::Activation;
 use crate::network::Operation;
@@ -69,6 +70,7 @@ impl<T: Scalar> Streamed<T> {
         network: &Network<T, A, W>,
         run: Run,
         layer: &mut Layer,
+        team: &mut dyn Team,
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let Self { rows, log_gain, next, image } = self;
@@ -80,13 +82,13 @@ impl<T: Scalar> Streamed<T> {
         };
         if let Some(image) = image {
             let (d, from) = (network.width(), &image.current);
-            rows.next_layer(network, pass, from, next, &mut |done| proceed(done / 2))?;
+            rows.next_layer(network, pass, from, next, team, &mut |done| proceed(done / 2))?;
             let pass = Pass { operations: &[Operation::Normalize, Operation::Activate], ..pass };
             let rest = &mut |done: usize| proceed((d + done).div_ceil(2));
-            image.rows.next_layer(network, pass, from, &mut image.next, rest)?;
+            image.rows.next_layer(network, pass, from, &mut image.next, team, rest)?;
             std::mem::swap(&mut image.current, &mut image.next);
         } else {
-            rows.next_layer(network, pass, layer, next, proceed)?;
+            rows.next_layer(network, pass, layer, next, team, proceed)?;
         }
         std::mem::swap(layer, next);
         if layer.depth == 1 {

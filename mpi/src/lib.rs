@@ -1,0 +1,45 @@
+//! [`orthogap`] on many machines, by MPI: the bits do not depend on how many there are.
+//!
+//! Two kinds of work are shared by [`Ranks`], the processes that `mpirun` has started:
+//!
+//! - the rows of one very wide layer, because [`Ranks`] are a [`Team`](orthogap::chain::Team):
+//!   [`Chain::step_with`](orthogap::Chain::step_with);
+//! - numbered jobs, such as replicates or the cells of a grid: [`Ranks::in_order`].
+//!
+//! Sums of floating point numbers depend on their order, and the order of an MPI reduction on the
+//! number of ranks. So nothing is reduced: parts are gathered, and every rank adds all of them in
+//! the order of their numbers. What one process computes, any number of ranks computes, to the bit,
+//! provided that their processors round alike, as all with a fused multiply-add do.
+//!
+//! ```no_run
+//! use orthogap::{Input, Network, Seed};
+//! use orthogap_mpi::Ranks;
+//!
+//! let mut ranks = Ranks::world()?;
+//! let network = Network::<f32>::new(1_000_000_000_000);
+//! let mut chain = network.chain(&Input::near_collinear(16, 1e-3)?, Seed(1))?;
+//! let layer = chain.step_with(&mut ranks)?; // the same on all ranks
+//! if ranks.is_first() {
+//!     println!("{}", layer.orthogonality_gap());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Started without `mpirun`, a program is a single rank and gets the same results. Within a rank
+//! the threads of rayon's global pool share the work; `RAYON_NUM_THREADS` is their number.
+//!
+//! # When something fails
+//!
+//! Ranks wait for one another, so an error must reach all of them. Whatever [`Ranks`] returns, it
+//! returns on all ranks; [`Ranks::agree`] makes the same of an error of the caller's own. A rank
+//! that panics ends the whole program, and so does MPI by default where a connection breaks.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+mod jobs;
+mod ranks;
+
+pub use error::{Error, Result};
+pub use ranks::Ranks;

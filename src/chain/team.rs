@@ -1,0 +1,164 @@
+//! Machines that draw one layer together.
+
+use std::ops::Range;
+
+use crate::{Error, Result};
+
+/// Machines, or processes, that draw the rows of each layer together: the interface to whatever
+/// connects them. [`Chain::step_with`](crate::Chain::step_with) does the rest.
+///
+/// Each member holds a chain of its own, of the same network, input and seed, and takes the same
+/// steps. It draws its share of the super-blocks that a layer's rows are cut into; their sums, some
+/// `n²` numbers each, are gathered, and every member adds all of them in the order of the blocks.
+/// So every member has every layer, and its bits are those of one machine: they depend neither on
+/// how many members there are nor on how many threads a member has.
+///
+/// [`Alone`] is a team of one. The workspace crate `orthogap-mpi` has one of MPI ranks.
+pub trait Team {
+    /// How many members there are, at least one.
+    fn members(&self) -> usize;
+
+    /// Which of them this one is, counted from 0.
+    fn index(&self) -> usize;
+
+    /// Collects what every member has into `all`, in the order of members, on every member. What
+    /// was in `all` is lost. Members may have different amounts, or nothing.
+    ///
+    /// Numbers must arrive as they are, to the bit.
+    ///
+    /// # Errors
+    /// [`Error::Team`] if not all of it came. It should come on every member, or the others wait.
+    fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()>;
+}
+
+/// A team of one, for programs that run with others or without.
+///
+/// ```
+/// use orthogap::chain::{Alone, Team};
+///
+/// let mut all = vec![4.0];
+/// Alone.all_gather(&[1.0, 2.0], &mut all)?;
+/// assert_eq!((Alone.index(), Alone.members(), all), (0, 1, vec![1.0, 2.0]));
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alone;
+
+impl Team for Alone {
+    fn members(&self) -> usize {
+        1
+    }
+
+    fn index(&self) -> usize {
+        0
+    }
+
+    fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
+        all.clear();
+        all.extend_from_slice(own);
+        Ok(())
+    }
+}
+
+/// How members share the waves of super-blocks of one layer: each as it has workers.
+pub(super) struct Shares<'a> {
+    team: &'a mut dyn Team,
+    /// Workers of all members together.
+    workers: usize,
+    /// Of a team, where the workers of each member begin among those of all, and where they end.
+    /// Empty, and not allocated, for one alone.
+    bounds: Vec<usize>,
+    own: Vec<f64>,
+    all: Vec<f64>,
+}
+
+impl<'a> Shares<'a> {
+    /// Agrees with the others on the shares, and makes sure that all draw the layer of the same
+    /// `fingerprint`.
+    pub(super) fn agree(
+        team: &'a mut dyn Team,
+        workers: usize,
+        fingerprint: impl FnOnce() -> u64,
+    ) -> Result<Self> {
+        let mut shares = Self { team, workers, bounds: vec![], own: vec![], all: vec![] };
+        let members = shares.team.members();
+        if members == 1 {
+            return Ok(shares);
+        }
+        // A number keeps 53 bits of the fingerprint.
+        let own = [workers as f64, (fingerprint() >> 11) as f64];
+        shares.gather(&own, 2 * members)?;
+        let announced = shares.all.as_chunks::<2>().0;
+        let differs = |&member: &usize| announced[member][1] != announced[0][1];
+        if let Some(member) = (0..members).find(differs) {
+            let reason = format!(
+                "member {member} draws another layer than member 0: members need the same network, \
+                 input, seed and depth, and hardware that rounds alike"
+            );
+            return Err(Error::Team { reason });
+        }
+        shares.workers = 0;
+        shares.bounds.push(0);
+        for [workers, _] in announced {
+            shares.workers += *workers as usize;
+            shares.bounds.push(shares.workers);
+        }
+        Ok(shares)
+    }
+
+    /// Super-blocks of a full wave.
+    pub(super) fn wave(&self) -> usize {
+        self.workers
+    }
+
+    /// Which of a wave's super-blocks this member draws, at most as many as it has workers.
+    pub(super) fn own(&self, wave: usize) -> Range<usize> {
+        if self.bounds.is_empty() { 0..wave } else { self.of(self.team.index(), wave) }
+    }
+
+    fn of(&self, member: usize, wave: usize) -> Range<usize> {
+        let bound = |member| wave * self.bounds[member] / self.workers;
+        bound(member)..bound(member + 1)
+    }
+
+    /// Hands the sums over the super-blocks of a wave, each of `length` numbers, to `add`, in the
+    /// order of the blocks. Returns whether any member wants to break off.
+    pub(super) fn add_up<'b>(
+        &mut self,
+        wave: usize,
+        length: usize,
+        own: impl Iterator<Item = &'b [f64]>,
+        stop: bool,
+        mut add: impl FnMut(&[f64]),
+    ) -> Result<bool> {
+        if self.bounds.is_empty() {
+            own.for_each(add);
+            return Ok(stop);
+        }
+        let members = self.team.members();
+        let mut message = std::mem::take(&mut self.own);
+        message.clear();
+        own.for_each(|sum| message.extend_from_slice(sum));
+        message.push(f64::from(u8::from(stop)));
+        self.gather(&message, wave * length + members)?;
+        self.own = message;
+        let (mut rest, mut stop) = (&self.all[..], false);
+        for member in 0..members {
+            let (sums, others) = rest.split_at(self.of(member, wave).len() * length);
+            sums.chunks_exact(length).for_each(&mut add);
+            stop |= others[0] != 0.0;
+            rest = &others[1..];
+        }
+        Ok(stop)
+    }
+
+    /// Gathers what must be `expected` numbers into `all`.
+    fn gather(&mut self, own: &[f64], expected: usize) -> Result<()> {
+        self.team.all_gather(own, &mut self.all)?;
+        let found = self.all.len();
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Team { reason: format!("it gathered {found} numbers in place of {expected}") })
+    }
+}
