@@ -21,13 +21,13 @@ if ! { command -v mpicc && command -v mpirun && has_libclang; } >/dev/null; then
     step apt-get install -q -y --no-install-recommends libopenmpi-dev openmpi-bin libclang-dev
 fi
 
-# --workspace shares what the tests and lints of the core have compiled already.
-step cargo test --workspace --lib jobs::tests
-step cargo test --workspace --test ranks
-step cargo clippy --workspace --all-targets --all-features -- -D warnings
-RUSTDOCFLAGS='-D warnings' step cargo doc --no-deps --workspace --all-features
+# Optimised, so that tests and example share one build. It cannot share that of the core alone, whose
+# dependencies have other features.
+step cargo test --release -p orthogap-mpi
+step cargo clippy -p orthogap-mpi --all-targets -- -D warnings
+RUSTDOCFLAGS='-D warnings' step cargo doc --no-deps -p orthogap-mpi
+step cargo build --release -p orthogap-mpi --example distributed
 
-step cargo build --release --workspace --example distributed
 program=${CARGO_TARGET_DIR:-target}/release/examples/distributed
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT

@@ -37,7 +37,7 @@ fn start(ranks: usize, what: &str) -> ExitStatus {
             .arg(program);
         command
     };
-    command.arg(what).env("RAYON_NUM_THREADS", "2").status().unwrap()
+    command.env("RAYON_NUM_THREADS", "2").env("RUST_BACKTRACE", "0").arg(what).status().unwrap()
 }
 
 fn launch() {
