@@ -62,20 +62,16 @@ impl Ranks {
             // Ranks have consecutive jobs, so records come in the order of jobs.
             self.gather(&message, &mut records)?;
             let mut rest = &records[..];
-            let mut next = || decode(&mut rest);
-            let mut failed = None;
-            let taken = (first..first + wave).try_fold(ControlFlow::Continue(()), |flow, index| {
-                if flow.is_break() || failed.is_some() {
-                    return Ok(flow);
+            let (mut taken, mut failed) = (Ok(ControlFlow::Continue(())), None);
+            for index in first..first + wave {
+                match decode(&mut rest) {
+                    Ok(bytes) => taken = take(index, bytes),
+                    Err(reason) => failed = Some(Error::Job { job: index, reason }),
                 }
-                match next() {
-                    Ok(bytes) => take(index, bytes),
-                    Err(reason) => {
-                        failed = Some(Error::Job { job: index, reason });
-                        Ok(flow)
-                    }
+                if failed.is_some() || !matches!(taken, Ok(ControlFlow::Continue(()))) {
+                    break;
                 }
-            });
+            }
             let flow = self.agree(taken)?;
             if self.any(flow.is_break()) {
                 return Ok(ControlFlow::Break(()));

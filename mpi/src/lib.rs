@@ -26,7 +26,8 @@
 //! ```
 //!
 //! Started without `mpirun`, a program is a single rank and gets the same results. Within a rank
-//! the threads of rayon's global pool share the work; `RAYON_NUM_THREADS` is their number.
+//! the threads of rayon's global pool share the work; `RAYON_NUM_THREADS` is their number, by
+//! default that of the cores to which a rank is bound. `mpirun` may bind it to one.
 //!
 //! # When something fails
 //!
@@ -42,4 +43,5 @@ mod jobs;
 mod ranks;
 
 pub use error::{Error, Result};
+pub use mpi;
 pub use ranks::Ranks;

@@ -87,7 +87,7 @@ impl<'a> Shares<'a> {
         }
         // A number keeps 53 bits of the fingerprint.
         let own = [workers as f64, (fingerprint() >> 11) as f64];
-        shares.gather(&own, 2 * members)?;
+        gather(shares.team, &own, &mut shares.all, 2 * members)?;
         let announced = shares.all.as_chunks::<2>().0;
         let differs = |&member: &usize| announced[member][1] != announced[0][1];
         if let Some(member) = (0..members).find(differs) {
@@ -136,12 +136,10 @@ impl<'a> Shares<'a> {
             return Ok(stop);
         }
         let members = self.team.members();
-        let mut message = std::mem::take(&mut self.own);
-        message.clear();
-        own.for_each(|sum| message.extend_from_slice(sum));
-        message.push(f64::from(u8::from(stop)));
-        self.gather(&message, wave * length + members)?;
-        self.own = message;
+        self.own.clear();
+        own.for_each(|sum| self.own.extend_from_slice(sum));
+        self.own.push(f64::from(u8::from(stop)));
+        gather(self.team, &self.own, &mut self.all, wave * length + members)?;
         let (mut rest, mut stop) = (&self.all[..], false);
         for member in 0..members {
             let (sums, others) = rest.split_at(self.of(member, wave).len() * length);
@@ -151,14 +149,14 @@ impl<'a> Shares<'a> {
         }
         Ok(stop)
     }
+}
 
-    /// Gathers what must be `expected` numbers into `all`.
-    fn gather(&mut self, own: &[f64], expected: usize) -> Result<()> {
-        self.team.all_gather(own, &mut self.all)?;
-        let found = self.all.len();
-        if found == expected {
-            return Ok(());
-        }
-        Err(Error::Team { reason: format!("it gathered {found} numbers in place of {expected}") })
+/// Gathers what must be `expected` numbers into `all`.
+fn gather(team: &mut dyn Team, own: &[f64], all: &mut Vec<f64>, expected: usize) -> Result<()> {
+    team.all_gather(own, all)?;
+    let found = all.len();
+    if found == expected {
+        return Ok(());
     }
+    Err(Error::Team { reason: format!("it gathered {found} numbers in place of {expected}") })
 }
