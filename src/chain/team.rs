@@ -65,8 +65,14 @@ pub(super) struct Shares<'a> {
     team: &'a mut dyn Team,
     /// Workers of all members together.
     workers: usize,
-    /// Of a team, where the workers of each member begin among those of all, and where they end.
-    /// Empty, and not allocated, for one alone.
+    /// Nothing for a member alone, to whom it would be a cost at every layer.
+    exchange: Option<Box<Exchange>>,
+}
+
+/// What a member of a team knows of the others.
+#[derive(Default)]
+struct Exchange {
+    /// Where the workers of each member begin among those of all, and where the last ones end.
     bounds: Vec<usize>,
     own: Vec<f64>,
     all: Vec<f64>,
@@ -80,15 +86,16 @@ impl<'a> Shares<'a> {
         workers: usize,
         fingerprint: impl FnOnce() -> u64,
     ) -> Result<Self> {
-        let mut shares = Self { team, workers, bounds: vec![], own: vec![], all: vec![] };
-        let members = shares.team.members();
+        let members = team.members();
         if members == 1 {
-            return Ok(shares);
+            return Ok(Self { team, workers, exchange: None });
         }
+        let mut exchange = Box::<Exchange>::default();
+        let Exchange { bounds, all, .. } = &mut *exchange;
         // A number keeps 53 bits of the fingerprint.
         let own = [workers as f64, (fingerprint() >> 11) as f64];
-        gather(shares.team, &own, &mut shares.all, 2 * members)?;
-        let announced = shares.all.as_chunks::<2>().0;
+        gather(team, &own, all, 2 * members)?;
+        let announced = all.as_chunks::<2>().0;
         let differs = |&member: &usize| announced[member][1] != announced[0][1];
         if let Some(member) = (0..members).find(differs) {
             let reason = format!(
@@ -97,13 +104,13 @@ impl<'a> Shares<'a> {
             );
             return Err(Error::Team { reason });
         }
-        shares.workers = 0;
-        shares.bounds.push(0);
-        for [workers, _] in announced {
-            shares.workers += *workers as usize;
-            shares.bounds.push(shares.workers);
+        let mut workers = 0;
+        bounds.push(0);
+        for [own, _] in announced {
+            workers += *own as usize;
+            bounds.push(workers);
         }
-        Ok(shares)
+        Ok(Self { team, workers, exchange: Some(exchange) })
     }
 
     /// Super-blocks of a full wave.
@@ -113,12 +120,10 @@ impl<'a> Shares<'a> {
 
     /// Which of a wave's super-blocks this member draws, at most as many as it has workers.
     pub(super) fn own(&self, wave: usize) -> Range<usize> {
-        if self.bounds.is_empty() { 0..wave } else { self.of(self.team.index(), wave) }
-    }
-
-    fn of(&self, member: usize, wave: usize) -> Range<usize> {
-        let bound = |member| wave * self.bounds[member] / self.workers;
-        bound(member)..bound(member + 1)
+        match &self.exchange {
+            None => 0..wave,
+            Some(exchange) => exchange.share(self.team.index(), wave),
+        }
     }
 
     /// Hands the sums over the super-blocks of a wave, each of `length` numbers, to `add`, in the
@@ -131,23 +136,32 @@ impl<'a> Shares<'a> {
         stop: bool,
         mut add: impl FnMut(&[f64]),
     ) -> Result<bool> {
-        if self.bounds.is_empty() {
+        let Some(exchange) = &mut self.exchange else {
             own.for_each(add);
             return Ok(stop);
-        }
+        };
         let members = self.team.members();
-        self.own.clear();
-        own.for_each(|sum| self.own.extend_from_slice(sum));
-        self.own.push(f64::from(u8::from(stop)));
-        gather(self.team, &self.own, &mut self.all, wave * length + members)?;
-        let (mut rest, mut stop) = (&self.all[..], false);
+        exchange.own.clear();
+        own.for_each(|sum| exchange.own.extend_from_slice(sum));
+        exchange.own.push(f64::from(u8::from(stop)));
+        gather(self.team, &exchange.own, &mut exchange.all, wave * length + members)?;
+        let (mut rest, mut stop) = (&exchange.all[..], false);
         for member in 0..members {
-            let (sums, others) = rest.split_at(self.of(member, wave).len() * length);
+            let (sums, others) = rest.split_at(exchange.share(member, wave).len() * length);
             sums.chunks_exact(length).for_each(&mut add);
             stop |= others[0] != 0.0;
             rest = &others[1..];
         }
         Ok(stop)
+    }
+}
+
+impl Exchange {
+    /// Which of a wave's super-blocks a member draws.
+    fn share(&self, member: usize, wave: usize) -> Range<usize> {
+        let workers = self.bounds[self.bounds.len() - 1];
+        let bound = |member: usize| wave * self.bounds[member] / workers;
+        bound(member)..bound(member + 1)
     }
 }
 
