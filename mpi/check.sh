@@ -31,12 +31,14 @@ step cargo build --release -p orthogap-mpi --example distributed
 program=${CARGO_TARGET_DIR:-target}/release/examples/distributed
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
-step "$program" --quick --threads 1 --csv "$results/one_thread.csv"
-step "$program" --quick --threads 2 --csv "$results/two_threads.csv"
+step "$program" --quick --threads 1 --csv "$results/one_thread.csv" --folder "$results/one_thread"
+step "$program" --quick --threads 2 --csv "$results/two_threads.csv" --folder "$results/two_threads"
 for ranks in 1 2 3 4; do
     step mpirun -n "$ranks" --allow-run-as-root --oversubscribe \
-        "$program" --quick --threads 1 --csv "$results/${ranks}_ranks.csv"
+        "$program" --quick --threads 1 --csv "$results/${ranks}_ranks.csv" \
+        --folder "$results/${ranks}_ranks"
 done
 for csv in "$results"/*.csv; do
     step cmp "$results/one_thread.csv" "$csv"
+    step diff -r "$results/one_thread" "${csv%.csv}"
 done

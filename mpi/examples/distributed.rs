@@ -2,14 +2,15 @@
 //! their number.
 //!
 //! Ranks draw the rows of each layer of a wide network together, then deal out replicates of a
-//! narrow one. Rank 0 prints what comes of it and writes it as CSV: the same bytes for any number of
+//! narrow one and the cells of a grid. Rank 0 prints what comes of it and writes it as CSV: the same bytes for any number of
 //! ranks and threads, and without `mpirun`. `--help` lists the options.
 
 use std::fmt::Write;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use orthogap::ensemble::{Ensemble, Observed};
+use orthogap::sweep::Sweep;
 use orthogap::{Input, Network, Seed};
 use orthogap_mpi::Ranks;
 
@@ -28,10 +29,11 @@ Usage: mpirun -n R target/release/examples/distributed [OPTIONS]
   --width D         neurons of a wide layer          [100000000; quick: 2000000]
   --batch N         samples in the batch                                     [16]
   --layers L        wide layers                                               [3]
-  --replicates K    networks of width 256, 20 layers deep     [10000; quick: 100]
+  --replicates K    narrow networks, 20 layers deep           [10000; quick: 100]
   --seed S          equal seeds give equal results                            [1]
   --threads T       threads of each rank; 0 takes all cores                   [0]
-  --csv PATH        layers and replicates   [target/orthogap/distributed.csv]
+  --csv PATH        all of it               [target/orthogap/distributed.csv]
+  --folder PATH     cells of the grid           [target/orthogap/distributed]
   --quick           a fiftieth of the width, a hundredth of the replicates
   --help            this text
 ";
@@ -47,6 +49,7 @@ struct Options {
     seed: Seed,
     threads: usize,
     csv: PathBuf,
+    folder: PathBuf,
 }
 
 /// What the command line asks for; nothing if it asks for help.
@@ -54,6 +57,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
     let (mut width, mut replicates, mut quick) = (None, None, false);
     let (mut batch_size, mut layers, mut seed, mut threads) = (16, 3, 1, 0);
     let mut csv = PathBuf::from("target/orthogap/distributed.csv");
+    let mut folder = PathBuf::from("target/orthogap/distributed");
     while let Some(option) = arguments.option()? {
         match option.as_str() {
             "help" => return Ok(None),
@@ -64,6 +68,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
             "seed" => seed = arguments.value()?,
             "threads" => threads = arguments.value()?,
             "csv" => csv = arguments.value()?,
+            "folder" => folder = arguments.value()?,
             "quick" => quick = true,
             _ => return Err(arguments.unknown()),
         }
@@ -76,6 +81,7 @@ fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
         seed: Seed(seed),
         threads,
         csv,
+        folder,
     }))
 }
 
@@ -96,21 +102,30 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
 
     let (width, depth) = NARROW;
     let network = Network::<f64>::new(width);
-    let gap = |replicate: usize| {
-        let run = options.seed.replicate(u32::try_from(replicate)?);
-        let gap = network.chain(&input, run)?.advance(depth)?.orthogonality_gap();
-        Result::Ok(gap.to_le_bytes().to_vec())
-    };
-    let mut sum = 0.0;
-    let _ = ranks.in_order(options.replicates as usize, gap, |replicate, bytes| {
-        let gap = f64::from_le_bytes(bytes.try_into()?);
-        sum += gap;
-        writeln!(csv, "narrow,{replicate},{gap}")?;
-        Result::Ok(ControlFlow::Continue(()))
-    })?;
+    let experiment = Observed::new(&network, &input)
+        .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
+        .at([0, depth / 2, depth]);
+    let summary = ranks.ensemble(&Ensemble::new(&experiment, options.seed), options.replicates)?;
     if ranks.is_first() {
-        let mean = sum / f64::from(options.replicates);
-        println!("width {width}, layer {depth}, {} runs: mean gap {mean:.6}", options.replicates);
+        println!("width {width}, {} runs:\n{}", options.replicates, summary.table());
+    }
+    csv.push_str(&summary.table().csv());
+
+    let configuration = (options.batch_size, options.replicates, options.seed);
+    let sweep = Sweep::open(&options.folder, &configuration);
+    let sweep = ranks.agree(sweep)?;
+    let cells = [32usize, 64, 128, 256, 512];
+    let gaps: Vec<f64> = ranks.sweep(&sweep, &cells, |&width| {
+        let network = Network::<f64>::new(width);
+        let experiment = Observed::new(&network, &input)
+            .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
+            .at([depth]);
+        let summary = Ensemble::new(&experiment, options.seed).run(options.replicates.min(100))?;
+        let gap = summary.at(depth, "orthogonality_gap").map(|gap| gap.moments().mean());
+        Result::Ok(gap.unwrap_or_default())
+    })?;
+    for (width, gap) in cells.iter().zip(gaps) {
+        writeln!(csv, "cell,{width},{gap}")?;
     }
     Ok(csv)
 }

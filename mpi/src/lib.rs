@@ -1,10 +1,12 @@
 //! [`orthogap`] on many machines, by MPI: the bits do not depend on how many there are.
 //!
-//! Two kinds of work are shared by [`Ranks`], the processes that `mpirun` has started:
+//! Work of four kinds is shared by [`Ranks`], the processes that `mpirun` has started:
 //!
 //! - the rows of one very wide layer, because [`Ranks`] are a [`Team`](orthogap::chain::Team):
 //!   [`Chain::step_with`](orthogap::Chain::step_with);
-//! - numbered jobs, such as replicates or the cells of a grid: [`Ranks::in_order`].
+//! - the runs of an [`Ensemble`](orthogap::ensemble::Ensemble): [`Ranks::ensemble`];
+//! - the cells of a [`Sweep`](orthogap::sweep::Sweep): [`Ranks::sweep`];
+//! - any other numbered jobs: [`Ranks::in_order`].
 //!
 //! Sums of floating point numbers depend on their order, and the order of an MPI reduction on the
 //! number of ranks. So nothing is reduced: parts are gathered, and every rank adds all of them in
@@ -38,6 +40,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod ensembles;
 mod error;
 mod jobs;
 mod ranks;

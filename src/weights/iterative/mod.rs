@@ -42,7 +42,7 @@ use principal::Principal;
 ///
 /// | `V'` | Frobenius norm 1 | root mean square 1 |
 /// | --- | --- | --- |
-/// | Haar, p = 1/2 | diverges | diverges |
+/// | Haar, p = 1/2 | diverges | |
 /// | slice, p = 1 (authors) | 1.15 | 0.14 |
 /// | samples, p = 1 | | 0.15 |
 /// | samples, p = 1/2 | 1.16 | 0.10 (first layer, too) |
