@@ -179,6 +179,22 @@ pub enum Error {
         /// What happened, in words.
         reason: String,
     },
+    /// A label is not the number of a class.
+    LabelOutOfRange {
+        /// The sample.
+        sample: usize,
+        /// Its label.
+        label: usize,
+        /// The number of classes, labelled from 0.
+        classes: usize,
+    },
+    /// A step of training met a loss or a gradient that is not finite, and was not taken.
+    Diverged {
+        /// The step, counted from 0.
+        step: usize,
+        /// The loss of its batch, NaN if the network broke down before.
+        loss: f64,
+    },
 }
 
 impl Error {
@@ -273,6 +289,12 @@ impl fmt::Display for Error {
                 "layer {layer} cannot be computed in floating point \
                  (log scale of its input {log_scale})"
             ),
+            Self::LabelOutOfRange { sample, label, classes } => {
+                write!(f, "sample {sample} has label {label}, not one of {classes} classes from 0")
+            }
+            Self::Diverged { step, loss } => {
+                write!(f, "step {step} diverged (loss {loss}); it was not taken")
+            }
         }
     }
 }

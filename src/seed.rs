@@ -108,6 +108,10 @@ pub enum Purpose {
     Projections,
     /// Draws from the Gaussian that a distance is taken to.
     Targets,
+    /// The order of samples in an epoch of training.
+    Shuffle,
+    /// The last digits of weights, to see what depends on them.
+    Rounding,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -124,6 +128,8 @@ impl Purpose {
             Self::Lattice => 5,
             Self::Projections => 6,
             Self::Targets => 7,
+            Self::Shuffle => 8,
+            Self::Rounding => 9,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }
@@ -220,6 +226,8 @@ mod tests {
                     Purpose::Lattice,
                     Purpose::Projections,
                     Purpose::Targets,
+                    Purpose::Shuffle,
+                    Purpose::Rounding,
                     Purpose::User(0),
                 ] {
                     for layer in [0, 1, 2] {

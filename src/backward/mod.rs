@@ -10,12 +10,17 @@
 //! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
 //! gradients under batch normalisation leaves the range of floating point at any depth.
 
+mod product;
+mod record;
 mod scaled;
 mod tape;
 
 use nalgebra::DMatrix;
 
+pub(crate) use product::Products;
+pub(crate) use record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 pub use scaled::Scaled;
+pub(crate) use scaled::fit;
 pub use tape::{LayerGradient, Tape};
 
 use crate::activation::Differentiable;

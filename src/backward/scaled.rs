@@ -19,8 +19,8 @@ use crate::{Error, Result, Scalar};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaled<T> {
-    pub(super) matrix: DMatrix<T>,
-    pub(super) log_unit: f64,
+    pub(crate) matrix: DMatrix<T>,
+    pub(crate) log_unit: f64,
 }
 
 impl<T: Scalar> Scaled<T> {
@@ -62,7 +62,7 @@ impl<T: Scalar> Scaled<T> {
     }
 
     /// Refuses numbers that are not finite.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if let Some(index) = self.matrix.iter().position(|x| !x.is_finite()) {
             let (row, column) = self.matrix.vector_to_matrix_index(index);
             return Err(Error::NotFinite { row, column, value: self.matrix[index].into() });
@@ -74,11 +74,11 @@ impl<T: Scalar> Scaled<T> {
         Ok(())
     }
 
-    /// The same with a largest entry of size one to two, exactly.
+    /// Takes another unit, so that the largest entry has size one to two, exactly.
     ///
     /// # Errors
     /// [`Error::Overflow`] if an entry is not finite.
-    pub(super) fn balanced(mut self, what: &'static str) -> Result<Self> {
+    pub(super) fn balance(&mut self, what: &'static str) -> Result<()> {
         if let Err(Error::NotFinite { row, value, .. }) = self.check() {
             return Err(Error::Overflow { what, row, value });
         }
@@ -88,14 +88,14 @@ impl<T: Scalar> Scaled<T> {
             self.matrix.apply(|x| *x = T::of((*x).into() * scale));
             self.log_unit += f64::from(power) * LN_2;
         }
-        Ok(self)
+        Ok(())
     }
 
-    /// `weight` times this plus `other`, in the larger unit of both.
-    pub(super) fn times_plus(mut self, weight: f64, other: &Self) -> Self {
+    /// Becomes `weight` times itself plus `other`, in the larger unit of both.
+    pub(super) fn times_plus(&mut self, weight: f64, other: &Self) {
         // The unit of a matrix of zeros says nothing of its size.
         if weight == 0.0 || largest(&self.matrix) == 0.0 {
-            return other.clone();
+            return self.copy_from(other);
         }
         let zero = largest(&other.matrix) == 0.0;
         let unit = if zero { self.log_unit } else { self.log_unit.max(other.log_unit) };
@@ -104,7 +104,31 @@ impl<T: Scalar> Scaled<T> {
             let share = T::of((other.log_unit - unit).exp());
             self.matrix.zip_apply(&other.matrix, |to, from| *to += share * from);
         }
-        Self { log_unit: unit, ..self }
+        self.log_unit = unit;
+    }
+
+    /// Becomes a copy of another, in the same memory where it suffices.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        fit(&mut self.matrix, other.matrix.shape());
+        self.matrix.copy_from(&other.matrix);
+        self.log_unit = other.log_unit;
+    }
+}
+
+/// Gives a matrix another shape: the same numbers in memory, as far as they reach. Allocates only
+/// for more numbers than it has ever held.
+pub(crate) fn fit<T: Scalar>(matrix: &mut DMatrix<T>, (rows, columns): (usize, usize)) {
+    if matrix.shape() != (rows, columns) {
+        let mut entries: Vec<T> = std::mem::replace(matrix, DMatrix::zeros(0, 0)).data.into();
+        entries.resize(rows * columns, T::zero());
+        *matrix = DMatrix::from_vec(rows, columns, entries);
+    }
+}
+
+/// Nothing yet.
+impl<T: Scalar> Default for Scaled<T> {
+    fn default() -> Self {
+        Self::new(DMatrix::zeros(0, 0), 0.0)
     }
 }
 

@@ -3,9 +3,10 @@
 use nalgebra::DMatrix;
 
 use super::Scaled;
+use super::product::Products;
+use super::record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 use crate::activation::{Activation, Differentiable};
-use crate::convolution::{Convolution, Images, Pooling};
-use crate::network::Operation;
+use crate::convolution::Images;
 use crate::weights::WeightInit;
 use crate::{Error, Gram, Network, Result, Scalar};
 
@@ -14,7 +15,7 @@ use crate::{Error, Gram, Network, Result, Scalar};
 /// A layer is `last(H + c after(W before(H)))`, perhaps pooled, whatever the recipe; see
 /// [`Order`](crate::Order) and [`Residual`](crate::Residual). It is computed here step by step, and
 /// every step leaves its input on the tape: `O(d n)` memory a step, of a convolution
-/// `O(C k² S n)`. Products are nalgebra's, whose last digits can depend on the instruction set.
+/// `O(C k² S n)`.
 ///
 /// ```
 /// use nalgebra::dmatrix;
@@ -38,35 +39,8 @@ use crate::{Error, Gram, Network, Result, Scalar};
 pub struct Tape<'a, T: Scalar, A, W> {
     network: &'a Network<T, A, W>,
     weights: &'a DMatrix<T>,
-    steps: Vec<Step<T>>,
-    output: Scaled<T>,
-    images: Option<Images>,
-}
-
-/// A step of a layer, with what its pullback needs of its input.
-#[derive(Clone, Debug)]
-enum Step<T> {
-    Operation {
-        operation: Operation,
-        input: Scaled<T>,
-        pixels: usize,
-    },
-    Unfold {
-        convolution: Convolution,
-        images: Images,
-    },
-    Multiply {
-        input: Scaled<T>,
-    },
-    /// The input of the layer plus `weight` times what there is.
-    Connect {
-        weight: f64,
-    },
-    Pool {
-        pooling: Pooling,
-        images: Images,
-        input: DMatrix<T>,
-    },
+    input: Scaled<T>,
+    record: Record<T>,
 }
 
 impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
@@ -95,49 +69,27 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
             let (rows, columns) = input.matrix.shape();
             return Err(Error::Empty { rows, columns });
         }
-        let stages = network.stages();
-        let convolution = network.convolution_layer();
-        let images = convolution.map(|layer| images.unwrap_or(layer.input));
+        let images = network.convolution_layer().map(|layer| images.unwrap_or(layer.input));
         if let Some(images) = images {
             images.batch_size(&input.matrix)?;
         }
-
-        let mut recorder = Recorder { network, steps: Vec::new() };
-        let mut h = recorder.operations(stages.before, input.clone(), images)?;
-        let mut next_images = None;
-        if let Some((layer, images)) = convolution.zip(images) {
-            h.matrix = recorder.unfold(layer.convolution, images, &h.matrix)?;
-            next_images = Some(layer.convolution.output(images, network.width())?);
-        }
-        h = recorder.multiply(weights, h)?;
-        h = recorder.operations(stages.after, h, next_images)?;
-        if let Some(residual) = network.connection()
-            && (h.matrix.shape(), next_images) == (input.matrix.shape(), images)
-        {
-            let weight = residual.weight(layer)?;
-            recorder.steps.push(Step::Connect { weight });
-            h = h.times_plus(weight, &input);
-        }
-        h = recorder.operations(stages.last, h, next_images)?;
-        if let Some((pooling, images)) =
-            convolution.and_then(|layer| layer.pooling).zip(next_images)
-        {
-            h.matrix = recorder.pool(pooling, images, h.matrix)?;
-            next_images = Some(pooling.output(images)?);
-        }
-        Ok(Self { network, weights, steps: recorder.steps, output: h, images: next_images })
+        let shape = (input.matrix.nrows(), images);
+        let mut record = Record::new(network, layer, shape, false, Units::Free)?;
+        let parameters = Parameters { network, weights, norm: None };
+        record.forward(&input, parameters, Statistics::Batch, &mut Products::new())?;
+        Ok(Self { network, weights, input, record })
     }
 
     /// The representation that the layer ends with, `d x n`.
     #[must_use]
     pub fn output(&self) -> &Scaled<T> {
-        &self.output
+        self.record.output()
     }
 
     /// The shape of the images that it is, in a convolutional network.
     #[must_use]
     pub fn images(&self) -> Option<Images> {
-        self.images
+        self.record.images()
     }
 }
 
@@ -152,45 +104,22 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Tape<'_, T, A, W> {
     /// [`Error::NotFinite`]; [`Error::Overflow`] if it leaves the range of `T` within the layer,
     /// because something of next to no length was normalised.
     pub fn pull_back(&self, gradient: Scaled<T>) -> Result<LayerGradient<'_, T>> {
-        let (found, expected) = (gradient.matrix.shape(), self.output.matrix.shape());
+        let (found, expected) = (gradient.matrix.shape(), self.output().matrix.shape());
         if found != expected {
             return Err(Error::ShapeMismatch { what: "the gradient", found, expected });
         }
         gradient.check()?;
-        let mut gradient = gradient.balanced("gradient")?;
-        let (mut skipped, mut product) = (None, None);
-        for step in self.steps.iter().rev() {
-            match step {
-                Step::Operation { operation, input, pixels } => {
-                    let at = (&input.matrix, *pixels, input.log_unit);
-                    gradient.log_unit +=
-                        self.network.pull_back(*operation, at, &mut gradient.matrix)?;
-                }
-                Step::Unfold { convolution, images } => {
-                    gradient.matrix = convolution.fold(*images, &gradient.matrix)?;
-                }
-                Step::Multiply { input } => {
-                    // Transposed twice, it is the product that nalgebra is fast at.
-                    let transposed = gradient.matrix.transpose() * self.weights;
-                    let by_input = Scaled::new(transposed.transpose(), gradient.log_unit);
-                    product = Some((input, std::mem::replace(&mut gradient, by_input)));
-                }
-                Step::Connect { weight } => {
-                    skipped = Some(gradient.clone());
-                    gradient.matrix *= T::of(*weight);
-                }
-                Step::Pool { pooling, images, input } => {
-                    gradient.matrix = pooling.adjoint(*images, input, &gradient.matrix)?;
-                }
+        let parameters = Parameters { network: self.network, weights: self.weights, norm: None };
+        let (mut gradient, mut product) = (Gradient::from(gradient), None);
+        let visit = |step: &Step, gradient: &Scaled<T>, input, _: &mut _| {
+            if let Step::Multiply = step {
+                product = Some((input, gradient.clone()));
             }
-            gradient = gradient.balanced("gradient")?;
-        }
-        let input = match skipped {
-            Some(skipped) => gradient.times_plus(1.0, &skipped).balanced("gradient")?,
-            None => gradient,
         };
+        let products = &mut Products::new();
+        self.record.pull_back(&self.input, parameters, &mut gradient, true, products, visit)?;
         let (multiplied, product) = product.expect("every layer multiplies by its weights");
-        Ok(LayerGradient { input, product, multiplied })
+        Ok(LayerGradient { input: gradient.now, product, multiplied })
     }
 }
 
@@ -225,9 +154,13 @@ impl<T: Scalar> LayerGradient<'_, T> {
     /// # Errors
     /// [`Error::Overflow`] if an entry is not finite.
     pub fn weights(&self) -> Result<Scaled<T>> {
-        let matrix = &self.product.matrix * self.multiplied.matrix.transpose();
-        Scaled::new(matrix, self.product.log_unit + self.multiplied.log_unit)
-            .balanced("gradient by the weights")
+        let mut matrix = DMatrix::zeros(0, 0);
+        let (left, right) = (operand(&self.product.matrix), operand(&self.multiplied.matrix));
+        Products::new().multiply(left, right.transposed(), &mut matrix);
+        let log_unit = self.product.log_unit + self.multiplied.log_unit;
+        let mut gradient = Scaled::new(matrix, log_unit);
+        gradient.balance("gradient by the weights")?;
+        Ok(gradient)
     }
 
     /// Natural logarithm of the Frobenius norm of [`weights`](Self::weights), minus infinity if it
@@ -250,57 +183,5 @@ impl<T: Scalar> LayerGradient<'_, T> {
         let product = self.product.matrix.map(|g| -> f64 { g.into() }) * gram.factor().transpose();
         let log_unit = self.product.log_unit + self.multiplied.log_unit + log_norm;
         Ok(Scaled::new(product, log_unit).log_norm())
-    }
-}
-
-/// Does the steps of a layer and writes them down.
-struct Recorder<'a, T: Scalar, A, W> {
-    network: &'a Network<T, A, W>,
-    steps: Vec<Step<T>>,
-}
-
-impl<T: Scalar, A: Activation, W: WeightInit> Recorder<'_, T, A, W> {
-    fn operations(
-        &mut self,
-        operations: &[Operation],
-        mut h: Scaled<T>,
-        images: Option<Images>,
-    ) -> Result<Scaled<T>> {
-        let pixels = images.map_or(1, |images| images.pixels());
-        for &operation in operations {
-            let input = h.clone();
-            let rows = h.matrix.nrows();
-            let entries = (h.matrix.as_mut_slice(), rows);
-            self.network.operate(operation, entries, pixels, h.log_unit)?;
-            h.log_unit = self.network.unit_after(operation, h.log_unit);
-            self.steps.push(Step::Operation { operation, input, pixels });
-        }
-        Ok(h)
-    }
-
-    fn unfold(
-        &mut self,
-        convolution: Convolution,
-        images: Images,
-        h: &DMatrix<T>,
-    ) -> Result<DMatrix<T>> {
-        self.steps.push(Step::Unfold { convolution, images });
-        convolution.unfold(images, h)
-    }
-
-    fn multiply(&mut self, weights: &DMatrix<T>, h: Scaled<T>) -> Result<Scaled<T>> {
-        let (found, expected) = (weights.shape(), (self.network.width(), h.matrix.nrows()));
-        if found != expected {
-            return Err(Error::ShapeMismatch { what: "the weight matrix", found, expected });
-        }
-        let product = Scaled::new(weights * &h.matrix, h.log_unit).balanced("product W H")?;
-        self.steps.push(Step::Multiply { input: h });
-        Ok(product)
-    }
-
-    fn pool(&mut self, pooling: Pooling, images: Images, h: DMatrix<T>) -> Result<DMatrix<T>> {
-        let pooled = pooling.apply(images, &h)?;
-        self.steps.push(Step::Pool { pooling, images, input: h });
-        Ok(pooled)
     }
 }

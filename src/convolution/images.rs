@@ -139,10 +139,21 @@ impl Images {
     /// # Errors
     /// [`Error::Empty`]; [`Error::ShapeMismatch`] unless `columns` has `C S` rows.
     pub fn batch_from_nchw<T: Scalar>(&self, columns: &DMatrix<T>) -> Result<DMatrix<T>> {
-        let batch_size = self.flattened(columns)?;
-        let mut h = self.zeros(batch_size)?;
-        self.transpose_each(columns, &mut h, self.pixels(), self.channels);
+        let mut h = DMatrix::zeros(0, 0);
+        self.batch_from_nchw_to(columns, &mut h)?;
         Ok(h)
+    }
+
+    /// [`batch_from_nchw`](Self::batch_from_nchw) into a matrix that takes the shape it needs.
+    pub(crate) fn batch_from_nchw_to<T: Scalar>(
+        &self,
+        columns: &DMatrix<T>,
+        h: &mut DMatrix<T>,
+    ) -> Result<()> {
+        let batch_size = self.flattened(columns)?;
+        self.zeros_in(h, batch_size)?;
+        self.transpose_each(columns, h, self.pixels(), self.channels);
+        Ok(())
     }
 
     /// The way back from [`batch_from_nchw`](Self::batch_from_nchw), `C x (S n)` to `(C S) x n`.
@@ -184,9 +195,20 @@ impl Images {
 
     /// A batch of zeros.
     pub(super) fn zeros<T: Scalar>(&self, batch_size: usize) -> Result<DMatrix<T>> {
+        let mut h = DMatrix::zeros(0, 0);
+        self.zeros_in(&mut h, batch_size)?;
+        Ok(h)
+    }
+
+    /// Makes a matrix a batch of zeros, in its memory where that suffices.
+    pub(super) fn zeros_in<T: Scalar>(&self, h: &mut DMatrix<T>, batch_size: usize) -> Result<()> {
         match self.len().checked_mul(batch_size) {
             Some(len) if len as u64 <= MAX_LEN => {
-                Ok(DMatrix::zeros(self.channels, self.pixels() * batch_size))
+                let mut entries: Vec<T> = std::mem::replace(h, DMatrix::zeros(0, 0)).data.into();
+                entries.clear();
+                entries.resize(len, T::zero());
+                *h = DMatrix::from_vec(self.channels, self.pixels() * batch_size, entries);
+                Ok(())
             }
             _ => Err(Error::InvalidParameter {
                 name: "batch size x image size",

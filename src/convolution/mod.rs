@@ -206,12 +206,24 @@ impl Convolution {
     /// # Errors
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::NotFinite`].
     pub fn unfold<T: Scalar>(&self, shape: Images, h: &DMatrix<T>) -> Result<DMatrix<T>> {
+        let mut patches = DMatrix::zeros(0, 0);
+        self.unfold_to(shape, h, &mut patches)?;
+        Ok(patches)
+    }
+
+    /// [`unfold`](Self::unfold) into a matrix that takes the shape it needs.
+    pub(crate) fn unfold_to<T: Scalar>(
+        &self,
+        shape: Images,
+        h: &DMatrix<T>,
+        patches: &mut DMatrix<T>,
+    ) -> Result<()> {
         let unfolded = self.unfolded(shape)?;
         let batch_size = shape.batch_size(h)?;
         check_finite(h)?;
-        let mut patches = unfolded.zeros(batch_size)?;
+        unfolded.zeros_in(patches, batch_size)?;
         Windows::new(self, shape, unfolded).unfold(h.as_slice(), patches.as_mut_slice());
-        Ok(patches)
+        Ok(())
     }
 
     /// The adjoint of [`unfold`](Self::unfold): `(C k²) x (S' n)` to `C x (S n)`, every patch added
@@ -225,12 +237,24 @@ impl Convolution {
     /// Those of [`output`](Self::output); [`Error::Empty`]; [`Error::ShapeMismatch`] unless there
     /// are `C k²` rows and whole images of `S'` columns; [`Error::NotFinite`]; [`Error::Overflow`].
     pub fn fold<T: Scalar>(&self, shape: Images, patches: &DMatrix<T>) -> Result<DMatrix<T>> {
+        let mut h = DMatrix::zeros(0, 0);
+        self.fold_to(shape, patches, &mut h)?;
+        Ok(h)
+    }
+
+    /// [`fold`](Self::fold) into a matrix that takes the shape it needs.
+    pub(crate) fn fold_to<T: Scalar>(
+        &self,
+        shape: Images,
+        patches: &DMatrix<T>,
+        h: &mut DMatrix<T>,
+    ) -> Result<()> {
         let unfolded = self.unfolded(shape)?;
         let batch_size = unfolded.batch_size_of("the batch of patches", patches)?;
         check_finite(patches)?;
-        let mut h = shape.zeros(batch_size)?;
+        shape.zeros_in(h, batch_size)?;
         Windows::new(self, shape, unfolded).fold(patches.as_slice(), h.as_mut_slice());
-        check_overflow("folded patches", h)
+        check_sums("folded patches", h)
     }
 
     /// The convolution of a batch, `C x (S n)` to `C' x (S' n)`: the weights, `C' x (C k²)`, times
@@ -353,8 +377,14 @@ fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
 
 /// Refuses a matrix of sums of finite numbers that are not finite.
 fn check_overflow<T: Scalar>(what: &'static str, sums: DMatrix<T>) -> Result<DMatrix<T>> {
-    match first_not_finite(&sums) {
-        None => Ok(sums),
+    check_sums(what, &sums)?;
+    Ok(sums)
+}
+
+/// [`check_overflow`] of a matrix that is lent.
+fn check_sums<T: Scalar>(what: &'static str, sums: &DMatrix<T>) -> Result<()> {
+    match first_not_finite(sums) {
+        None => Ok(()),
         Some((row, _, value)) => Err(Error::Overflow { what, row, value }),
     }
 }

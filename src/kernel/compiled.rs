@@ -9,6 +9,7 @@ use super::generator::StreamKey;
 use super::normal;
 use super::passes::Passes;
 use super::plan::Plan;
+use super::product::{self, Operand, OperandColumns, ProductScratch};
 use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
@@ -51,6 +52,15 @@ pub trait Kernels: Passes {
         key: StreamKey,
         scratch: &mut WeightScratch<Self>,
         out: &mut [Self],
+    );
+
+    /// [`product::multiply`].
+    fn multiply(
+        level: Level,
+        left: Operand<'_, Self>,
+        right: OperandColumns<'_, Self>,
+        out: &mut [Self],
+        scratch: &mut ProductScratch<Self>,
     );
 
     /// [`normal::fill`].
@@ -144,6 +154,16 @@ macro_rules! kernels {
                 out: &mut [Self],
             ) {
                 weights::weights(level, plan, key, scratch, out);
+            }
+
+            fn multiply(
+                level: Level,
+                left: Operand<'_, Self>,
+                right: OperandColumns<'_, Self>,
+                out: &mut [Self],
+                scratch: &mut ProductScratch<Self>,
+            ) {
+                product::multiply(level, left, right, out, scratch);
             }
 
             fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]) {

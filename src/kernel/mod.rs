@@ -4,7 +4,8 @@
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
-//! touches. [`weights`] multiplies weights as they are drawn; [`triangular`] and [`tridiagonal`]
+//! touches. [`weights`] multiplies weights as they are drawn,
+//! [`product`] any two matrices; [`triangular`] and [`tridiagonal`]
 //! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width.
 //! [`compiled`] is what the rest of the crate calls.
 
@@ -21,6 +22,7 @@ pub mod passes;
 pub mod philox;
 pub mod plan;
 pub mod polynomial;
+pub mod product;
 pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;

@@ -1,7 +1,7 @@
 //! Batch normalisation as the frameworks have it: parameters, running statistics, inference.
 
 use nalgebra::{
-    DVector, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
+    DMatrix, DVector, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
     allocator::Allocator,
 };
 
@@ -107,6 +107,44 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         &self.running_variance
     }
 
+    /// The same with other running statistics, such as those of a layer that was saved.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless there is a mean and a variance for every neuron;
+    /// [`Error::InvalidParameter`] if a variance is negative or something is not finite.
+    pub fn with_running_statistics(
+        self,
+        running_mean: DVector<T>,
+        running_variance: DVector<T>,
+    ) -> Result<Self> {
+        for statistic in [&running_mean, &running_variance] {
+            same_shape("the running statistics", statistic.shape(), self.gamma.shape())?;
+        }
+        let invalid = |name, value: T, expected| {
+            Err(Error::InvalidParameter { name, value: value.into(), expected })
+        };
+        if let Some(&mean) = running_mean.iter().find(|mean| !mean.is_finite()) {
+            return invalid("running mean", mean, "a finite number");
+        }
+        let valid = |variance: &&T| !(variance.is_finite() && **variance >= T::zero());
+        if let Some(&variance) = running_variance.iter().find(valid) {
+            return invalid("running variance", variance, "a finite number >= 0");
+        }
+        Ok(Self { running_mean, running_variance, ..self })
+    }
+
+    /// The number added to the variance.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.operator.epsilon()
+    }
+
+    /// The share by which running statistics move towards those of a batch.
+    #[must_use]
+    pub fn momentum(&self) -> f64 {
+        self.momentum
+    }
+
     /// Normalises a training batch `h` (`d x n`) in place and updates the running statistics.
     ///
     /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
@@ -122,6 +160,33 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     {
         self.check_rows(h)?;
         self.operator.check(h)?;
+        self.remember(h)?;
+        for row in 0..h.nrows() {
+            let map = self.operator.row_map(&Row::of(h, row)?, row)?;
+            self.apply(h, row, |value| map.apply(value));
+        }
+        Ok(())
+    }
+
+    /// Moves the running statistics towards those of a training batch `h` (`d x n`), which stays as
+    /// it is: the part of [`train_mut`](Self::train_mut) that has a memory.
+    ///
+    /// On an error nothing has changed.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] unless `h` has `d` rows; [`Error::BatchTooSmall`] for fewer than two
+    /// samples; [`Error::NotFinite`]; [`Error::Overflow`] if the variance of a row exceeds the range
+    /// of `T`.
+    pub fn remember<R, C, S>(&mut self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        self.check_rows(h)?;
+        if h.ncols() < 2 {
+            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
+        }
         for row in 0..h.nrows() {
             let value = Row::of(h, row)?.unbiased_variance();
             if !T::of(value).is_finite() {
@@ -130,11 +195,30 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         }
         for row in 0..h.nrows() {
             let statistics = Row::of(h, row)?;
-            let map = self.operator.row_map(&statistics, row)?;
-            self.apply(h, row, |value| map.apply(value));
-            self.remember(&statistics, row);
+            let move_towards = |running: &mut T, batch: f64| {
+                let old: f64 = (*running).into();
+                *running = T::of(old + self.momentum * (batch - old));
+            };
+            move_towards(&mut self.running_mean[row], statistics.mean());
+            move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
         }
         Ok(())
+    }
+
+    /// What follows the normalisation: every row times its scale plus its shift.
+    pub(crate) fn scale_and_shift(&self, h: &mut DMatrix<T>) {
+        for mut column in h.column_iter_mut() {
+            let affine = self.gamma.iter().zip(self.beta.iter());
+            column.iter_mut().zip(affine).for_each(|(x, (&gamma, &beta))| *x = gamma * *x + beta);
+        }
+    }
+
+    /// The pullback of [`scale_and_shift`](Self::scale_and_shift): every row of a gradient times
+    /// the scale.
+    pub(crate) fn scale(&self, gradient: &mut DMatrix<T>) {
+        for mut column in gradient.column_iter_mut() {
+            column.iter_mut().zip(self.gamma.iter()).for_each(|(g, &gamma)| *g *= gamma);
+        }
     }
 
     /// Normalises a training batch into `output`, of the same shape; see
@@ -267,16 +351,6 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             *entry = T::of(gamma * normalize((*entry).into()) + beta);
         }
     }
-
-    /// Moves the running statistics of a row towards those of a batch.
-    fn remember(&mut self, statistics: &Row, row: usize) {
-        let move_towards = |running: &mut T, batch: f64| {
-            let old: f64 = (*running).into();
-            *running = T::of(old + self.momentum * (batch - old));
-        };
-        move_towards(&mut self.running_mean[row], statistics.mean());
-        move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
-    }
 }
 
 fn copy<T, R, C, S, S2>(h: &Matrix<T, R, C, S>, output: &mut Matrix<T, R, C, S2>) -> Result<()>
@@ -296,7 +370,7 @@ where
 mod tests {
     use super::*;
     use approx::assert_relative_eq;
-    use nalgebra::{DMatrix, dmatrix};
+    use nalgebra::dmatrix;
 
     #[test]
     fn training_normalizes_like_the_operator_then_scales_and_shifts() {
