@@ -53,6 +53,7 @@
 //! | many runs: means, intervals, quantiles | [`ensemble`], [`statistics`] |
 //! | a grid of them on disk, resumable | `sweep`, with the feature of that name |
 //! | tables as text, CSV, JSON Lines | [`report`] |
+//! | training, gradients, and whether to trust them | [`train`], [`backward`] |
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
@@ -117,6 +118,7 @@ pub mod statistics;
 #[cfg(feature = "sweep")]
 pub mod sweep;
 pub mod theory;
+pub mod train;
 pub mod wasserstein;
 pub mod weights;
 

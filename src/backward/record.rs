@@ -157,9 +157,8 @@ impl<T: Scalar> Record<T> {
 
     /// What batch normalisation normalises, where there is a scale and a shift.
     pub(crate) fn normalized<'r>(&'r self, input: &'r Scaled<T>) -> Option<&'r DMatrix<T>> {
-        let normalizes = |step: &Step| {
-            matches!(step, Step::Operation { operation: Operation::Normalize, .. })
-        };
+        let normalizes =
+            |step: &Step| matches!(step, Step::Operation { operation: Operation::Normalize, .. });
         self.steps.iter().position(normalizes).map(|index| &self.input_of(index, input).matrix)
     }
 
@@ -255,7 +254,8 @@ impl<T: Scalar> Record<T> {
         let columns = now.matrix.len() / self.rows;
         fit(&mut now.matrix, (self.rows, columns));
         balance(now)?;
-        let first = self.steps.iter().position(|step| matches!(step, Step::Multiply | Step::Affine));
+        let first =
+            self.steps.iter().position(|step| matches!(step, Step::Multiply | Step::Affine));
         let mut connected = false;
         for (index, step) in self.steps.iter().enumerate().rev() {
             let from = self.input_of(index, input);

@@ -264,6 +264,28 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         }
     }
 
+    /// The normalisation of the recipe.
+    pub(crate) fn normalizer(&self) -> Normalization {
+        self.normalization
+    }
+
+    /// The same recipe in another arithmetic.
+    pub(crate) fn in_arithmetic<U: Scalar>(&self) -> Network<U, A, W> {
+        let Self {
+            width, weights, normalization, activation, order, residual, convolution, ..
+        } = *self;
+        Network {
+            width,
+            weights,
+            normalization,
+            activation,
+            order,
+            residual,
+            convolution,
+            arithmetic: PhantomData,
+        }
+    }
+
     /// Whether the recipe normalises at all, so that no scale grows or falls exponentially.
     pub(crate) fn is_normalized(&self) -> bool {
         !matches!(self.normalization, Normalization::None)

@@ -205,6 +205,24 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         Ok(())
     }
 
+    /// Scale and shift, to be changed.
+    pub(crate) fn affine_mut(&mut self) -> (&mut [T], &mut [T]) {
+        (self.gamma.as_mut_slice(), self.beta.as_mut_slice())
+    }
+
+    /// The same in `f64`.
+    pub(crate) fn to_f64(&self) -> TrainableBatchNorm<f64> {
+        let wide = |numbers: &DVector<T>| numbers.map(|x| -> f64 { x.into() });
+        TrainableBatchNorm {
+            operator: self.operator,
+            momentum: self.momentum,
+            gamma: wide(&self.gamma),
+            beta: wide(&self.beta),
+            running_mean: wide(&self.running_mean),
+            running_variance: wide(&self.running_variance),
+        }
+    }
+
     /// What follows the normalisation: every row times its scale plus its shift.
     pub(crate) fn scale_and_shift(&self, h: &mut DMatrix<T>) {
         for mut column in h.column_iter_mut() {

@@ -1,0 +1,420 @@
+//! A stack of layers with explicit weights and a linear head into classes.
+
+use nalgebra::{DMatrix, DMatrixView, DVector};
+
+use super::loss::{Loss, check_labels};
+use super::parameters::{LayerParameters, Parameters};
+use super::pass::Pass;
+use crate::activation::{Activation, Identity};
+use crate::backward::Statistics;
+use crate::convolution::Images;
+use crate::normalization::{Centering, Normalization, RowScale, TrainableBatchNorm};
+use crate::weights::{Fans, Gaussian, WeightInit};
+use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
+
+/// PyTorch's momentum of running statistics.
+const MOMENTUM: f64 = 0.1;
+/// Samples that are evaluated at a time.
+const AT_ONCE: usize = 512;
+
+/// Layers with explicit weights and a linear head into classes, without biases, as in the paper.
+///
+/// Layer `l` is what its recipe, a [`Network`], makes of the layer before and of weights $`W_l`$,
+/// `d_out x d_in` (of a convolution `C' x (C k²)`); samples are columns. The logits are
+/// $`W_{\mathrm{head}} H_L`$, `classes x n`, where images are flattened, channels innermost.
+///
+/// Batch normalisation must be [`BatchNorm::standard`](crate::normalization::BatchNorm::standard),
+/// centred and of unit root mean square. It gets a scale, a shift and running statistics, as
+/// PyTorch's `BatchNorm1d` and `BatchNorm2d` have them: see [`TrainableBatchNorm`].
+///
+/// ```
+/// use nalgebra::dmatrix;
+/// use orthogap::activation::Relu;
+/// use orthogap::normalization::Normalization;
+/// use orthogap::train::Classifier;
+/// use orthogap::weights::Uniform;
+/// use orthogap::{Network, Seed};
+///
+/// let layer = Network::<f64>::new(16)
+///     .normalization(Normalization::None)
+///     .activation(Relu)
+///     .weights(Uniform::he());
+/// let classifier = Classifier::sample(&[layer; 5], 2, 3, Seed(1))?; // 2 inputs, 3 classes
+/// assert_eq!(classifier.weights(0).shape(), (16, 2));
+/// assert_eq!(classifier.head().shape(), (3, 16));
+/// let samples = dmatrix![1.0, 0.0, -1.0, 0.5; 0.0, 1.0, 0.0, -2.0];
+/// assert!(classifier.evaluate(&samples, &[0, 1, 2, 0])?.mean() > 0.1);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Classifier<T: Scalar, A = Identity> {
+    pub(super) layers: Vec<Layer<T, A>>,
+    pub(super) head: DMatrix<T>,
+    /// Numbers in a sample.
+    pub(super) dimension: usize,
+}
+
+/// A layer with its parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Layer<T: Scalar, A> {
+    pub recipe: Network<T, A>,
+    pub weights: DMatrix<T>,
+    pub norm: Option<TrainableBatchNorm<T>>,
+    /// The shape of its input, if it is images.
+    pub images: Option<Images>,
+}
+
+impl<T: Scalar, A: Activation> Classifier<T, A> {
+    /// Layers of given recipes and weights, and a head.
+    ///
+    /// The law of the weights in a recipe does not matter here. A dense layer may follow
+    /// convolutions: it takes their images flattened.
+    ///
+    /// ```
+    /// use nalgebra::DMatrix;
+    /// use orthogap::train::Classifier;
+    /// use orthogap::{Network, activation::Tanh, normalization::Normalization};
+    ///
+    /// let layer = Network::<f64>::new(4).normalization(Normalization::None).activation(Tanh);
+    /// let weights = [DMatrix::from_element(4, 7, 0.1), DMatrix::identity(4, 4)];
+    /// let layers = weights.map(|weights| (layer, weights));
+    /// let classifier = Classifier::new(layers, DMatrix::identity(4, 4))?;
+    /// assert_eq!((classifier.dimension(), classifier.depth(), classifier.classes()), (7, 2, 4));
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without layers or classes; [`Error::ShapeMismatch`] of weights that do not
+    /// fit; [`Error::NotFinite`]; [`Error::InvalidParameter`] of a batch normalisation without
+    /// running statistics; those of convolutions and poolings.
+    pub fn new<W: WeightInit>(
+        layers: impl IntoIterator<Item = (Network<T, A, W>, DMatrix<T>)>,
+        head: DMatrix<T>,
+    ) -> Result<Self> {
+        let mut layers = layers.into_iter();
+        let mut plan: Option<Plan> = None;
+        let mut stack = Vec::new();
+        for (recipe, weights) in &mut layers {
+            let so_far = match plan {
+                Some(plan) => plan,
+                None => Plan::of_input(&recipe, weights.ncols()),
+            };
+            let (images, inputs, next) = so_far.layer(&recipe)?;
+            fits("the weight matrix", &weights, (recipe.width(), inputs))?;
+            let norm = trainable(recipe.normalizer(), recipe.width())?;
+            let recipe = recipe.weights(Gaussian::default());
+            stack.push(Layer { recipe, weights, norm, images });
+            plan = Some(Plan { dimension: so_far.dimension, ..next });
+        }
+        let Some(Plan { dimension, features, .. }) = plan else {
+            return Err(Error::Empty { rows: 0, columns: 0 });
+        };
+        fits("the weight matrix of the head", &head, (head.nrows(), features))?;
+        Ok(Self { layers: stack, head, dimension })
+    }
+
+    /// Layers of given recipes with weights of their laws, and a head of the last one's law.
+    ///
+    /// Layer `l` is drawn from [`Purpose::Weights`] and `l`, from 1; the head comes after the last.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); [`Error::StreamExhausted`] beyond 2^32 layers.
+    pub fn sample<W: WeightInit>(
+        recipes: &[Network<T, A, W>],
+        dimension: usize,
+        classes: usize,
+        run: impl Into<Run>,
+    ) -> Result<Self> {
+        let run = run.into();
+        let Some((first, last)) = recipes.first().zip(recipes.last()) else {
+            return Err(Error::Empty { rows: 0, columns: 0 });
+        };
+        let draw = |law: W, rows: usize, fans: Fans, layer: usize| {
+            let layer = u32::try_from(layer)
+                .map_err(|_| Error::StreamExhausted { coordinate: "layer", value: layer })?;
+            let mut weights = DMatrix::zeros(rows, fans.inputs);
+            law.sample_to(&mut weights, fans, run.stream(Purpose::Weights, layer, 0));
+            Ok::<_, Error>(weights)
+        };
+        let mut plan = Plan::of_input(first, dimension);
+        if plan.dimension != dimension {
+            let (found, expected) = ((dimension, 1), (plan.dimension, 1));
+            return Err(Error::ShapeMismatch { what: "a sample", found, expected });
+        }
+        let mut layers = Vec::with_capacity(recipes.len());
+        for (layer, recipe) in (1..).zip(recipes) {
+            let (images, inputs, next) = plan.layer(recipe)?;
+            let window = match (images, recipe.convolution_layer()) {
+                (Some(_), Some(layer)) => layer.convolution.kernel().pow(2),
+                _ => 1,
+            };
+            let fans = Fans { inputs, outputs: recipe.width() * window };
+            layers.push((*recipe, draw(recipe.init(), recipe.width(), fans, layer)?));
+            plan = next;
+        }
+        let fans = Fans { inputs: plan.features, outputs: classes };
+        let head = draw(last.init(), classes, fans, recipes.len() + 1)?;
+        Self::new(layers, head)
+    }
+
+    /// The same with other parameters and running statistics of the batch normalisation of a layer,
+    /// such as those that were saved.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if the layer does not exist or has no batch normalisation;
+    /// [`Error::ShapeMismatch`] of its width.
+    pub fn with_batch_norm(mut self, layer: usize, norm: TrainableBatchNorm<T>) -> Result<Self> {
+        match self.layers.get_mut(layer).and_then(|layer| layer.norm.as_mut()) {
+            Some(old) if old.width() == norm.width() => *old = norm,
+            Some(old) => {
+                let (found, expected) = ((norm.width(), 1), (old.width(), 1));
+                return Err(Error::ShapeMismatch { what: "the batch norm", found, expected });
+            }
+            None => {
+                return Err(Error::InvalidParameter {
+                    name: "layer",
+                    value: layer as f64,
+                    expected: "a layer with batch normalisation",
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The number of layers, without the head.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.head.nrows()
+    }
+
+    /// Numbers in a sample, of images `C S`.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The weights of a layer, counted from 0: `d_out x d_in`, of a convolution `C' x (C k²)`.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    #[must_use]
+    pub fn weights(&self, layer: usize) -> &DMatrix<T> {
+        &self.layers[layer].weights
+    }
+
+    /// The batch normalisation of a layer, counted from 0, if it has one.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    #[must_use]
+    pub fn batch_norm(&self, layer: usize) -> Option<&TrainableBatchNorm<T>> {
+        self.layers[layer].norm.as_ref()
+    }
+
+    /// The weights of the head, `classes x features`.
+    #[must_use]
+    pub fn head(&self) -> &DMatrix<T> {
+        &self.head
+    }
+
+    /// The number of parameters.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        let of_layer = |layer: &Layer<T, A>| {
+            layer.weights.len() + layer.norm.as_ref().map_or(0, |norm| 2 * norm.width())
+        };
+        self.head.len() + self.layers.iter().map(of_layer).sum::<usize>()
+    }
+
+    /// The loss of samples, `dimension x n` (images flattened as frameworks do, NCHW), in inference
+    /// mode: batch normalisation uses its running statistics.
+    ///
+    /// # Errors
+    /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the samples;
+    /// [`Error::LabelOutOfRange`]; those of normalisations.
+    pub fn evaluate(&self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
+        self.check_samples(samples)?;
+        check_labels((self.classes(), samples.ncols()), labels)?;
+        let mut pass = Pass::new(self)?;
+        let mut loss = Loss::default();
+        let all: Vec<usize> = (0..samples.ncols()).collect();
+        for some in all.chunks(AT_ONCE) {
+            pass.gather(self, samples, some)?;
+            pass.forward(self, Statistics::Running)?;
+            loss = loss.plus(Loss::of(pass.logits(), &labels[some[0]..][..some.len()])?);
+        }
+        Ok(loss)
+    }
+
+    /// The logits of samples in inference mode, `classes x n`.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate).
+    pub fn logits(&self, samples: &DMatrix<T>) -> Result<DMatrix<T>> {
+        self.check_samples(samples)?;
+        let mut pass = Pass::new(self)?;
+        let all: Vec<usize> = (0..samples.ncols()).collect();
+        pass.gather(self, samples, &all)?;
+        pass.forward(self, Statistics::Running)?;
+        Ok(pass.logits().clone())
+    }
+
+    /// The Gram matrices of the representations of a batch, of the input (entry 0) and of every
+    /// layer, in training mode: batch normalisation uses the statistics of the batch.
+    ///
+    /// ```
+    /// use orthogap::train::Classifier;
+    /// use orthogap::{Input, Network, Seed, normalization::BatchNorm};
+    ///
+    /// let layer = Network::<f64>::new(64).normalization(BatchNorm::standard(1e-5)?);
+    /// let classifier = Classifier::sample(&[layer; 20], 6, 2, Seed(1))?;
+    /// let grams = classifier.grams(Input::near_collinear(6, 1e-2)?.columns())?;
+    /// assert!(grams[20].orthogonality_gap() < 0.5 * grams[0].orthogonality_gap());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate); [`Error::ZeroMatrix`] of a layer that is silent.
+    pub fn grams(&self, samples: &DMatrix<T>) -> Result<Vec<Gram>> {
+        self.check_samples(samples)?;
+        let mut pass = Pass::new(self)?;
+        let all: Vec<usize> = (0..samples.ncols()).collect();
+        pass.gather(self, samples, &all)?;
+        pass.forward(self, Statistics::Batch)?;
+        let gram = |h: &DMatrix<T>| {
+            let rows = h.len() / samples.ncols();
+            let columns = DMatrixView::from_slice(h.as_slice(), rows, samples.ncols());
+            Ok(Gram::quick(&columns)?.0)
+        };
+        pass.representations().map(gram).collect()
+    }
+
+    /// Zeros in the shapes of all parameters.
+    pub(super) fn zeros(&self) -> Parameters<T> {
+        let layers = self.layers.iter().map(|layer| {
+            let width = layer.norm.as_ref().map_or(0, TrainableBatchNorm::width);
+            LayerParameters {
+                weights: DMatrix::zeros(layer.weights.nrows(), layer.weights.ncols()),
+                gamma: DVector::zeros(width),
+                beta: DVector::zeros(width),
+            }
+        });
+        Parameters {
+            layers: layers.collect(),
+            head: DMatrix::zeros(self.head.nrows(), self.head.ncols()),
+        }
+    }
+
+    /// All parameters, in the order of [`Parameters::slices`].
+    pub(super) fn slices_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
+        let layers = self.layers.iter_mut().flat_map(|Layer { weights, norm, .. }| {
+            let (gamma, beta) = match norm {
+                Some(norm) => norm.affine_mut(),
+                None => (&mut [][..], &mut [][..]),
+            };
+            [weights.as_mut_slice(), gamma, beta]
+        });
+        layers.chain([self.head.as_mut_slice()])
+    }
+
+    /// Refuses samples that are not its own.
+    pub(super) fn check_samples(&self, samples: &DMatrix<T>) -> Result<()> {
+        let (found, expected) = (samples.shape(), (self.dimension, samples.ncols()));
+        if found != expected {
+            return Err(Error::ShapeMismatch { what: "the batch", found, expected });
+        }
+        if samples.is_empty() {
+            return Err(Error::Empty { rows: found.0, columns: found.1 });
+        }
+        finite(samples)
+    }
+}
+
+/// What is known of a stack so far.
+#[derive(Clone, Copy)]
+struct Plan {
+    dimension: usize,
+    /// Numbers of a sample that the next layer takes.
+    features: usize,
+    /// Its shape, if it is an image.
+    images: Option<Images>,
+}
+
+impl Plan {
+    /// Before the first layer, of a recipe whose weights have so many inputs if they are dense.
+    fn of_input<T: Scalar, A: Activation, W: WeightInit>(
+        first: &Network<T, A, W>,
+        inputs: usize,
+    ) -> Self {
+        let images = first.convolution_layer().map(|layer| layer.input);
+        let dimension = images.map_or(inputs, |images| images.len());
+        Self { dimension, features: dimension, images }
+    }
+
+    /// The images that a layer takes, the inputs of its weights, and what comes after it.
+    fn layer<T: Scalar, A: Activation, W: WeightInit>(
+        self,
+        recipe: &Network<T, A, W>,
+    ) -> Result<(Option<Images>, usize, Self)> {
+        let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
+            if recipe.convolution_layer().is_some() {
+                let (found, expected) = ((self.features, 1), (0, 0));
+                let what = "the input of a convolution, which is no images but";
+                return Err(Error::ShapeMismatch { what, found, expected });
+            }
+            let next = Self { features: recipe.width(), images: None, ..self };
+            return Ok((None, self.features, next));
+        };
+        let output = layer.output(images, recipe.width())?;
+        let next = Self { features: output.len(), images: Some(output), ..self };
+        Ok((Some(images), layer.convolution.fan_in(images), next))
+    }
+}
+
+/// The state of a batch normalisation that can be trained.
+fn trainable<T: Scalar>(
+    normalization: Normalization,
+    width: usize,
+) -> Result<Option<TrainableBatchNorm<T>>> {
+    let Normalization::BatchNorm(norm) = normalization else { return Ok(None) };
+    if (norm.centering(), norm.row_scale()) != (Centering::Batch, RowScale::UnitRms) {
+        return Err(Error::InvalidParameter {
+            name: "batch normalisation (epsilon)",
+            value: norm.epsilon(),
+            expected: "that of BatchNorm::standard, centred and of unit root mean square",
+        });
+    }
+    Ok(Some(TrainableBatchNorm::new(width, norm.epsilon(), MOMENTUM)?))
+}
+
+/// Refuses a matrix of another shape, an empty one, or one with entries that are not finite.
+fn fits<T: Scalar>(
+    what: &'static str,
+    matrix: &DMatrix<T>,
+    expected: (usize, usize),
+) -> Result<()> {
+    let found = matrix.shape();
+    if found != expected {
+        return Err(Error::ShapeMismatch { what, found, expected });
+    }
+    if matrix.is_empty() {
+        return Err(Error::Empty { rows: found.0, columns: found.1 });
+    }
+    finite(matrix)
+}
+
+fn finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
+    match matrix.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(index) => {
+            let (row, column) = matrix.vector_to_matrix_index(index);
+            Err(Error::NotFinite { row, column, value: matrix[index].into() })
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Training on the exact reverse pass: classifiers, cross entropy, stochastic gradient descent.
+//!
+//! A [`Classifier`] is a stack of layers made from recipes, with weights from anywhere; a [`Trainer`]
+//! takes it down the gradient of its [`Loss`] by [`Sgd`]. Everything is generic over `f32` and `f64`,
+//! and [`Classifier::gradient_error`] tells whether the digits of the one are enough: under deep batch
+//! normalisation those of `f32` are not.
+//!
+//! ```
+//! use nalgebra::DMatrix;
+//! use orthogap::activation::Relu;
+//! use orthogap::normalization::Normalization;
+//! use orthogap::train::{Classifier, Sgd, Trainer};
+//! use orthogap::weights::Uniform;
+//! use orthogap::{Input, Network, Seed};
+//!
+//! // Which of two directions is a sample closer to?
+//! let samples = Input::gaussian(16, 16, Seed(1))?.columns().map(|x| x as f32);
+//! let labels: Vec<usize> = samples.column_iter().map(|x| usize::from(x[0] > x[1])).collect();
+//!
+//! let layer = Network::<f32>::new(64)
+//!     .normalization(Normalization::None)
+//!     .activation(Relu)
+//!     .weights(Uniform::xavier().with_gain(2f64.sqrt())?);
+//! let classifier = Classifier::sample(&[layer; 4], 16, 2, Seed(2))?;
+//! let before = classifier.evaluate(&samples, &labels)?;
+//! assert!(classifier.gradient_error(&samples, &labels, Seed(3))?.is_trusted());
+//!
+//! let mut trainer = Trainer::new(classifier, Sgd::new(0.1)?, Seed(4));
+//! for _ in 0..20 {
+//!     trainer.epoch(&samples, &labels, 8)?;
+//! }
+//! let after = trainer.classifier().evaluate(&samples, &labels)?;
+//! assert!(after.mean() < 0.5 * before.mean());
+//! # Ok::<(), orthogap::Error>(())
+//! ```
+
+mod classifier;
+mod loss;
+mod parameters;
+mod pass;
+mod sgd;
+mod trainer;
+mod trust;
+
+pub use classifier::Classifier;
+pub use loss::Loss;
+pub use parameters::{LayerParameters, Parameters};
+pub use sgd::Sgd;
+pub use trainer::{Epoch, Progress, Trainer};
+pub use trust::GradientError;

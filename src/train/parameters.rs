@@ -1,0 +1,104 @@
+//! A number for every parameter of a classifier: a gradient, or a velocity.
+
+use nalgebra::{DMatrix, DVector};
+
+use crate::Scalar;
+
+/// A number for every parameter of a [`Classifier`](super::Classifier), in their shapes: the
+/// gradient of a loss, or the velocity of a descent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters<T> {
+    pub(super) layers: Vec<LayerParameters<T>>,
+    pub(super) head: DMatrix<T>,
+}
+
+/// Those of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerParameters<T> {
+    /// By the weights, `d_out x d_in`, of a convolution `C' x (C k²)`.
+    pub weights: DMatrix<T>,
+    /// By the scale of batch normalisation; empty without it.
+    pub gamma: DVector<T>,
+    /// By the shift of batch normalisation; empty without it.
+    pub beta: DVector<T>,
+}
+
+impl<T: Scalar> Parameters<T> {
+    /// From parts, such as what was saved.
+    #[must_use]
+    pub fn new(layers: Vec<LayerParameters<T>>, head: DMatrix<T>) -> Self {
+        Self { layers, head }
+    }
+
+    /// Layer by layer, from the first.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerParameters<T>] {
+        &self.layers
+    }
+
+    /// By the weights of the head, `classes x features`.
+    #[must_use]
+    pub fn head(&self) -> &DMatrix<T> {
+        &self.head
+    }
+
+    /// The Frobenius norm of every weight matrix, layer by layer, the head last.
+    #[must_use]
+    pub fn weight_norms(&self) -> Vec<f64> {
+        self.weights().map(|weights| norm(weights.as_slice())).collect()
+    }
+
+    /// The weight matrices, the head last.
+    pub(super) fn weights(&self) -> impl Iterator<Item = &DMatrix<T>> {
+        self.layers.iter().map(|layer| &layer.weights).chain([&self.head])
+    }
+
+    /// Scales and shifts.
+    pub(super) fn affine(&self) -> impl Iterator<Item = &[T]> {
+        self.layers.iter().flat_map(|layer| [layer.gamma.as_slice(), layer.beta.as_slice()])
+    }
+
+    /// All numbers, in a fixed order.
+    pub(super) fn slices(&self) -> impl Iterator<Item = &[T]> {
+        let layers = self.layers.iter().flat_map(|LayerParameters { weights, gamma, beta }| {
+            [weights.as_slice(), gamma.as_slice(), beta.as_slice()]
+        });
+        layers.chain([self.head.as_slice()])
+    }
+
+    /// Shapes, in the same order.
+    pub(super) fn shapes(&self) -> impl Iterator<Item = (usize, usize)> {
+        let of_layer = |layer: &LayerParameters<T>| {
+            [layer.weights.shape(), layer.gamma.shape(), layer.beta.shape()]
+        };
+        self.layers.iter().flat_map(of_layer).chain([self.head.shape()])
+    }
+
+    /// All numbers, to be changed.
+    pub(super) fn slices_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
+        let layers = self.layers.iter_mut().flat_map(|layer| {
+            let LayerParameters { weights, gamma, beta } = layer;
+            [weights.as_mut_slice(), gamma.as_mut_slice(), beta.as_mut_slice()]
+        });
+        layers.chain([self.head.as_mut_slice()])
+    }
+}
+
+/// The Euclidean norm of numbers of moderate size, in `f64`; not finite if one of them is not.
+pub(super) fn norm<T: Scalar>(numbers: &[T]) -> f64 {
+    // Sums side by side: one would wait for itself.
+    let mut sums = [0.0f64; 16];
+    let chunks = numbers.chunks_exact(16);
+    let rest: f64 = chunks.remainder().iter().map(|&x| square(x)).sum();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += square(x);
+        }
+    }
+    (sums.iter().sum::<f64>() + rest).sqrt()
+}
+
+fn square<T: Scalar>(x: T) -> f64 {
+    let x: f64 = x.into();
+    x * x
+}

@@ -1,0 +1,156 @@
+//! A batch on its way through a classifier and back, in room that is used again.
+
+use nalgebra::DMatrix;
+
+use super::classifier::{Classifier, Layer};
+use super::loss::Loss;
+use super::parameters::Parameters;
+use crate::activation::{Activation, Differentiable};
+use crate::backward::{
+    Gradient, Parameters as OfLayer, Products, Record, Scaled, Statistics, Step, Units, fit,
+    operand,
+};
+use crate::weights::Gaussian;
+use crate::{Result, Scalar};
+
+/// Everything that a batch leaves on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Pass<T: Scalar> {
+    /// The samples as they came.
+    samples: DMatrix<T>,
+    /// The samples as the first layer takes them.
+    input: Scaled<T>,
+    records: Vec<Record<T>>,
+    logits: DMatrix<T>,
+    gradient: Gradient<T>,
+    products: Products<T>,
+}
+
+impl<T: Scalar> Pass<T> {
+    pub(super) fn new<A: Activation>(classifier: &Classifier<T, A>) -> Result<Self> {
+        let records = classifier.layers.iter().enumerate().map(|(index, layer)| {
+            let rows = layer.images.map_or(layer.weights.ncols(), |images| images.channels());
+            let affine = layer.norm.is_some();
+            Record::new(&layer.recipe, index + 1, (rows, layer.images), affine, Units::One)
+        });
+        Ok(Self {
+            samples: DMatrix::zeros(0, 0),
+            input: Scaled::default(),
+            records: records.collect::<Result<_>>()?,
+            logits: DMatrix::zeros(0, 0),
+            gradient: Gradient::default(),
+            products: Products::new(),
+        })
+    }
+
+    /// Takes some samples as its input.
+    pub(super) fn gather<A: Activation>(
+        &mut self,
+        classifier: &Classifier<T, A>,
+        samples: &DMatrix<T>,
+        some: &[usize],
+    ) -> Result<()> {
+        let images = classifier.layers[0].images;
+        let to = if images.is_some() { &mut self.samples } else { &mut self.input.matrix };
+        fit(to, (samples.nrows(), some.len()));
+        for (mut to, &from) in to.column_iter_mut().zip(some) {
+            to.copy_from(&samples.column(from));
+        }
+        images.map_or(Ok(()), |images| {
+            images.batch_from_nchw_to(&self.samples, &mut self.input.matrix)
+        })
+    }
+
+    /// From the input to the logits.
+    pub(super) fn forward<A: Activation>(
+        &mut self,
+        classifier: &Classifier<T, A>,
+        statistics: Statistics,
+    ) -> Result<()> {
+        let Self { input, records, products, logits, .. } = self;
+        for (index, layer) in classifier.layers.iter().enumerate() {
+            let (done, rest) = records.split_at_mut(index);
+            // A dense layer after convolutions takes images as columns.
+            if let (Some(before), None) = (done.last_mut(), layer.images) {
+                before.reshape_output(layer.weights.ncols());
+            }
+            let input = done.last().map_or(&*input, Record::output);
+            rest[0].forward(input, of(layer), statistics, products)?;
+        }
+        let last = records.last_mut().expect("a classifier has layers");
+        last.reshape_output(classifier.head.ncols());
+        products.multiply(operand(&classifier.head), operand(&last.output().matrix), logits);
+        Ok(())
+    }
+
+    /// From the logits, which it uses up, to the gradient by every parameter; tells the loss.
+    pub(super) fn backward<A: Differentiable>(
+        &mut self,
+        classifier: &Classifier<T, A>,
+        labels: &[usize],
+        by: &mut Parameters<T>,
+    ) -> Result<Loss> {
+        let Self { input, records, logits, gradient, products, .. } = self;
+        let loss = Loss::pull_back(logits, labels)?;
+        if !loss.mean().is_finite() {
+            return Ok(loss);
+        }
+        let features = &records.last().expect("a classifier has layers").output().matrix;
+        products.multiply(operand(logits), operand(features).transposed(), &mut by.head);
+        let head = operand(&classifier.head).transposed();
+        products.multiply(head, operand(logits), &mut gradient.now.matrix);
+        for (index, layer) in classifier.layers.iter().enumerate().rev() {
+            let input = if index == 0 { &*input } else { records[index - 1].output() };
+            let by = &mut by.layers[index];
+            let visit = |step: &Step, gradient: &Scaled<T>, from: &Scaled<T>, products: &mut _| {
+                let (gradient, from) = (&gradient.matrix, &from.matrix);
+                match step {
+                    Step::Multiply => {
+                        let products: &mut Products<T> = products;
+                        let right = operand(from).transposed();
+                        products.multiply(operand(gradient), right, &mut by.weights);
+                    }
+                    Step::Affine => {
+                        by.gamma.fill(T::zero());
+                        by.beta.fill(T::zero());
+                        for (g, u) in gradient.column_iter().zip(from.column_iter()) {
+                            by.gamma.zip_zip_apply(&g, &u, |sum, g, u| *sum += g * u);
+                            by.beta += g;
+                        }
+                    }
+                    _ => (),
+                }
+            };
+            let record = &records[index];
+            record.pull_back(input, of(layer), gradient, index > 0, products, visit)?;
+        }
+        Ok(loss)
+    }
+
+    /// Moves the running statistics of batch normalisations towards those of this batch.
+    pub(super) fn remember<A: Activation>(&self, classifier: &mut Classifier<T, A>) -> Result<()> {
+        for (index, layer) in classifier.layers.iter_mut().enumerate() {
+            let input = if index == 0 { &self.input } else { self.records[index - 1].output() };
+            if let Some((norm, h)) = layer.norm.as_mut().zip(self.records[index].normalized(input))
+            {
+                norm.remember(h)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The logits of the last forward pass.
+    pub(super) fn logits(&self) -> &DMatrix<T> {
+        &self.logits
+    }
+
+    /// The input and the output of every layer.
+    pub(super) fn representations(&self) -> impl Iterator<Item = &DMatrix<T>> {
+        [&self.input.matrix].into_iter().chain(self.records.iter().map(|r| &r.output().matrix))
+    }
+}
+
+/// What a layer computes with.
+fn of<T: Scalar, A: Activation>(layer: &Layer<T, A>) -> OfLayer<'_, T, A, Gaussian> {
+    OfLayer { network: &layer.recipe, weights: &layer.weights, norm: layer.norm.as_ref() }
+}

@@ -1,0 +1,105 @@
+//! Stochastic gradient descent with momentum and weight decay.
+
+use crate::{Error, Result, Scalar};
+
+/// Stochastic gradient descent as PyTorch's `SGD` has it.
+///
+/// With gradient `g`, velocity `v` (zero at first) and parameter `w`, one step is
+///
+/// ```math
+/// g \leftarrow g + \lambda w, \qquad v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v.
+/// ```
+///
+/// Weight decay acts on all parameters, those of batch normalisation too. There is no dampening and
+/// no Nesterov momentum.
+///
+/// ```
+/// use orthogap::train::Sgd;
+///
+/// let sgd = Sgd::new(0.01)?.with_momentum(0.9)?.with_weight_decay(5e-4)?;
+/// assert_eq!((sgd.learning_rate(), sgd.momentum(), sgd.weight_decay()), (0.01, 0.9, 5e-4));
+/// assert!(Sgd::new(f64::NAN).is_err() && sgd.with_momentum(1.0).is_err());
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    learning_rate: f64,
+    momentum: f64,
+    weight_decay: f64,
+}
+
+impl Sgd {
+    /// Plain descent with step size $`\eta`$.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if the learning rate is negative or not finite.
+    pub fn new(learning_rate: f64) -> Result<Self> {
+        let learning_rate = non_negative("learning rate", learning_rate)?;
+        Ok(Self { learning_rate, momentum: 0.0, weight_decay: 0.0 })
+    }
+
+    /// The same with momentum $`\mu`$.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] unless it is at least 0 and less than 1.
+    pub fn with_momentum(self, momentum: f64) -> Result<Self> {
+        if (0.0..1.0).contains(&momentum) {
+            Ok(Self { momentum, ..self })
+        } else {
+            let expected = "0 <= momentum < 1";
+            Err(Error::InvalidParameter { name: "momentum", value: momentum, expected })
+        }
+    }
+
+    /// The same with weight decay $`\lambda`$, the weight of half the squared norm in the loss.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if it is negative or not finite.
+    pub fn with_weight_decay(self, weight_decay: f64) -> Result<Self> {
+        Ok(Self { weight_decay: non_negative("weight decay", weight_decay)?, ..self })
+    }
+
+    /// The same with another step size, as a schedule may want.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if it is negative or not finite.
+    pub fn with_learning_rate(self, learning_rate: f64) -> Result<Self> {
+        Ok(Self { learning_rate: non_negative("learning rate", learning_rate)?, ..self })
+    }
+
+    /// The step size $`\eta`$.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// The share $`\mu`$ of the velocity that lasts.
+    #[must_use]
+    pub fn momentum(&self) -> f64 {
+        self.momentum
+    }
+
+    /// The weight decay $`\lambda`$.
+    #[must_use]
+    pub fn weight_decay(&self) -> f64 {
+        self.weight_decay
+    }
+
+    /// One step of some parameters, in the arithmetic of `T`.
+    pub(super) fn update<T: Scalar>(&self, parameters: &mut [T], velocity: &mut [T], by: &[T]) {
+        let (rate, momentum) = (T::of(self.learning_rate), T::of(self.momentum));
+        let decay = T::of(self.weight_decay);
+        for ((w, v), &g) in parameters.iter_mut().zip(velocity).zip(by) {
+            *v = momentum * *v + (g + decay * *w);
+            *w -= rate * *v;
+        }
+    }
+}
+
+fn non_negative(name: &'static str, value: f64) -> Result<f64> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(Error::InvalidParameter { name, value, expected: "a finite number >= 0" })
+    }
+}
