@@ -20,6 +20,7 @@ mod team;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;
+mod training;
 mod wasserstein;
 
 use nalgebra::DMatrix;

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nalgebra::DMatrix;
-use orthogap::{Purpose, Seed};
+use orthogap::{Purpose, Scalar, Seed};
+
+/// Classes of images in either data set.
+pub const CLASSES: u8 = 10;
 
 /// Where images come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,7 @@ pub struct Images {
     /// What they show.
     pub name: &'static str,
     values: Vec<u8>,
+    labels: Vec<usize>,
     shape: (usize, usize, usize),
     white: u8,
 }
@@ -49,25 +53,46 @@ impl Images {
         }
     }
 
+    /// Images to test on, which are not among the training images: of CIFAR-10 the test batch. The
+    /// digits have none.
+    pub fn load_test(source: &Source) -> Result<Option<Self>, String> {
+        match source {
+            Source::Digits => Ok(None),
+            Source::Cifar10(folder) => {
+                Self::records([folder.join("test_batch.bin")].into_iter()).map(Some)
+            }
+        }
+    }
+
     fn digits(csv: &str) -> Result<Self, String> {
         const DIMENSION: usize = 8 * 8;
-        let mut values = Vec::new();
+        let (mut values, mut labels) = (Vec::new(), Vec::new());
         for (number, line) in (2..).zip(csv.lines().skip(1)) {
             let fields: Result<Vec<u8>, _> = line.split(',').map(str::parse).collect();
             match fields {
-                Ok(fields) if fields.len() == 1 + DIMENSION => values.extend(&fields[1..]),
-                _ => return Err(format!("digits, line {number}: expected 65 numbers 0 to 255")),
+                Ok(fields) if fields.len() == 1 + DIMENSION && fields[0] < CLASSES => {
+                    labels.push(fields[0].into());
+                    values.extend(&fields[1..]);
+                }
+                _ => {
+                    return Err(format!(
+                        "digits, line {number}: expected a label 0 to 9 and 64 numbers 0 to 255"
+                    ));
+                }
             }
         }
-        Ok(Self { name: "handwritten digits", values, shape: (1, 8, 8), white: 16 })
+        Ok(Self { name: "handwritten digits", values, labels, shape: (1, 8, 8), white: 16 })
     }
 
     /// The number of records is that of the files, so part of the data set will do.
     fn cifar10(folder: &Path) -> Result<Self, String> {
+        Self::records((1..=5).map(|batch| folder.join(format!("data_batch_{batch}.bin"))))
+    }
+
+    fn records(paths: impl Iterator<Item = PathBuf>) -> Result<Self, String> {
         const DIMENSION: usize = 3 * 32 * 32;
-        let mut values = Vec::new();
-        for batch in 1..=5 {
-            let path = folder.join(format!("data_batch_{batch}.bin"));
+        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        for path in paths {
             let shown = path.display();
             let bytes = fs::read(&path).map_err(|error| format!("{shown}: {error}"))?;
             if bytes.is_empty() || !bytes.len().is_multiple_of(1 + DIMENSION) {
@@ -75,14 +100,15 @@ impl Images {
                 return Err(format!("{shown}: {length} bytes are no whole CIFAR-10 records"));
             }
             for (number, record) in bytes.chunks_exact(1 + DIMENSION).enumerate() {
-                if record[0] > 9 {
+                if record[0] >= CLASSES {
                     let label = record[0];
                     return Err(format!("{shown}: record {number} has label {label}, not 0 to 9"));
                 }
+                labels.push(record[0].into());
                 values.extend(&record[1..]);
             }
         }
-        Ok(Self { name: "CIFAR-10 images", values, shape: (3, 32, 32), white: 255 })
+        Ok(Self { name: "CIFAR-10 images", values, labels, shape: (3, 32, 32), white: 255 })
     }
 
     /// The number of images.
@@ -99,6 +125,22 @@ impl Images {
     /// Channels, height and width of an image, whose values are in this order (NCHW).
     pub fn shape(&self) -> (usize, usize, usize) {
         self.shape
+    }
+
+    /// What each image shows: its class, from 0 to [`CLASSES`] - 1.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The first `n` images, or all if there are fewer, `dimension x n`, with black at `black` and
+    /// white at 1.
+    pub fn columns<T: Scalar>(&self, n: usize, black: f64) -> DMatrix<T> {
+        let (white, n) = (f64::from(self.white), n.min(self.len()));
+        let numbers = self
+            .values
+            .iter()
+            .map(|&value| T::of(black + (1.0 - black) * f64::from(value) / white));
+        DMatrix::from_iterator(self.dimension(), n, numbers.take(self.dimension() * n))
     }
 
     /// `n` different images drawn by the seed, `dimension x n`, values 0 to 1.
@@ -129,12 +171,18 @@ mod tests {
         let total: u32 = digits.values.iter().map(|&value| u32::from(value)).sum();
         assert!((batch.sum() * 16.0 - f64::from(total)).abs() < 1e-6);
         assert!(digits.batch(1798, Seed(1)).is_err());
+        let columns = digits.columns::<f32>(5, -1.0);
+        assert_eq!((columns.shape(), columns.min(), columns.max()), ((64, 5), -1.0, 1.0));
+        assert_eq!(digits.columns::<f64>(9999, 0.0).ncols(), 1797);
+        assert_eq!(digits.labels().len(), 1797);
+        assert!((0..10).all(|class| digits.labels().contains(&class)));
     }
 
     #[test]
     fn bad_digits_are_named_by_line() {
         let error = Images::digits("label,p0\n1,2,3\n").unwrap_err();
-        assert_eq!(error, "digits, line 2: expected 65 numbers 0 to 255");
+        let expected = "digits, line 2: expected a label 0 to 9 and 64 numbers 0 to 255";
+        assert_eq!(error, expected);
     }
 
     /// Two records a file, with pixel values that tell where they came from.
@@ -152,6 +200,12 @@ mod tests {
         let images = Images::load(&Source::Cifar10(folder.clone())).unwrap();
         assert_eq!((images.len(), images.dimension()), (10, 3072));
         assert_eq!(images.values[9 * 3072 + 201], 1 + 5 * 9);
+        assert_eq!(images.labels(), [3, 9].repeat(5));
+        let source = Source::Cifar10(folder.clone());
+        assert!(Images::load_test(&source).unwrap_err().contains("test_batch.bin: "));
+        fs::write(folder.join("test_batch.bin"), [7; 3073]).unwrap();
+        let test = Images::load_test(&source).unwrap().unwrap();
+        assert_eq!((test.len(), test.labels()), (1, &[7][..]));
         fs::write(folder.join("data_batch_4.bin"), [0; 3072]).unwrap();
         let error = Images::cifar10(&folder).unwrap_err();
         assert!(error.ends_with("data_batch_4.bin: 3072 bytes are no whole CIFAR-10 records"));
