@@ -1,9 +1,13 @@
-//! A streamed layer costs no memory: after the first ones, steps allocate nothing.
+//! After the first ones, steps allocate nothing: neither those of a streamed chain nor those of
+//! training.
 //!
 //! A test binary of its own, because a counting allocator serves a whole process. It counts the
 //! allocations of the thread that asks.
 
 use allocation_counter::measure;
+use orthogap::activation::Relu;
+use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::{Input, Network, Scalar, Seed};
 
 fn steps_allocate_nothing<T: Scalar>() {
@@ -18,6 +22,30 @@ fn steps_allocate_nothing<T: Scalar>() {
         });
         assert_eq!(seen.count_total, 0, "{width} x {batch_size}: {seen:?}");
         assert_eq!(chain.layer().rank(), batch_size);
+    }
+}
+
+fn training_allocates_nothing<T: Scalar>(normalization: Normalization) {
+    let layer = Network::<T>::new(24).normalization(normalization).activation(Relu);
+    let classifier = Classifier::sample(&[layer; 5], 30, 3, Seed(1)).unwrap();
+    let sgd = Sgd::new(0.01).unwrap().with_momentum(0.9).unwrap();
+    let mut trainer = Trainer::new(classifier, sgd, Seed(2));
+    let samples = Input::gaussian(30, 12, Seed(3)).unwrap().columns().map(T::of);
+    let labels: Vec<usize> = (0..12).map(|sample| sample % 3).collect();
+    trainer.step(&samples, &labels).unwrap();
+    let seen = measure(|| {
+        for _ in 0..5 {
+            trainer.step(&samples, &labels).unwrap();
+        }
+    });
+    assert_eq!(seen.count_total, 0, "{normalization:?}: {seen:?}");
+}
+
+#[test]
+fn steps_of_training() {
+    for norm in [Normalization::None, BatchNorm::standard(1e-5).unwrap().into()] {
+        training_allocates_nothing::<f64>(norm);
+        training_allocates_nothing::<f32>(norm);
     }
 }
 

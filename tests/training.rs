@@ -143,19 +143,24 @@ fn labels<T: Scalar>(samples: &DMatrix<T>, classes: usize) -> Vec<usize> {
 }
 
 /// The gradient by all parameters along random lines, against extrapolated differences of the loss:
-/// their error is 1e-12 or so, by the fifth derivative and by rounding.
-fn check_differences<A: Differentiable + Debug>(layers: &[Network<f64, A>], dimension: usize) {
+/// their error is 1e-10 or so, by the fifth derivative and by rounding. Steps are shorter where
+/// maxima have kinks.
+fn check_differences<A: Differentiable + Debug>(
+    layers: &[Network<f64, A>],
+    dimension: usize,
+    step: f64,
+) {
     let classifier = Classifier::sample(layers, dimension, 3, Seed(5)).unwrap();
     let samples = normals(dimension, 6, 1);
     let labels = labels(&samples, 3);
     let (loss, gradient) = classifier.gradient(&samples, &labels).unwrap();
     let at = parameters(&classifier);
     let moved = |along: &Parameters<f64>, t: f64| {
-        let step = |at: &DMatrix<f64>, along: &DMatrix<f64>| at + along * t;
+        let to = |at: &DMatrix<f64>, along: &DMatrix<f64>| at + along * t;
         let weights = at.layers().iter().zip(along.layers());
         let pairs =
-            layers.iter().copied().zip(weights.clone().map(|(a, b)| step(&a.weights, &b.weights)));
-        let mut moved = Classifier::new(pairs, step(at.head(), along.head())).unwrap();
+            layers.iter().copied().zip(weights.clone().map(|(a, b)| to(&a.weights, &b.weights)));
+        let mut moved = Classifier::new(pairs, to(at.head(), along.head())).unwrap();
         for (layer, (at, along)) in weights.enumerate() {
             if let Some(norm) = classifier.batch_norm(layer) {
                 let mut norm = norm.clone();
@@ -193,7 +198,7 @@ fn check_differences<A: Differentiable + Debug>(layers: &[Network<f64, A>], dime
                 })
                 .sum::<f64>();
         let difference = |t: f64| (moved(&along, t) - moved(&along, -t)) / (2.0 * t);
-        let expected = (4.0 * difference(1e-4) - difference(2e-4)) / 3.0;
+        let expected = (4.0 * difference(step) - difference(2.0 * step)) / 3.0;
         assert!((found / expected - 1.0).abs() < 1e-7, "{layers:?}: {found} not {expected}");
     }
 }
@@ -207,13 +212,13 @@ fn gradients_agree_with_differences() {
     for order in orders {
         for network in [dense, dense.normalization(norm)] {
             let network = network.order(order);
-            check_differences(&[network; 3], 5);
-            check_differences(&[network.residual(Residual::new(0.7).unwrap()); 3], 6);
+            check_differences(&[network; 3], 5, 1e-4);
+            check_differences(&[network.residual(Residual::new(0.7).unwrap()); 3], 6, 1e-4);
         }
         let post = dense.normalization(norm).order(order);
-        check_differences(&[post.residual(Residual::new(0.7).unwrap().post_norm()); 3], 5);
+        check_differences(&[post.residual(Residual::new(0.7).unwrap().post_norm()); 3], 5, 1e-4);
     }
-    check_differences(&[dense.normalization(SampleNorm::layer(0.1).unwrap()); 3], 5);
+    check_differences(&[dense.normalization(SampleNorm::layer(0.1).unwrap()); 3], 5, 1e-4);
     // Two convolutions, one of them pooled, and dense layers on top.
     let images = Images::new(2, 4, 4).unwrap();
     for order in orders {
@@ -221,7 +226,7 @@ fn gradients_agree_with_differences() {
             let dense = dense.normalization(normalization).order(order);
             let first = dense.convolution(Convolution::new(3).unwrap(), images);
             let second = first.pooling(Pooling::max(2).unwrap());
-            check_differences(&[first, second, dense, dense], images.len());
+            check_differences(&[first, second, dense, dense], images.len(), 1e-6);
         }
     }
 }
@@ -342,27 +347,31 @@ fn threads_change_no_bits() {
     assert_eq!(train::<f64>(1), train::<f64>(5));
 }
 
-/// What the error says is what is the case, and shallow networks are not maligned.
+/// Deep batch normalisation in `f32` is flagged, the same in `f64` is not, nor is what is shallow or
+/// plain. All seeds are fixed; errors are at least four times away from the threshold.
 #[test]
 fn gradients_that_cannot_be_trusted_are_told() {
-    fn error<T: Scalar>(depth: usize, normalization: Normalization) -> f64 {
+    fn trusted<T: Scalar>(depth: usize, batch: usize, normalization: Normalization) -> bool {
         let layer = Network::<T>::new(100)
             .normalization(normalization)
             .activation(Relu)
             .weights(Uniform::xavier().with_gain(2f64.sqrt()).unwrap());
         let classifier = Classifier::sample(&vec![layer; depth], 64, 10, Seed(3)).unwrap();
-        let samples = normals::<f64>(64, 16, 5).map(T::of);
-        let error = classifier.gradient_error(&samples, &labels(&samples, 10), Seed(4)).unwrap();
+        let samples = normals::<f64>(64, batch, 5).map(T::of);
+        let labels = labels(&samples, 10);
+        let error = classifier.gradient_error(&samples, &labels, Seed(4)).unwrap();
         assert_eq!(error.relative().len(), depth + 1);
-        assert_eq!(error.is_trusted(), error.largest() <= 0.5);
-        error.largest()
+        println!("{depth} {batch} {normalization:?}: {}", error.largest());
+        error.is_trusted()
     }
     let norm = BatchNorm::standard(1e-5).unwrap().into();
-    assert!(error::<f32>(15, Normalization::None) < 1e-4);
-    assert!(error::<f64>(15, Normalization::None) < 1e-12);
-    assert!(error::<f32>(3, norm) < 1e-3);
-    assert!(error::<f32>(40, norm) > 0.5, "{}", error::<f32>(40, norm));
-    assert!(error::<f64>(40, norm) < 1e-4, "{}", error::<f64>(40, norm));
+    assert!(!trusted::<f32>(30, 4, norm) && !trusted::<f32>(40, 16, norm));
+    assert!(trusted::<f64>(30, 4, norm) && trusted::<f64>(40, 16, norm));
+    assert!(!trusted::<f64>(90, 4, norm));
+    assert!(trusted::<f32>(15, 16, norm));
+    assert!(
+        trusted::<f32>(15, 16, Normalization::None) && trusted::<f32>(75, 4, Normalization::None)
+    );
 }
 
 #[test]

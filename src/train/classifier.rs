@@ -8,6 +8,7 @@ use super::pass::Pass;
 use crate::activation::{Activation, Identity};
 use crate::backward::Statistics;
 use crate::convolution::Images;
+use crate::network::Operation;
 use crate::normalization::{Centering, Normalization, RowScale, TrainableBatchNorm};
 use crate::weights::{Fans, Gaussian, WeightInit};
 use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
@@ -101,7 +102,12 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
             };
             let (images, inputs, next) = so_far.layer(&recipe)?;
             fits("the weight matrix", &weights, (recipe.width(), inputs))?;
-            let norm = trainable(recipe.normalizer(), recipe.width())?;
+            // Before the linear map it is the input that is normalised.
+            let rows = match recipe.stages().before.contains(&Operation::Normalize) {
+                true => images.map_or(inputs, |images| images.channels()),
+                false => recipe.width(),
+            };
+            let norm = trainable(recipe.normalizer(), rows)?;
             let recipe = recipe.weights(Gaussian::default());
             stack.push(Layer { recipe, weights, norm, images });
             plan = Some(Plan { dimension: so_far.dimension, ..next });

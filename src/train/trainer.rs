@@ -15,8 +15,7 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 /// A [`Classifier`] in training.
 ///
 /// Batch normalisation uses the statistics of the batch, and remembers them for inference. After
-/// the first epoch the steps of a dense network without batch normalisation allocate nothing. The
-/// same seed gives the same bits on any number of threads, and training that was
+/// the first step, steps of a dense network on batches as large allocate nothing. The same seed gives the same bits on any number of threads, and training that was
 /// [resumed](Trainer::resume) the same bits as training that was not interrupted.
 ///
 /// ```

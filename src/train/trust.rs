@@ -35,12 +35,12 @@ impl GradientError {
         self.relative.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Whether no error exceeds a half: then every gradient is within 30 degrees of the true one,
-    /// and a small step against it lowers the loss. An error of 1 or more says nothing of the
-    /// direction.
+    /// Whether two digits of every gradient are right: no error exceeds a hundredth. An error of `e`
+    /// below 1 turns the gradient by an angle whose sine is at most `e`; one above 1 leaves nothing
+    /// of its direction.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.largest() <= 0.5
+        self.largest() <= 0.01
     }
 }
 
@@ -80,9 +80,16 @@ impl<T: Scalar, A: Differentiable> Classifier<T, A> {
     /// is what rounding errors of the size of those in the weights are amplified to, an estimate
     /// of its order of magnitude.
     ///
-    /// Deep batch normalisation amplifies by a factor every layer (see
-    /// [`Network::gradient_norms`](crate::Network::gradient_norms)): from about 30 layers on,
-    /// `f32` gradients of rectified networks are noise, in every framework.
+    /// Deep batch normalisation amplifies errors by a factor every layer, the more the smaller the
+    /// batch (see [`Network::gradient_norms`](crate::Network::gradient_norms)). The largest error of
+    /// rectified networks of width 100 at initialisation, in `f32`, and in `f64` where it matters:
+    ///
+    /// | depth | no normalisation | batch of 50 | of 8 | of 4 | of 4, `f64` |
+    /// | --- | --- | --- | --- | --- | --- |
+    /// | 15 | 1e-6 | 7e-6 | 3e-5 | 3e-4 | 1e-12 |
+    /// | 30 | 1e-6 | 0.01 | 0.1 | 0.9 | 7e-9 |
+    /// | 50 | 2e-6 | 0.2 | 1.1 | 100 | 4e-5 |
+    /// | 75 | 3e-6 | 1.5 | 1.9 | 1.6 | 1.7 |
     ///
     /// ```
     /// use orthogap::activation::Relu;
