@@ -149,10 +149,11 @@ mod tests {
             };
             let difference = |t: f64| (at(t) - at(-t)) / (2.0 * t);
             let expected = (4.0 * difference(5e-4) - difference(1e-3)) / 3.0;
-            assert!((gradient[index] - expected).abs() < 1e-12, "{index}");
+            // Differences of a loss near 2 are known to 2e-16 over 1e-3.
+            assert!((gradient[index] - expected).abs() < 1e-11, "{index}");
         }
         // Adding a number to all logits changes nothing.
-        assert!(gradient.row_sum().amax() < 1e-16);
+        assert!(gradient.row_sum().amax() < 1e-15);
     }
 
     #[test]
