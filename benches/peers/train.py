@@ -94,7 +94,7 @@ def epoch(model, rate, samples, labels, batch):
 
 
 def worker(arguments):
-    """The worker, stopped before each of its epochs: it waits while nobody reads its output."""
+    """The worker, which trains an epoch for every line that it is sent."""
     if not arguments.worker:
         command = ["cargo", "build", "--quiet", "--release", "--example", "train_worker"]
         subprocess.run(command, cwd=ROOT, check=True)
