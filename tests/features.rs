@@ -1,0 +1,9 @@
+//! The tests that optional features take part in: a binary of its own, quick to build with all of
+//! them.
+
+mod golden_values;
+mod serialization;
+mod sweep;
+mod wasserstein;
+
+use golden_values::number;
