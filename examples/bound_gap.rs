@@ -269,6 +269,7 @@ fn figure(n: usize, rows: &[Row]) -> Figure {
             ("bound".to_owned(), Dash::Dashed),
             ("large-width law; in black the largest possible value".to_owned(), Dash::Dotted),
         ],
+        ..Figure::default()
     }
 }
 

@@ -307,6 +307,8 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
             ("upper bound of Lemma 2".to_owned(), Dash::Dashed),
             ("limit of wide networks".to_owned(), Dash::Dotted),
         ],
+        band: "95 % confidence",
+        ..Figure::default()
     })
 }
 

@@ -296,6 +296,8 @@ fn figure(cases: &[Case], options: &Options, images: &str) -> Figure {
             ("mean".to_owned(), Dash::Solid),
             ("large-width prediction".to_owned(), Dash::Dotted),
         ],
+        band: "95 % of runs",
+        ..Figure::default()
     }
 }
 

@@ -223,6 +223,7 @@ fn figure(cases: &[Case]) -> Figure {
             ("measured".to_owned(), Dash::Solid),
             ("proportional to d, to n²".to_owned(), Dash::Dotted),
         ],
+        ..Figure::default()
     }
 }
 

@@ -235,6 +235,7 @@ mod tests {
         let mut table = Table::new(["a,b", "c\"d"]);
         table.push(["x\ny".into(), "back\\slash".into()]);
         assert_eq!(table.csv(), "\"a,b\",\"c\"\"d\"\n\"x\ny\",back\\slash\n");
+        assert!(table.to_string().lines().next().is_some_and(|line| line.contains("a,b  c\"d")));
         assert_eq!(table.json_lines(), "{\"a,b\":\"x\\u000ay\",\"c\\\"d\":\"back\\\\slash\"}\n");
     }
 

@@ -7,13 +7,14 @@ use super::Figure;
 
 /// The ranges shared by all panels.
 pub struct Axes {
-    /// Ends of the x axis.
+    /// Ends of the x axis, of its binary logarithm if that is drawn.
     pub x: (f64, f64),
     /// Ends of the y axis, in units of `10^decade` if there is one.
     y: (f64, f64),
     /// On a log axis, the power of ten below all points; kuva draws whatever is below 1e-10 as
     /// 1e-10, so it is given multiples of this.
     decade: Option<f64>,
+    log_x: bool,
 }
 
 impl Axes {
@@ -21,7 +22,7 @@ impl Axes {
     pub fn around(figure: &Figure) -> Option<Self> {
         let (x, y) = ((0.0, 1.0), (f64::MIN_POSITIVE, 1.0));
         let decade = figure.log_y.then_some(0.0);
-        let mut axes = Self { x, y, decade };
+        let mut axes = Self { x, y, decade, log_x: figure.log_x };
         let series = || figure.panels.iter().flat_map(|panel| &panel.series);
         let points = series().flat_map(|series| &series.points);
         let seen = points.filter_map(|point| axes.point(*point));
@@ -37,7 +38,7 @@ impl Axes {
             }
         }
         let levels = figure.panels.iter().flat_map(|panel| &panel.levels);
-        ys.extend(levels.filter_map(|level| Some(axes.point((x.0, level.0))?.1)));
+        ys.extend(levels.filter_map(|level| axes.y(level.0)));
         let y = extent(&ys)?;
         axes.x = padded(x, 0.0);
         axes.y = padded(y, 0.05);
@@ -58,16 +59,22 @@ impl Axes {
 
     /// Where kuva is to draw a point, if it can: quotients and differences must not overflow.
     pub fn point(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
-        let small = |value: f64| value.abs() < 1e150;
-        let drawn = small(x) && small(y) && (y > 1e-150 || self.decade.is_none());
-        drawn.then(|| (x, y / 10_f64.powf(self.decade.unwrap_or(0.0))))
+        let x = if self.log_x { x.log2() } else { x };
+        (x.abs() < 1e150).then_some((x, self.y(y)?))
+    }
+
+    /// The same of a y alone.
+    pub fn y(&self, y: f64) -> Option<f64> {
+        let drawn = y.abs() < 1e150 && (y > 1e-150 || self.decade.is_none());
+        drawn.then(|| y / 10_f64.powf(self.decade.unwrap_or(0.0)))
     }
 
     /// Where kuva is to draw the band at `x`; what is not positive is cut on a log axis.
     pub fn band(&self, x: f64, (low, high): (f64, f64)) -> Option<(f64, (f64, f64))> {
         let cut = self.decade.filter(|_| low <= 0.0).map(|_| self.y.0);
-        let low = cut.or_else(|| Some(self.point((x, low))?.1))?;
-        Some((x, (low, self.point((x, high))?.1)))
+        let low = cut.or_else(|| self.y(low))?;
+        let (x, high) = self.point((x, high))?;
+        Some((x, (low, high)))
     }
 
     /// A frame with these axes, ticks and a light grid, on a canvas of this width and height.
@@ -78,7 +85,11 @@ impl Axes {
         (layout.y_axis_min, layout.y_axis_max) = (Some(self.y.0), Some(self.y.1));
         (layout.log_y, layout.tick_size) = (self.decade.is_some(), 13);
         layout.theme.grid_color = String::from("#e4e4e4");
-        let layout = layout.with_tick_format(TickFormat::Custom(Arc::new(number)));
+        let mut layout = layout.with_tick_format(TickFormat::Custom(Arc::new(number)));
+        if self.log_x {
+            layout = layout.with_x_tick_step(1.0);
+            layout = layout.with_x_tick_format(TickFormat::Custom(Arc::new(|x| number(x.exp2()))));
+        }
         let Some(decade) = self.decade else {
             return layout;
         };

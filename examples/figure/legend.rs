@@ -26,11 +26,23 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// Draws the sample, so long, and its meaning behind it.
     fn draw(&self, scene: &mut Scene, (x, y): (f64, f64), length: f64) {
-        scene.add(Primitive::PolyLine {
-            points: vec![(x, y), (x + length, y)],
-            stroke: self.ink.as_str().into(),
-            stroke_width: self.thick,
-            stroke_dasharray: self.dash.style().dasharray(),
+        let ink = self.ink.as_str();
+        scene.add(match self.dash {
+            Dash::Points => Primitive::Circle {
+                cx: x + length / 2.0,
+                cy: y,
+                r: 4.0,
+                fill: ink.into(),
+                fill_opacity: None,
+                stroke: None,
+                stroke_width: None,
+            },
+            line => Primitive::PolyLine {
+                points: vec![(x, y), (x + length, y)],
+                stroke: ink.into(),
+                stroke_width: self.thick,
+                stroke_dasharray: line.style().dasharray(),
+            },
         });
         scene.add(text(Role::Key, x + length + 8.0, y + 4.5, self.label));
     }
@@ -53,6 +65,7 @@ pub fn cases<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Entry<'a>> {
 pub fn styles<'a>(
     mut series: impl Iterator<Item = &'a Series>,
     keys: &'a [(String, Dash)],
+    band: &'a str,
 ) -> Vec<Entry<'a>> {
     let style = |(label, dash): &'a (String, Dash)| {
         let ink = INK.to_owned();
@@ -61,7 +74,7 @@ pub fn styles<'a>(
     let mut styles: Vec<_> = keys.iter().map(style).collect();
     if series.any(|series| !series.band.is_empty()) {
         let ink = "#d3d3d3".to_owned();
-        styles.push(Entry { label: "95 % band", ink, thick: 13.0, dash: Dash::Solid });
+        styles.push(Entry { label: band, ink, thick: 13.0, dash: Dash::Solid });
     }
     styles
 }

@@ -57,13 +57,15 @@ pub enum Dash {
     Dashed,
     /// Short strokes, as all levels.
     Dotted,
+    /// No line, but a dot at each point.
+    Points,
 }
 
 impl Dash {
     /// The same in kuva's words.
     fn style(self) -> LineStyle {
         match self {
-            Self::Solid => LineStyle::Solid,
+            Self::Solid | Self::Points => LineStyle::Solid,
             Self::Dashed => LineStyle::Dashed,
             Self::Dotted => LineStyle::Custom("2 3".to_owned()),
         }
@@ -79,7 +81,7 @@ pub struct Series {
     pub colour: usize,
     /// The curve, from left to right.
     pub points: Vec<(f64, f64)>,
-    /// Its 95 % band, `(lower, upper)` at each point; may be empty.
+    /// Its band, `(lower, upper)` at each point; may be empty.
     pub band: Vec<(f64, f64)>,
     /// Its kind.
     pub dash: Dash,
@@ -105,12 +107,16 @@ pub struct Figure {
     pub x_label: String,
     /// What y is, left of the row.
     pub y_label: String,
+    /// Whether the x axis is logarithmic, with ticks at powers of two.
+    pub log_x: bool,
     /// Whether the y axis is logarithmic.
     pub log_y: bool,
     /// The panels from left to right.
     pub panels: Vec<Panel>,
     /// What the line styles mean.
     pub keys: Vec<(String, Dash)>,
+    /// What the bands are.
+    pub band: &'static str,
 }
 
 impl Figure {
@@ -119,8 +125,11 @@ impl Figure {
         let axes = Axes::around(self)?;
         let mut scene = scene(SIZE);
         let series = || self.panels.iter().flat_map(|panel| &panel.series);
-        let bottom = legend::foot([legend::cases(series()), legend::styles(series(), &self.keys)])
-            .draw(&mut scene);
+        let bottom = legend::foot([
+            legend::cases(series()),
+            legend::styles(series(), &self.keys, self.band),
+        ])
+        .draw(&mut scene);
         let (top, bottom) = (self.head(), bottom - 56.0);
         self.draw_title(&mut scene);
         self.draw_panels(&axes, &mut scene, (top, bottom), true);
@@ -216,16 +225,16 @@ impl Panel {
                 bands.push(Plot::Band(band.with_opacity(0.2)));
             }
             for run in runs(series.points.iter().map(|point| axes.point(*point))) {
-                curves.push(if run.len() > 1 {
+                curves.push(if run.len() > 1 && series.dash != Dash::Points {
                     line(run, &colour, 2.2, series.dash)
                 } else {
-                    let point = ScatterPlot::new().with_data(run).with_size(3.0);
+                    let point = ScatterPlot::new().with_data(run).with_size(4.0);
                     Plot::Scatter(point.with_color(colour.as_str()))
                 });
             }
         }
         for (y, colour) in &self.levels {
-            let ends = [axes.x.0, axes.x.1].map(|x| axes.point((x, *y)));
+            let ends = [axes.x.0, axes.x.1].map(|x| Some((x, axes.y(*y)?)));
             let ends = ends.into_iter().flatten().collect();
             curves.push(line(ends, &shade(*colour, 0.6), 1.7, Dash::Dotted));
         }

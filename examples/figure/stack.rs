@@ -35,7 +35,7 @@ impl Stack {
         let series = (0..first.panels.len()).flat_map(in_column);
         let mut keys = self.rows.iter().flat_map(|row| row.keys.clone()).collect::<Vec<_>>();
         keys.dedup();
-        let foot = legend::foot([legend::styles(series, &keys)]);
+        let foot = legend::foot([legend::styles(series, &keys, first.band)]);
 
         let rows = (ROW.0 + ROW.1) * self.rows.len() as f64 - ROW.1;
         let height = first.head() + rows + 62.0 + list_height + foot.height() + 16.0;

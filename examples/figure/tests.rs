@@ -14,6 +14,7 @@ fn figure(points: Vec<(f64, f64)>) -> Figure {
         log_y: true,
         panels: vec![Panel { series, levels, ..Panel::default() }],
         keys: vec![("predicted".to_owned(), Dash::Dotted)],
+        band: "95 % of runs",
         ..Figure::default()
     }
 }
@@ -28,7 +29,7 @@ fn equal_figures_give_equal_bytes_with_all_texts() {
     let mut figure = figure(vec![(0.0, 0.9), (1.0, 0.5), (2.0, 0.3)]);
     figure.panels.push(figure.panels[0].clone());
     assert_eq!(figure.svg(), figure.svg());
-    for text in [">gap<", ">width 8<", ">predicted<", ">95 % band<", ">0.2<"] {
+    for text in [">gap<", ">width 8<", ">predicted<", ">95 % of runs<", ">0.2<"] {
         assert_eq!(count(&figure, text), 1, "{text}");
     }
     assert_eq!(count(&figure, ">depth &lt;ℓ&gt;<"), 2);
@@ -83,7 +84,7 @@ fn a_stack_shares_columns_and_lists_the_cases_of_each() {
         (">rank<", 1),
         (">width 8<", 2),
         (">predicted<", 1),
-        (">95 % band<", 1),
+        (">95 % of runs<", 1),
         (">depth &lt;ℓ&gt;<", 2),
     ] {
         assert_eq!(count(text), times, "{text}");

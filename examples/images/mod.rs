@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nalgebra::DMatrix;
-use orthogap::{Purpose, Scalar, Seed};
+use orthogap::{Purpose, Run, Scalar};
 
 /// Classes of images in either data set.
 pub const CLASSES: u8 = 10;
@@ -143,12 +143,12 @@ impl Images {
         DMatrix::from_iterator(self.dimension(), n, numbers.take(self.dimension() * n))
     }
 
-    /// `n` different images drawn by the seed, `dimension x n`, values 0 to 1.
-    pub fn batch(&self, n: usize, seed: Seed) -> Result<DMatrix<f64>, String> {
+    /// `n` different images drawn by the seed or run, `dimension x n`, values 0 to 1.
+    pub fn batch(&self, n: usize, run: impl Into<Run>) -> Result<DMatrix<f64>, String> {
         if n > self.len() {
             return Err(format!("a batch of {n} from {} {}", self.len(), self.name));
         }
-        let mut rng = seed.replicate(0).stream(Purpose::User(0), 0, 0).rng();
+        let mut rng = run.into().stream(Purpose::User(0), 0, 0).rng();
         let chosen = rand::seq::index::sample(&mut rng, self.len(), n).into_vec();
         let white = f64::from(self.white);
         Ok(DMatrix::from_fn(self.dimension(), n, |pixel, sample| {
@@ -160,6 +160,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap::Seed;
 
     #[test]
     fn digits_are_all_there() {

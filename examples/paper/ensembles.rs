@@ -1,0 +1,71 @@
+//! The ensembles of a figure, one after the other under one progress bar.
+
+use std::ops::{ControlFlow, Range};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use orthogap::Seed;
+use orthogap::ensemble::{Ensemble, Experiment, Observable, Summary};
+use orthogap::report::Value;
+
+use crate::command::Result;
+
+/// One case of a figure.
+pub struct Job<'a> {
+    /// Its name, for messages.
+    pub name: String,
+    /// What a run of it does.
+    pub experiment: Box<dyn Experiment + 'a>,
+    /// How long a run takes, in any unit.
+    pub cost: usize,
+}
+
+/// The summaries of all cases over the same runs; says which runs ended early.
+pub fn run_all(jobs: &[Job], seed: Seed, runs: Range<u32>) -> Result<Vec<Summary>> {
+    let style = ProgressStyle::with_template("{bar:40} {percent}%, {eta} left, {msg}")?;
+    let count = u64::from(runs.end - runs.start);
+    let total: u64 = jobs.iter().map(|job| job.cost as u64 * count).sum();
+    let progress = ProgressBar::new(total).with_style(style);
+    let mut done = 0;
+    let summaries = jobs.iter().map(|job| {
+        progress.set_message(job.name.clone());
+        let ensemble = Ensemble::new(&*job.experiment, seed);
+        let mut summary = Summary::new(ensemble.experiment(), runs.start);
+        ensemble.extend_while(&mut summary, runs.end - runs.start, |runs| {
+            progress.set_position(done + u64::from(runs) * job.cost as u64);
+            ControlFlow::Continue(())
+        })?;
+        done += count * job.cost as u64;
+        if let Some(first) = summary.stops().first() {
+            let (name, stopped, total) = (&job.name, summary.stopped(), summary.runs());
+            let line = format!("{name}: {stopped} of {total} runs ended early; run {}", first.run);
+            progress.suspend(|| eprintln!("{line}: {}", first.reason));
+        }
+        Ok(summary)
+    });
+    let summaries = summaries.collect();
+    progress.finish_and_clear();
+    summaries
+}
+
+/// The names of what [`statistics`] tells.
+pub const STATISTICS: [&str; 6] = ["mean", "standard_error", "runs", "q025", "median", "q975"];
+
+/// Mean, standard error, number of runs, and the quantiles .025, .5 and .975 of runs.
+pub fn statistics(observable: &Observable) -> [Value; 6] {
+    let moments = observable.moments();
+    let quantile = |p| Value::from(observable.quantile(p));
+    [
+        moments.mean().into(),
+        moments.standard_error().into(),
+        moments.count().into(),
+        quantile(0.025),
+        quantile(0.5),
+        quantile(0.975),
+    ]
+}
+
+/// The central 95 % of runs.
+pub fn band(observable: &Observable) -> (f64, f64) {
+    let quantile = |p| observable.quantile(p).unwrap_or(f64::NAN);
+    (quantile(0.025), quantile(0.975))
+}
