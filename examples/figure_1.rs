@@ -21,7 +21,9 @@ mod paper;
 
 use command::Result;
 use figure::{Dash, Figure, Panel, Series};
-use paper::{Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics};
+use paper::{
+    Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics,
+};
 
 const PAPER: Paper = Paper {
     name: "figure_1",
@@ -66,10 +68,7 @@ fn figure(summaries: &[Summary], runs: u32) -> Figure {
         x_label: "layer (1 is the input)".to_owned(),
         y_label: "|cosine| of the angle between the samples".to_owned(),
         panels: vec![Panel { series, levels, ..Panel::default() }],
-        keys: vec![
-            ("mean".to_owned(), Dash::Solid),
-            ("large-width law".to_owned(), Dash::Dotted),
-        ],
+        keys: vec![("mean".to_owned(), Dash::Solid), ("large-width law".to_owned(), Dash::Dotted)],
         band: "95 % of runs",
         ..Figure::default()
     }
@@ -89,7 +88,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
         cost: 1,
     };
     let jobs: Vec<_> = networks.iter().zip(&inputs).zip(&NETWORKS).map(job).collect();
-    let summaries = run_all(&jobs, options.seed, 0..options.runs)?;
+    let summaries = run_all(&jobs, options, 0)?;
 
     let mut data = Table::new(["network", "layer"].into_iter().chain(STATISTICS));
     let mut text = Table::new(["layer", "batch norm", "error", "vanilla", "error"]);
@@ -140,7 +139,8 @@ mod tests {
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] = paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
+        let [csv, svg] =
+            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
         assert!(csv.starts_with("network,layer,mean,standard_error,runs,q025,median,q975\n"));
         assert_eq!(csv.lines().count(), 1 + 2 * 50);
         assert!(csv.lines().nth(51).is_some_and(|line| line.starts_with("vanilla,1,0.0,0.0,9,")));

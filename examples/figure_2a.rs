@@ -18,7 +18,9 @@ mod paper;
 
 use command::Result;
 use figure::{Dash, Figure, Panel, Series};
-use paper::{Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics};
+use paper::{
+    Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics,
+};
 
 const PAPER: Paper = Paper {
     name: "figure_2a",
@@ -85,7 +87,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
         cost: network.width() + 64,
     };
     let jobs: Vec<_> = networks.iter().map(job).collect();
-    let summaries = run_all(&jobs, options.seed, 0..options.runs)?;
+    let summaries = run_all(&jobs, options, 0)?;
 
     let mut data = Table::new(["width", "layer"].into_iter().chain(STATISTICS));
     let mut comparisons = Vec::new();
@@ -137,8 +139,11 @@ mod tests {
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] = paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
-        assert!(csv.starts_with("width,layer,mean,standard_error,runs,q025,median,q975\n32,0,-0.14"));
+        let [csv, svg] =
+            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
+        assert!(
+            csv.starts_with("width,layer,mean,standard_error,runs,q025,median,q975\n32,0,-0.14")
+        );
         assert_eq!(csv.lines().count(), 1 + 2 * 51);
         assert!(svg.contains(">width 512<") && svg.contains(">95 % of runs<"));
     }

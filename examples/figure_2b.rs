@@ -68,7 +68,7 @@ impl Curve {
     fn series(&self, colour: usize, what: &str) -> [Series; 2] {
         let (slope, error) = (self.line.slope(), self.line.slope_error());
         let fitted = |&(width, _): &(f64, f64)| (width, self.line.at(width.ln()).exp());
-        let label = format!("{what}: slope {slope:.4} ± {error:.4}");
+        let label = format!("{what}: slope {slope:.4} ± {error:.4}").replace('-', "−");
         let (points, dash) = (self.points.clone(), Dash::Points);
         let line = self.points.iter().map(fitted).collect();
         [
@@ -83,8 +83,8 @@ fn figure(all: &Curve, late: &Curve, runs: u32) -> Figure {
     let law = WIDTHS.iter().map(law).collect();
     let law = Series { colour: 6, points: law, dash: Dash::Dotted, ..Series::default() };
     let mut series = vec![law];
-    series.extend(late.series(1, &format!("layers {} to {LAYERS}", TRANSIENT + 1)));
     series.extend(all.series(0, &format!("layers 1 to {LAYERS}, as the paper")));
+    series.extend(late.series(1, &format!("layers {} to {LAYERS}", TRANSIENT + 1)));
     Figure {
         title: format!("Orthogonality gap of {BATCH} samples against the width, {runs} runs"),
         x_label: "width d (neurons)".to_owned(),
@@ -94,8 +94,8 @@ fn figure(all: &Curve, late: &Curve, runs: u32) -> Figure {
         panels: vec![Panel { series, ..Panel::default() }],
         keys: vec![
             ("mean".to_owned(), Dash::Points),
-            ("line fitted to logarithms".to_owned(), Dash::Dashed),
-            ("large-width law, slope -1/2".to_owned(), Dash::Dotted),
+            ("line fitted to logarithms (slope ± standard error)".to_owned(), Dash::Dashed),
+            ("large-width law, slope −1/2".to_owned(), Dash::Dotted),
         ],
         ..Figure::default()
     }
@@ -111,7 +111,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
         cost: width + 64,
     };
     let jobs: Vec<_> = WIDTHS.iter().map(job).collect();
-    let summaries = run_all(&jobs, options.seed, 0..options.runs)?;
+    let summaries = run_all(&jobs, options, 0)?;
 
     let mut data = Table::new(["width", "mean_log_gap", "standard_error", "runs"]);
     let (mut comparisons, mut points) = (Vec::new(), Vec::new());
@@ -140,12 +140,13 @@ fn experiment(options: &Options) -> Result<Outcome> {
     comparisons.push(slope);
     let known = Known::printed(-0.510, 3, 0.0);
     let after = format!("slope after layer {TRANSIENT}");
-    comparisons.push(Comparison::slope(after, &late.line, Some(known)).paper("-1/2 at large width"));
+    comparisons
+        .push(Comparison::slope(after, &late.line, Some(known)).paper("-1/2 at large width"));
     Ok(Outcome {
         text: format!(
             "{data}\nThe logarithm of the gap averaged over layers 1 to {LAYERS}. The published axis is \
-             lower by log 20 = 3.00: it was\ndivided by the number of runs twice. Errors are standard \
-             errors; known: a simulation with explicit weights.\n"
+             lower by log 20 = 3.00:\nit was divided by the number of runs twice. Errors are \
+             standard errors; known is a simulation with\nexplicit weights.\n"
         ),
         comparisons,
         data,
@@ -168,7 +169,8 @@ mod tests {
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] = paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 5");
+        let [csv, svg] =
+            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 5");
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!((lines[0], lines.len()), ("width,mean_log_gap,standard_error,runs", 8));
         assert!(lines[1].starts_with("16,-1.1") && lines[6].ends_with(",5"));
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!((last[0], last.len(), last[3]), ("slope", 4, ""));
         assert!((last[1].parse::<f64>().unwrap() + 0.468).abs() < 0.02);
         assert!(last[2].parse::<f64>().unwrap() < 0.02);
-        assert!(svg.contains(">512<") && svg.contains("slope -0.4"));
+        assert!(svg.contains(">512<") && svg.contains("slope −0.4"));
     }
 
     /// Six means and two slopes, seed 1.

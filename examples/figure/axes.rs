@@ -40,7 +40,8 @@ impl Axes {
         let levels = figure.panels.iter().flat_map(|panel| &panel.levels);
         ys.extend(levels.filter_map(|level| axes.y(level.0)));
         let y = extent(&ys)?;
-        axes.x = padded(x, 0.0);
+        // Points at the ends are to be seen whole; curves begin at the frame.
+        axes.x = padded(x, if figure.log_x { 0.03 } else { 0.0 });
         axes.y = padded(y, 0.05);
         if figure.log_y {
             let decade = y.0.log10().floor();

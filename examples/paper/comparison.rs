@@ -63,7 +63,11 @@ pub struct Comparison {
 
 impl Comparison {
     /// A mean over runs.
-    pub fn mean(quantity: impl Into<String>, observable: &Observable, known: Option<Known>) -> Self {
+    pub fn mean(
+        quantity: impl Into<String>,
+        observable: &Observable,
+        known: Option<Known>,
+    ) -> Self {
         let moments = observable.moments();
         let (measured, error) = (moments.mean(), moments.standard_error());
         Self { quantity: quantity.into(), measured, error, known, paper: "" }

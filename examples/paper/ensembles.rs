@@ -1,12 +1,12 @@
 //! The ensembles of a figure, one after the other under one progress bar.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use orthogap::Seed;
 use orthogap::ensemble::{Ensemble, Experiment, Observable, Summary};
 use orthogap::report::Value;
 
+use super::Options;
 use crate::command::Result;
 
 /// One case of a figure.
@@ -19,18 +19,23 @@ pub struct Job<'a> {
     pub cost: usize,
 }
 
-/// The summaries of all cases over the same runs; says which runs ended early.
-pub fn run_all(jobs: &[Job], seed: Seed, runs: Range<u32>) -> Result<Vec<Summary>> {
+/// The summaries of all cases; says which runs ended early.
+///
+/// Each case has runs of its own, and other ones in another round: under equal runs, networks of
+/// different widths would share random numbers, and a line through their means would be less or
+/// more certain than it seems.
+pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summary>> {
     let style = ProgressStyle::with_template("{bar:40} {percent}%, {eta} left, {msg}")?;
-    let count = u64::from(runs.end - runs.start);
+    let count = u64::from(options.runs);
     let total: u64 = jobs.iter().map(|job| job.cost as u64 * count).sum();
     let progress = ProgressBar::new(total).with_style(style);
     let mut done = 0;
-    let summaries = jobs.iter().map(|job| {
+    let first_case = round * jobs.len() as u32;
+    let summaries = (first_case..).zip(jobs).map(|(case, job)| {
         progress.set_message(job.name.clone());
-        let ensemble = Ensemble::new(&*job.experiment, seed);
-        let mut summary = Summary::new(ensemble.experiment(), runs.start);
-        ensemble.extend_while(&mut summary, runs.end - runs.start, |runs| {
+        let ensemble = Ensemble::new(&*job.experiment, options.seed);
+        let mut summary = Summary::new(ensemble.experiment(), case * options.runs);
+        ensemble.extend_while(&mut summary, options.runs, |runs| {
             progress.set_position(done + u64::from(runs) * job.cost as u64);
             ControlFlow::Continue(())
         })?;

@@ -63,6 +63,9 @@ pub struct Outcome {
     pub svg: Option<String>,
 }
 
+/// So many that the runs of 64 cases can be counted.
+const MAX_RUNS: u32 = u32::MAX / 64;
+
 /// What an example does.
 pub type Experiment = fn(&Options) -> Result<Outcome>;
 
@@ -119,9 +122,10 @@ impl Paper {
             }
         }
         let default = if quick { self.runs.1 } else { self.runs.0 };
-        // Twice as many must be countable: some figures know a mean from runs of its own.
-        let runs = runs.map_or(Some(default), |runs| u32::try_from(runs).ok());
-        options.runs = runs.filter(|&runs| runs <= u32::MAX / 2).ok_or("--runs: too many")?;
+        options.runs = runs.map_or(Ok(default), u32::try_from).unwrap_or(u32::MAX);
+        if options.runs > MAX_RUNS {
+            return Err(format!("--runs: at most {MAX_RUNS}").into());
+        }
         Ok(Some(options))
     }
 

@@ -23,7 +23,7 @@ pub fn options_are_read_or_refused_in_one_line(paper: &Paper) {
         ("--bogus", "unknown option --bogus"),
         ("--csv", "missing argument for option '--csv'"),
         ("--runs 1", "--runs \"1\": expected a whole number from 2 on"),
-        ("--runs 4294967296", "--runs: too many"),
+        ("--runs 4294967296", "--runs: at most 67108863"),
         ("--seed -1", "--seed \"-1\": invalid digit found in string"),
         ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
         ("3", "unexpected argument \"3\""),

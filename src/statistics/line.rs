@@ -75,7 +75,8 @@ impl Line {
     }
 
     /// The line through `(x, y, standard error of y)`; the errors of `y`, independent of each other,
-    /// give those of the line.
+    /// give those of the line. Ensembles under one seed are not
+    /// [independent](crate::ensemble#repeatability).
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for fewer than two points, for numbers that are not finite or

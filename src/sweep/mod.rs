@@ -30,7 +30,8 @@
 //!         let experiment = Observed::new(&network, &input)
 //!             .observe("log_gap", |layer| Ok(layer.orthogonality_gap().ln()))
 //!             .at([configuration.depth]);
-//!         Ensemble::new(&experiment, Seed(configuration.seed)).run(configuration.runs)
+//!         let seed = Seed(configuration.seed + cell.width as u64); // cells are independent
+//!         Ensemble::new(&experiment, seed).run(configuration.runs)
 //!     })?;
 //!
 //! let points = cells.iter().zip(&summaries).map(|(cell, summary)| {
