@@ -226,10 +226,10 @@ fn figure(curves: &[Curve], runs: u32) -> Stack {
     let mut off_diagonal = row("n × off-diagonal", |curve, index, _| {
         scaled(&curve.off_diagonals[index], BATCH as f64)
     });
-    distance.title = format!("Distance of Gram matrices from their stationary mean, {runs} runs");
+    distance.title = format!("Gram matrix of {BATCH} samples and its stationary mean, {runs} runs");
     distance.log_y = true;
     distance.keys = vec![
-        ("slopes ± standard errors".to_owned(), Dash::Solid),
+        ("mean; slopes ± standard errors".to_owned(), Dash::Solid),
         ("limit of wide networks (distance: identity)".to_owned(), Dash::Dotted),
     ];
     distance.band = "95 % confidence";

@@ -49,6 +49,21 @@ fn points_that_cannot_be_drawn_break_the_line() {
 }
 
 #[test]
+fn widths_are_powers_of_two_on_their_axis() {
+    let mut figure = figure(vec![(16.0, 0.9), (32.0, 0.5), (256.0, 0.3)]);
+    figure.log_x = true;
+    figure.panels[0].series[0].dash = Dash::Points;
+    for tick in ["16", "32", "64", "128", "256"] {
+        assert_eq!(count(&figure, &format!(">{tick}<")), 1, "{tick}");
+    }
+    // A dot for each point and one in the legend, but no line.
+    assert_eq!(count(&figure, "<circle "), 3 + 1);
+    assert_eq!(count(&figure, r#"stroke-width="2.2""#), 0);
+    figure.panels[0].series[0].points[1].0 = 0.0;
+    assert_eq!(count(&figure, "<circle "), 2 + 1);
+}
+
+#[test]
 fn odd_points_do_not_panic() {
     let huge = vec![(-1e308, 1e308), (1e308, 1e-320), (0.0, 1e-149), (1e149, 1e149)];
     for points in [vec![(3.0, 0.5)], vec![(3.0, 0.5); 4], huge] {
