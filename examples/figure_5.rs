@@ -142,6 +142,13 @@ fn experiment(options: &Options) -> Result<Outcome> {
             let start = [ARCHITECTURES[index / 2].into(), norm.into(), Value::from(layer)];
             data.push(start.into_iter().chain(statistics(at(summary, layer))));
         }
+        if norm == "yes" {
+            let mean = |layer: &usize| at(summary, *layer).moments().mean();
+            let order = |a: &usize, b: &usize| mean(a).total_cmp(&mean(b));
+            let lowest = (1..=DEPTH).min_by(order).expect("there are layers");
+            let quantity = format!("{}, lowest gap, at layer {lowest}", jobs[index].name);
+            comparisons.push(Comparison::mean(quantity, at(summary, lowest), None));
+        }
         let paper = ["stays low", "grows towards that of parallel samples"][index % 2];
         let quantity = format!("{}, gap at layer {DEPTH}", jobs[index].name);
         comparisons.push(Comparison::mean(quantity, at(summary, DEPTH), None).paper(paper));
