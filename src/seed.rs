@@ -35,7 +35,33 @@ impl Seed {
     pub fn replicate(self, replicate: u32) -> Run {
         Run { seed: self, replicate }
     }
+
+    /// Another seed, for another experiment: run 5 under one and run 5 under the other are
+    /// independent.
+    ///
+    /// Under one seed, run `k` draws from the same random numbers whatever the network, so means of
+    /// different widths are correlated. Where their errors are put together, each wants a branch.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    ///
+    /// let of_width = |width: u64| Seed(7).branch(width);
+    /// assert_eq!(of_width(64), of_width(64));
+    /// assert!(of_width(64) != of_width(128) && of_width(64) != Seed(7));
+    /// assert_ne!(Seed(7).branch(1).branch(2), Seed(7).branch(2).branch(1));
+    /// ```
+    #[must_use]
+    pub fn branch(self, number: u64) -> Seed {
+        let (low, high) = (number as u32, (number >> 32) as u32);
+        let address =
+            StreamKey { seed: self.0, purpose: BRANCHES, replicate: high, layer: low, block: 0 };
+        let [first, second, ..] = philox(address.counter(0), address.key());
+        Seed(u64::from(second) << 32 | u64::from(first))
+    }
 }
+
+/// The code of seeds that branch off, which no purpose has.
+const BRANCHES: u16 = 10;
 
 /// One run out of many independent ones under the same seed; a plain [`Seed`] is run 0.
 ///
@@ -117,7 +143,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// A code that no other purpose has; part of the value-stability promise.
+    /// A code that no other purpose has, nor [`BRANCHES`]; part of the value-stability promise.
     fn code(self) -> u16 {
         match self {
             Self::Rows => 0,
@@ -242,5 +268,17 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), count);
+    }
+
+    /// Value-stable, and distinct over seeds, numbers and their order.
+    #[test]
+    fn branches_differ() {
+        let mut seen = HashSet::new();
+        for seed in [0, 1, 1 << 32] {
+            for number in [0, 1, 2, 1 << 32, u64::MAX] {
+                seen.insert(Seed(seed).branch(number));
+            }
+        }
+        assert_eq!(seen.len(), 15);
     }
 }

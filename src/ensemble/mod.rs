@@ -34,7 +34,7 @@
 //! Run `k` draws from the same random numbers whatever the network: those of widths `d` and `2 d`
 //! have half of theirs in common, and their means are correlated. Where errors of several ensembles
 //! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
-//! needs a seed of its own, or its own [`share`](Ensemble::share) of the runs.
+//! needs a seed of its own: [`Seed::branch`].
 
 mod experiment;
 mod observed;

@@ -30,7 +30,7 @@
 //!         let experiment = Observed::new(&network, &input)
 //!             .observe("log_gap", |layer| Ok(layer.orthogonality_gap().ln()))
 //!             .at([configuration.depth]);
-//!         let seed = Seed(configuration.seed + cell.width as u64); // cells are independent
+//!         let seed = Seed(configuration.seed).branch(cell.width as u64); // cells are independent
 //!         Ensemble::new(&experiment, seed).run(configuration.runs)
 //!     })?;
 //!

@@ -193,9 +193,11 @@ pub fn write_safetensors<T: Scalar>(
         start = end;
     }
     header.push('}');
-    let aligned = header.len().next_multiple_of(8);
-    out.write_all(&(aligned as u64).to_le_bytes())?;
-    write!(out, "{header:aligned$}")?;
+    // Bytes count, not characters.
+    let padding = header.len().next_multiple_of(8) - header.len();
+    header.extend(std::iter::repeat_n(' ', padding));
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
     tensors.iter().try_for_each(|(_, tensor)| tensor.write_values(&mut out))
 }
 

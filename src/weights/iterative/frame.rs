@@ -32,12 +32,16 @@ pub(super) fn nearest(a: &DMatrix<f64>, stream: Stream) -> DMatrix<f64> {
 pub(super) fn complement(known: &DMatrix<f64>, count: usize, stream: Stream) -> DMatrix<f64> {
     let mut normals = DMatrix::zeros(known.nrows(), count);
     stream.fill_normal(normals.as_mut_slice());
-    // Twice is enough, for what the first time leaves is of the order of rounding.
+    if count == 0 {
+        return normals;
+    }
+    // Twice is enough: what the first time leaves of `known` is small beside columns of length one.
     for _ in 0..2 {
         let along = known.transpose() * &normals;
         normals -= known * along;
+        normals = normals.qr().q();
     }
-    if count == 0 { normals } else { normals.qr().q() }
+    normals
 }
 
 /// Makes nearly orthonormal columns orthonormal: Newton's iteration for the polar factor, which
