@@ -319,18 +319,20 @@ fn figure(families: &[Family], options: &Options) -> Figure {
         panel.series.push(Series {
             label: format!("batch {}", family.batch_size),
             colour: colour.unwrap_or(0),
-            points: points.iter().map(|(width, gap, _)| (width.log2(), *gap)).collect(),
+            points: points.iter().map(|(width, gap, _)| (*width, *gap)).collect(),
             band: points.iter().map(|(_, gap, e)| (gap - 1.96 * e, gap + 1.96 * e)).collect(),
             dash: Dash::Solid,
         });
     }
     Figure {
         title: format!("Stationary gap, {} networks a point", options.configuration.runs),
-        x_label: "log2 width".to_owned(),
+        x_label: "width".to_owned(),
         y_label: "mean orthogonality gap".to_owned(),
+        log_x: true,
         log_y: true,
         panels,
         keys: vec![("mean".to_owned(), Dash::Solid)],
+        band: "95 % interval of the mean",
     }
 }
 
