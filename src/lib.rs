@@ -106,6 +106,7 @@ mod error;
 mod gram;
 pub mod guide;
 mod input;
+mod json;
 mod kernel;
 pub mod metric;
 mod network;

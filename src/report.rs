@@ -13,6 +13,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::json;
+
 /// Rows of values under names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
@@ -119,7 +121,7 @@ impl Table {
         for row in &self.rows {
             for (index, (name, value)) in self.columns.iter().zip(row).enumerate() {
                 text.push(if index == 0 { '{' } else { ',' });
-                text.push_str(&json_string(name));
+                text.push_str(&json::string(name));
                 text.push(':');
                 text.push_str(&json_value(value));
             }
@@ -190,24 +192,10 @@ fn quoted(text: &str) -> String {
 
 fn json_value(value: &Value) -> String {
     match value {
-        Value::Text(text) => json_string(text),
+        Value::Text(text) => json::string(text),
         Value::Missing => "null".to_owned(),
         number => csv_field(number),
     }
-}
-
-fn json_string(text: &str) -> String {
-    let mut escaped = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => escaped.extend(['\\', character]),
-            '\u{0}'..='\u{1f}' => {
-                let _ = write!(escaped, "\\u{:04x}", u32::from(character));
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped + "\""
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ use std::io::{self, Write};
 use nalgebra::DMatrix;
 
 use super::{InitialLayer, Stack};
+use crate::json;
 use crate::{Result, Scalar};
 
 /// Numbers in the order of frameworks: the last index runs fastest.
@@ -185,7 +186,7 @@ pub fn write_safetensors<T: Scalar>(
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         let end = start + tensor.values.len() * size_of::<T>();
-        let (name, shape) = (json_string(name), &tensor.shape);
+        let (name, shape) = (json::string(name), &tensor.shape);
         let shape = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         header += &format!(
             r#",{name}:{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{start},{end}]}}"#
@@ -222,19 +223,6 @@ pub fn write_npy<T: Scalar>(mut out: impl Write, tensor: &Tensor<T>) -> io::Resu
 
 fn is_single<T>() -> bool {
     size_of::<T>() == size_of::<f32>()
-}
-
-/// A string as JSON writes it.
-fn json_string(text: &str) -> String {
-    let escaped: String = text
-        .chars()
-        .map(|c| match c {
-            '"' | '\\' => format!("\\{c}"),
-            c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
-            c => c.to_string(),
-        })
-        .collect();
-    format!("\"{escaped}\"")
 }
 
 #[cfg(test)]
