@@ -13,7 +13,7 @@
 //! use orthogap::{Input, Seed, activation::{Identity, Relu}};
 //! use orthogap::weights::{Iterative, Stack, Uniform, export};
 //!
-//! let mut network = Stack::new(Input::gaussian(20, 48, Seed(1))?.columns().clone(), Seed(2))?;
+//! let mut network = Stack::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
 //! network.dense(Iterative::recommended(), 16, Relu)?;
 //! network.dense(Uniform::xavier(), 10, Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File

@@ -18,7 +18,7 @@ use crate::{Error, Result, Scalar};
 /// ```
 /// use orthogap::{Input, Seed, activation::Relu, weights::{Lsuv, Stack}};
 ///
-/// let batch = Input::gaussian(20, 50, Seed(1))?.columns().clone();
+/// let batch = Input::gaussian(50, 20, Seed(1))?.columns().clone();
 /// let mut network = Stack::new(batch, Seed(2))?;
 /// for _ in 0..5 {
 ///     network.dense(Lsuv, 32, Relu)?;

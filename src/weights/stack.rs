@@ -35,8 +35,8 @@ use crate::{Error, Result, Run, Scalar};
 ///     .dense(Gaussian::he(), 10, Identity)?;
 /// let shapes: Vec<_> = network.weights().map(|weights| weights.shape()).collect();
 /// assert_eq!(shapes, [(6, 27), (6, 54), (32, 96), (10, 32)]);
-/// // The batch is closer to orthogonal after each product than before it.
-/// assert!(network.layers()[1].gap_after() < network.layers()[1].gap_before());
+/// // Every product with the batch has entries of root mean square one, but for the head's.
+/// assert!(network.layers()[..3].iter().all(|layer| (layer.scale() - 1.0).abs() < 1e-12));
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
