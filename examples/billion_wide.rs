@@ -166,7 +166,7 @@ fn experiment(options: &Options, stop: impl Fn(u64) -> bool + Send) -> Result<Ex
         true => simulate::<f64>(options, stop),
         false => simulate::<f32>(options, stop),
     })?;
-    artifact::publish(&options.csv, &csv(&records))?;
+    artifact::publish(&options.csv, csv(&records))?;
     match ended {
         None => Ok(ExitCode::SUCCESS),
         Some(error @ Error::Interrupted { .. }) => {

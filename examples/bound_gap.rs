@@ -299,7 +299,7 @@ fn experiment(options: Options) -> command::Result<()> {
     let started = Instant::now();
     let rows = rows(&options)?;
     println!("{}", table(&rows));
-    artifact::publish(&options.csv, &csv(options.batch_size, &rows))?;
+    artifact::publish(&options.csv, csv(options.batch_size, &rows))?;
     if let Some(svg) = figure(options.batch_size, &rows).svg() {
         artifact::publish(&options.svg, &svg)?;
     }

@@ -336,7 +336,7 @@ fn experiment(options: &Options) -> Result<()> {
         (1.0 - 1.0 / options.batch_size as f64).sqrt(),
         options.batch_size
     );
-    artifact::publish(&options.csv, &csv(&cases, options.batch_size))?;
+    artifact::publish(&options.csv, csv(&cases, options.batch_size))?;
     let widest = options.widths[options.widths.len() - 1];
     let drawn: Vec<_> = cases.iter().filter(|case| case.width == widest).collect();
     if let Some(svg) = figure(&drawn, options, images.name).svg() {

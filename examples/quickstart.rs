@@ -323,7 +323,7 @@ fn experiment(options: &Options) -> Result<()> {
             options.widths[options.widths.len() - 1]
         )
     );
-    artifact::publish(&options.csv, &csv(&cases))?;
+    artifact::publish(&options.csv, csv(&cases))?;
     if let Some(svg) = figure(&cases, options, images.name).svg() {
         artifact::publish(&options.svg, &svg)?;
     }

@@ -233,7 +233,7 @@ fn experiment(options: &Options) -> Result<()> {
     for case in &cases {
         println!("{}", table(case));
     }
-    artifact::publish(&options.csv, &csv(&cases))?;
+    artifact::publish(&options.csv, csv(&cases))?;
     if let Some(svg) = figure(&cases).svg() {
         artifact::publish(&options.svg, &svg)?;
     }

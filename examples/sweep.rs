@@ -367,8 +367,8 @@ fn experiment(options: &Options) -> Result<()> {
     );
     println!("points about a straight line scatter as much as these:\n\n{}", laws(&families));
     let table = table(&cells, &summaries);
-    artifact::publish(&options.csv, &table.csv())?;
-    artifact::publish(&options.json, &table.json_lines())?;
+    artifact::publish(&options.csv, table.csv())?;
+    artifact::publish(&options.json, table.json_lines())?;
     if let Some(svg) = figure(&families, options).svg() {
         artifact::publish(&options.svg, &svg)?;
     }

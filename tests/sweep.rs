@@ -129,7 +129,7 @@ fn what_cannot_be_kept_is_said_at_once() {
     let error = sweep.over(&[1u32]).run(|_| Ok::<_, Error>(f64::NAN)).unwrap_err();
     assert!(error.to_string().contains("does not read back"), "{error}");
     assert_eq!(sweep.finished::<f64>(&1u32).unwrap(), None);
-    std::fs::write(&folder.0.join("file"), "").unwrap();
+    std::fs::write(folder.0.join("file"), "").unwrap();
     let error = Sweep::open(folder.0.join("file"), &"x").unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
 }

@@ -135,9 +135,9 @@ impl Paper {
         let outcome = pool.install(|| experiment(options))?;
         println!("{}", outcome.text);
         println!("{}", Comparison::table(&outcome.comparisons));
-        artifact::publish(&options.csv, &outcome.data.csv())?;
+        artifact::publish(&options.csv, outcome.data.csv())?;
         if let Some(path) = &options.json {
-            artifact::publish(path, &outcome.data.json_lines())?;
+            artifact::publish(path, outcome.data.json_lines())?;
         }
         if let Some(svg) = outcome.svg {
             artifact::publish(&options.svg, &svg)?;

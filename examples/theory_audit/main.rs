@@ -66,7 +66,7 @@ fn experiment(options: Options) -> Result<()> {
     let started = Instant::now();
     let claims = audit(&options)?;
     print!("{}", claim::table(&claims));
-    artifact::publish(&options.csv, &claim::csv(&claims))?;
+    artifact::publish(&options.csv, claim::csv(&claims))?;
     for verdict in Verdict::ALL {
         let count = claims.iter().filter(|claim| claim.verdict() == verdict).count();
         println!("{count:4}  {}", verdict.name());

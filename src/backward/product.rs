@@ -8,6 +8,7 @@ use crate::Scalar;
 use crate::kernel::product::{Operand, ProductScratch};
 
 /// Multiply-adds from which threads pay.
+#[cfg(feature = "rayon")]
 const WORTH_SHARING: usize = 1 << 20;
 
 /// Room for products, one a thread.
