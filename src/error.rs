@@ -142,6 +142,13 @@ pub enum Error {
         /// How many of its rows were done.
         rows: usize,
     },
+    /// A text is not what it should be.
+    Unreadable {
+        /// The text.
+        text: String,
+        /// What was expected, in words.
+        expected: &'static str,
+    },
     /// A file could not be read or written.
     File {
         /// The file or folder.
@@ -272,6 +279,9 @@ impl fmt::Display for Error {
             }
             Self::Interrupted { layer, rows } => {
                 write!(f, "interrupted at layer {layer}, after {rows} of its rows")
+            }
+            Self::Unreadable { ref text, expected } => {
+                write!(f, "{text:?} cannot be read: expected {expected}")
             }
             Self::File { ref path, ref reason } => write!(f, "{}: {reason}", path.display()),
             Self::Damaged { ref path, ref reason } => write!(

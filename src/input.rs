@@ -81,6 +81,7 @@ impl Input {
     /// # Errors
     /// [`Error::Empty`] if `n` is 0.
     pub fn orthogonal(batch_size: usize) -> Result<Self> {
+        in_memory(batch_size, batch_size)?;
         Self::from_columns(&DMatrix::<f64>::identity(batch_size, batch_size))
     }
 
@@ -100,6 +101,7 @@ impl Input {
     /// ```
     pub fn near_collinear(batch_size: usize, epsilon: f64) -> Result<Self> {
         let epsilon = in_unit_interval("epsilon", epsilon)?;
+        in_memory(batch_size, batch_size)?;
         Self::from_columns(&DMatrix::from_fn(batch_size, batch_size, |i, j| match (i, j) {
             (0, 0) => 1.0,
             (0, _) => 1.0 - epsilon,
@@ -116,6 +118,7 @@ impl Input {
     /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1.
     pub fn spiked(batch_size: usize, epsilon: f64) -> Result<Self> {
         let epsilon = in_unit_interval("epsilon", epsilon)?;
+        in_memory(batch_size, batch_size)?;
         Self::from_columns(&DMatrix::from_fn(batch_size, batch_size, |i, j| match (i, j) {
             (0, 0) => 1.0,
             _ if i == j => epsilon,
@@ -136,6 +139,7 @@ impl Input {
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     pub fn gaussian(dimension: usize, batch_size: usize, run: impl Into<Run>) -> Result<Self> {
+        in_memory(dimension, batch_size)?;
         let mut columns = DMatrix::<f64>::zeros(dimension, batch_size);
         run.into().stream(Purpose::Input, 0, 0).fill_normal(columns.as_mut_slice());
         Self::from_columns(&columns)
@@ -170,6 +174,18 @@ impl Input {
     pub fn log_scale(&self) -> f64 {
         self.log_scale
     }
+}
+
+/// Whether a matrix of that many rows and columns can be thought of at all.
+fn in_memory(rows: usize, columns: usize) -> Result<()> {
+    if rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40) {
+        return Ok(());
+    }
+    Err(Error::InvalidParameter {
+        name: "dimension x batch size",
+        value: rows as f64 * columns as f64,
+        expected: "at most 2^40 numbers in a batch",
+    })
 }
 
 fn in_unit_interval(name: &'static str, value: f64) -> Result<f64> {

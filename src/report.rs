@@ -194,6 +194,7 @@ fn json_value(value: &Value) -> String {
     match value {
         Value::Text(text) => json::string(text),
         Value::Missing => "null".to_owned(),
+        Value::Number(number) if !number.is_finite() => "null".to_owned(),
         number => csv_field(number),
     }
 }

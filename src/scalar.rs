@@ -37,7 +37,7 @@ impl Scalar for f64 {
     const TRUSTED_PIVOT: f64 = 1e-9;
 }
 
-/// The exponent of the power of two beneath a number; 0 for 0, never below the normal range.
+/// The exponent of the power of two beneath a number; 0 for 0, never beyond the normal range.
 pub(crate) fn exponent(value: f64) -> i32 {
-    if value == 0.0 { 0 } else { value.abs().log2().floor().max(-1022.0) as i32 }
+    if value == 0.0 { 0 } else { value.abs().log2().floor().clamp(-1022.0, 1023.0) as i32 }
 }

@@ -2,6 +2,7 @@
 
 mod backward;
 mod bad_input;
+mod bad_input_table;
 mod components;
 mod convolution;
 mod engines;

@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Images, check_finite, check_overflow};
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
 /// The average or the maximum of every channel over windows that tile the image.
@@ -22,7 +23,7 @@ use crate::{Error, Result, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Pooling {
     summary: Summary,
     /// The side of the windows; the whole image if there is none.
@@ -188,6 +189,11 @@ impl Pooling {
         })
     }
 }
+
+deserialize_checked!(Pooling { summary: Summary, side: Option<usize> }, |summary, side| match side {
+    Some(side) => Pooling::new(summary, side),
+    None => Ok(Pooling { summary, side }),
+});
 
 #[cfg(test)]
 mod tests {

@@ -218,6 +218,12 @@ impl<'a> Ensemble<'a> {
             let expected = "at least one run";
             return Err(Error::InvalidParameter { name: "runs", value: 0.0, expected });
         }
+        // Runs are numbered below 2^32 - 1: there a range could not end.
+        let missing = runs.saturating_sub(summary.runs());
+        if summary.next_run().checked_add(missing).is_none() {
+            let value = summary.next_run() as usize + missing as usize;
+            return Err(Error::StreamExhausted { coordinate: "run", value });
+        }
         let mut wave = threads();
         while summary.runs() < runs {
             let started = Instant::now();

@@ -2,6 +2,7 @@
 
 use super::{Experiment, Layers, Record};
 use crate::report::{Table, Value};
+use crate::serialization::deserialize_checked;
 use crate::statistics::{Moments, quantile};
 use crate::{Error, Result};
 
@@ -11,7 +12,7 @@ use crate::{Error, Result};
 /// layers that it reached, so the numbers of runs can fall with depth: [`stopped`](Self::stopped)
 /// says whether they do, and means of what is left are means of survivors.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {
     observables: Vec<String>,
     layers: Vec<Layers>,
@@ -256,3 +257,27 @@ impl Summary {
         table
     }
 }
+
+deserialize_checked!(
+    Summary {
+        observables: Vec<String>,
+        layers: Vec<Layers>,
+        first_run: u32,
+        runs: u32,
+        cells: Vec<Observable>,
+        stopped: u32,
+        stops: Vec<Stop>
+    },
+    |observables, layers, first_run, runs, cells, stopped, stops| {
+        let expected = (layers.len(), observables.len());
+        if cells.len() != expected.0 * expected.1 {
+            let (what, found) = ("the list of cells", (cells.len(), 1));
+            return Err(Error::ShapeMismatch { what, found, expected });
+        }
+        if first_run.checked_add(runs).is_none() || stopped > runs {
+            let (name, expected) = ("runs", "as many as are numbered and did not stop");
+            return Err(Error::InvalidParameter { name, value: f64::from(runs), expected });
+        }
+        Ok(Summary { observables, layers, first_run, runs, cells, stopped, stops })
+    }
+);

@@ -87,6 +87,10 @@ impl Residual {
     /// # Errors
     /// [`Error::InvalidParameter`] if `c` is not finite or the depth is 0.
     pub fn depth_scaled(weight: f64, depth: usize) -> Result<Self> {
+        if depth == 0 {
+            let expected = "at least 1";
+            return Err(Error::InvalidParameter { name: "depth", value: 0.0, expected });
+        }
         Self::new(weight / (depth as f64).sqrt())
     }
 

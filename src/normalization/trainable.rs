@@ -118,7 +118,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         running_variance: DVector<T>,
     ) -> Result<Self> {
         for statistic in [&running_mean, &running_variance] {
-            same_shape("the running statistics", statistic.shape(), self.gamma.shape())?;
+            same_shape("the running statistic", statistic.shape(), self.gamma.shape())?;
         }
         let invalid = |name, value: T, expected| {
             Err(Error::InvalidParameter { name, value: value.into(), expected })
@@ -348,7 +348,15 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        same_shape("the batch", h.shape(), (self.width(), h.ncols()))
+        let width = self.running_mean.len();
+        for (name, parameters) in [("gamma", &self.gamma), ("beta", &self.beta)] {
+            same_shape(name, parameters.shape(), (width, 1))?;
+            if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
+                let (value, expected) = (value.into(), "a finite number");
+                return Err(Error::InvalidParameter { name, value, expected });
+            }
+        }
+        same_shape("the batch", h.shape(), (width, h.ncols()))
     }
 
     fn divisor(&self, row: usize) -> f64 {

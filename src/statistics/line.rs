@@ -119,6 +119,14 @@ impl Line {
         };
         let slope: f64 = points.iter().map(|p| of_slope(p) * (p.1 - y_mean)).sum();
         let intercept = y_mean - slope * x_mean;
+        for (name, value) in
+            [("the spread of x", spread), ("slope", slope), ("intercept", intercept)]
+        {
+            if !value.is_finite() {
+                let expected = "points whose squares do not overflow";
+                return Err(Error::InvalidParameter { name, value, expected });
+            }
+        }
         let residual = |p: &(f64, f64, f64)| ((p.1 - intercept - slope * p.0) / p.2).powi(2);
         Ok(Self {
             slope,

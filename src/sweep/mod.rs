@@ -256,8 +256,8 @@ impl FromStr for Share {
         let parts = text.split_once('/');
         let parts = parts.and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         let expected = "INDEX/COUNT, such as 0/10";
-        let unread = Error::InvalidParameter { name: "share", value: f64::NAN, expected };
-        parts.ok_or(unread).and_then(|(index, of)| Self::new(index, of))
+        let unread = || Error::Unreadable { text: text.to_owned(), expected };
+        parts.ok_or_else(unread).and_then(|(index, of)| Self::new(index, of))
     }
 }
 

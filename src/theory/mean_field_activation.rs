@@ -153,7 +153,8 @@ impl Kernel {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::ShapeMismatch`] unless it is square, [`Error::NotFinite`].
+    /// [`Error::Empty`], [`Error::ShapeMismatch`] unless it is square, [`Error::NotFinite`],
+    /// [`Error::InvalidParameter`] for a negative variance, [`Error::Overflow`].
     pub fn layer(self, covariance: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         let (rows, columns) = covariance.shape();
         if covariance.is_empty() {
@@ -171,9 +172,19 @@ impl Kernel {
             let (row, column) = (index % rows, index / rows);
             return Err(Error::NotFinite { row, column, value: covariance[(row, column)] });
         }
+        if let Some(&value) = covariance.diagonal().iter().find(|&&variance| variance < 0.0) {
+            let expected = "a number >= 0";
+            return Err(Error::InvalidParameter { name: "variance", value, expected });
+        }
         let mut next = DMatrix::zeros(rows, rows);
         add_kernel(self, covariance, 1.0, &mut next);
-        Ok(next)
+        match next.iter().position(|x| !x.is_finite()) {
+            None => Ok(next),
+            Some(index) => {
+                let (what, row, value) = ("mean product", index % rows, next[index]);
+                Err(Error::Overflow { what, row, value })
+            }
+        }
     }
 }
 

@@ -415,7 +415,7 @@ fn fits<T: Scalar>(
     finite(matrix)
 }
 
-fn finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
+pub(super) fn finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
     match matrix.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
         Some(index) => {

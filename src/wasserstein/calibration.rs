@@ -26,8 +26,8 @@ use crate::{Error, Result, Run};
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for no replicates or more than 2^32 - 2, [`Error::ShapeMismatch`],
-/// and what the statistic returns.
+/// [`Error::InvalidParameter`] for no replicates or more than 2^32 - 2 and for a statistic that is NaN,
+/// [`Error::ShapeMismatch`], and what the statistic returns.
 pub fn p_value(
     sample: &Sample,
     target: &Gaussian,
@@ -41,6 +41,14 @@ pub fn p_value(
         return Err(Error::InvalidParameter { name: "replicates", value, expected });
     }
     let run = run.into();
+    let statistic = |sample: &Sample| {
+        let value = statistic(sample)?;
+        if value.is_nan() {
+            let expected = "a number";
+            return Err(Error::InvalidParameter { name: "statistic", value, expected });
+        }
+        Ok(value)
+    };
     let observed = statistic(sample)?;
     let simulated = parallel::map(replicates, |replicate| {
         // Block 0 is left to the caller's own draws under the same seed.

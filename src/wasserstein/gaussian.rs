@@ -154,6 +154,7 @@ impl Gaussian {
             return Err(Error::ShapeMismatch { what: "the mean", found, expected });
         }
         let mean = finite_matrix(&DVector::from_column_slice(mean))?.column(0).into_owned();
+        in_range("squared norm of the mean", mean.norm_squared())?;
         Ok(Self { mean, ..self })
     }
 
@@ -161,7 +162,9 @@ impl Gaussian {
         if dimension == 0 {
             return Err(Error::Empty { rows: 0, columns: 0 });
         }
-        Ok(Self { mean: DVector::zeros(dimension), shape })
+        let law = Self { mean: DVector::zeros(dimension), shape };
+        in_range("total variance", law.total_variance())?;
+        Ok(law)
     }
 
     /// The dimension n.
@@ -273,6 +276,14 @@ where
         Some(k) => Err(Error::NotFinite { row: k % rows, column: k / rows, value: matrix[k] }),
         None => Ok(matrix),
     }
+}
+
+/// Whether a few sums of squares like this one can be added up.
+pub(super) fn in_range(name: &'static str, sum_of_squares: f64) -> Result<()> {
+    if sum_of_squares <= 1e300 {
+        return Ok(());
+    }
+    Err(Error::InvalidParameter { name, value: sum_of_squares, expected: "at most 1e300" })
 }
 
 fn check_symmetric(matrix: &DMatrix<f64>, epsilon: f64) -> Result<()> {

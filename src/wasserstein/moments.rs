@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
-use crate::wasserstein::gaussian::finite_matrix;
+use crate::wasserstein::gaussian::{finite_matrix, in_range};
 use crate::{Error, Result, Scalar};
 
 /// The first two moments of rows of n numbers, in `O(n²)` memory however many rows there are;
@@ -50,7 +50,8 @@ impl RowMoments {
     /// Cost: `N n²` multiply-adds and a copy; give it some hundred rows at a time.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] unless rows have n numbers.
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] unless rows have n numbers,
+    /// [`Error::InvalidParameter`] where sums of squares would overflow.
     pub fn push_rows<T, R, C, S>(&mut self, rows: &Matrix<T, R, C, S>) -> Result<()>
     where
         T: Scalar,
@@ -61,6 +62,7 @@ impl RowMoments {
         self.check_dimension("the block of rows", rows.nrows(), rows.ncols())?;
         let (centered, mean) = centered(finite_matrix(rows)?);
         let scatter = centered.transpose() * &centered;
+        in_range("sum of squares of the rows", scatter.trace() + mean.norm_squared())?;
         self.merge(&Self { count: rows.nrows() as u64, mean, scatter })
     }
 
@@ -69,7 +71,7 @@ impl RowMoments {
     /// # Errors
     /// [`Error::ShapeMismatch`] for other dimensions.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.check_dimension("the moments", 1, other.dimension())?;
+        self.check_dimension("the mean of the moments", 1, other.dimension())?;
         if other.count == 0 {
             return Ok(());
         }

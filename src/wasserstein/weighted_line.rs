@@ -32,7 +32,7 @@ pub fn weighted_line_w2<T: Scalar>(
     check_count(numbers.len())?;
     if weights.len() != numbers.len() {
         let (found, expected) = ((weights.len(), 1), (numbers.len(), 1));
-        return Err(Error::ShapeMismatch { what: "the weights", found, expected });
+        return Err(Error::ShapeMismatch { what: "the list of weights", found, expected });
     }
     if let Some(&value) = weights.iter().find(|w| !(**w > 0.0 && w.is_finite())) {
         let expected = "a positive finite number";
