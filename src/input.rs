@@ -79,7 +79,7 @@ impl Input {
     /// `n` orthonormal samples: gap 0.
     ///
     /// # Errors
-    /// [`Error::Empty`] if `n` is 0.
+    /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] for more than 2^40 numbers.
     pub fn orthogonal(batch_size: usize) -> Result<Self> {
         in_memory(batch_size, batch_size)?;
         Self::from_columns(&DMatrix::<f64>::identity(batch_size, batch_size))
@@ -90,7 +90,8 @@ impl Input {
     /// The start of Figure 1 of the paper is `near_collinear(2, 1e-3)`.
     ///
     /// # Errors
-    /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1.
+    /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1, and
+    /// for more than 2^40 numbers.
     ///
     /// ```
     /// use orthogap::Input;
@@ -115,7 +116,8 @@ impl Input {
     /// The start of Figure 2 of the paper is `spiked(4, 1e-6)`.
     ///
     /// # Errors
-    /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1.
+    /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1, and
+    /// for more than 2^40 numbers.
     pub fn spiked(batch_size: usize, epsilon: f64) -> Result<Self> {
         let epsilon = in_unit_interval("epsilon", epsilon)?;
         in_memory(batch_size, batch_size)?;
@@ -129,7 +131,8 @@ impl Input {
     /// Samples with independent standard normal entries, `dimension x n`.
     ///
     /// # Errors
-    /// [`Error::Empty`] if either is 0, [`Error::RankDeficient`] if `n` exceeds the dimension.
+    /// [`Error::Empty`] if either is 0, [`Error::RankDeficient`] if `n` exceeds the dimension,
+    /// [`Error::InvalidParameter`] for more than 2^40 numbers.
     ///
     /// ```
     /// use orthogap::{Input, Seed};

@@ -2,7 +2,7 @@
 
 use orthogap::activation::{LeakyRelu, Relu, Sin, Tanh};
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{Ensemble, Summary, from_fn};
+use orthogap::ensemble::{Ensemble, Observable, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform};
 use orthogap::{Input, Network, Order, Residual, Seed};
@@ -84,6 +84,18 @@ fn fields_are_checked() {
         r#"{"kernel":3,"stride":1,"padding":"Zeros","padding_width":3}"#,
         "padding width = 3 is invalid",
     );
+    refused::<Pooling>(r#"{"summary":"Max","side":0}"#, "pooling window = 0 is invalid");
+    let summary = |first: u32, stopped: u32, cells: &str| {
+        format!(
+            r#"{{"observables":["x"],"layers":[{{"first":1,"last":1}}],"first_run":{first},
+            "runs":2,"cells":[{cells}],"stopped":{stopped},"stops":[]}}"#
+        )
+    };
+    refused::<Summary>(&summary(0, 0, ""), "the list of cells is 0 x 1, expected 1 x 1");
+    let cell = serde_json::to_string(&Observable::default()).unwrap();
+    refused::<Summary>(&summary(u32::MAX, 0, &cell), "runs = 2 is invalid");
+    refused::<Summary>(&summary(0, 3, &cell), "runs = 2 is invalid");
+    assert!(serde_json::from_str::<Summary>(&summary(0, 2, &cell)).is_ok());
 }
 
 #[test]

@@ -136,7 +136,8 @@ impl<'a> Ensemble<'a> {
     /// The first `runs` runs, on the threads of the current rayon pool.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for no runs, and those of the experiment, which mean that it
+    /// [`Error::InvalidParameter`] for no runs, [`Error::StreamExhausted`] for runs beyond number
+    /// 2^32 - 2, and those of the experiment, which mean that it
     /// cannot be run at all. What happens to single runs is in [`Summary::stops`].
     pub fn run(&self, runs: u32) -> Result<Summary> {
         let mut summary = self.empty();

@@ -271,8 +271,8 @@ deserialize_checked!(
     |observables, layers, first_run, runs, cells, stopped, stops| {
         let expected = (layers.len(), observables.len());
         if cells.len() != expected.0 * expected.1 {
-            let (what, found) = ("the list of cells", (cells.len(), 1));
-            return Err(Error::ShapeMismatch { what, found, expected });
+            let (found, expected) = ((cells.len(), 1), (expected.0 * expected.1, 1));
+            return Err(Error::ShapeMismatch { what: "the list of cells", found, expected });
         }
         if first_run.checked_add(runs).is_none() || stopped > runs {
             let (name, expected) = ("runs", "as many as are numbered and did not stop");

@@ -151,7 +151,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     ///
     /// # Errors
     /// Those of [`BatchNorm::normalize_mut`], [`Error::ShapeMismatch`] unless `h` has `d` rows, and
-    /// [`Error::Overflow`] if the variance of a row exceeds the range of `T`.
+    /// [`Error::Overflow`] if the variance of a row exceeds the range of `T`;
+    /// [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts have another
+    /// length or are not finite.
     pub fn train_mut<R, C, S>(&mut self, h: &mut Matrix<T, R, C, S>) -> Result<()>
     where
         R: Dim,
@@ -281,7 +283,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::ShapeMismatch`] unless `h` has `d` rows;
-    /// [`Error::DegenerateRow`] if a running variance and epsilon are both zero.
+    /// [`Error::DegenerateRow`] if a running variance and epsilon are both zero;
+    /// [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts have another
+    /// length or are not finite.
     pub fn infer_mut<R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
     where
         R: Dim,

@@ -252,6 +252,7 @@ impl Share {
 impl FromStr for Share {
     type Err = Error;
 
+    /// [`Error::Unreadable`] for what is not two numbers and a stroke.
     fn from_str(text: &str) -> Result<Self> {
         let parts = text.split_once('/');
         let parts = parts.and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));

@@ -53,7 +53,7 @@ impl Gaussian {
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0, [`Error::InvalidParameter`] for a deviation that is
-    /// negative or not finite.
+    /// negative or not finite, or whose square overflows.
     pub fn isotropic(dimension: usize, deviation: f64) -> Result<Self> {
         let expected = "a finite number, not negative";
         if !(deviation >= 0.0 && deviation.is_finite()) {
@@ -65,7 +65,8 @@ impl Gaussian {
     /// Independent coordinates with these variances.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::InvalidParameter`] for a variance that is negative or not finite.
+    /// [`Error::Empty`], [`Error::InvalidParameter`] for a variance that is negative or not finite,
+    /// and for a total above 1e300.
     pub fn diagonal(variances: &[f64]) -> Result<Self> {
         let expected = "a finite number, not negative";
         if let Some(&value) = variances.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
@@ -79,7 +80,8 @@ impl Gaussian {
     /// $`N(0, F F^\top)`$ with the factor `F` (`n x k`, any k).
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::NotFinite`].
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::InvalidParameter`] for a total variance above
+    /// 1e300.
     pub fn from_factor<T, R, C, S>(factor: &Matrix<T, R, C, S>) -> Result<Self>
     where
         T: Scalar,
@@ -147,7 +149,8 @@ impl Gaussian {
     /// The same law about another mean.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::NotFinite`].
+    /// [`Error::ShapeMismatch`], [`Error::NotFinite`], [`Error::InvalidParameter`] for a squared norm
+    /// above 1e300.
     pub fn with_mean(self, mean: &[f64]) -> Result<Self> {
         let (found, expected) = ((mean.len(), 1), (self.dimension(), 1));
         if found != expected {
