@@ -54,6 +54,7 @@
 //! | a grid of them on disk, resumable | `sweep`, with the feature of that name |
 //! | tables as text, CSV, JSON Lines | [`report`] |
 //! | training, gradients, and whether to trust them | [`train`], [`backward`] |
+//! | matrices of `ndarray` and `faer` | `interop`, with the features of these names |
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
@@ -106,6 +107,8 @@ mod error;
 mod gram;
 pub mod guide;
 mod input;
+#[cfg(any(feature = "faer", feature = "ndarray"))]
+pub mod interop;
 mod json;
 mod kernel;
 pub mod metric;

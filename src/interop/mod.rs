@@ -1,0 +1,22 @@
+//! Matrices of other crates, seen as they lie in memory: `ndarray` and `faer`, features of these
+//! names.
+//!
+//! | from | to | |
+//! | --- | --- | --- |
+//! | a contiguous nalgebra matrix | [`ndarray::ArrayView2`](::ndarray::ArrayView2), [`faer::MatRef`](::faer::MatRef) | a view |
+//! | an `ndarray` array, row by row or column by column | [`DMatrixView`](nalgebra::DMatrixView) | a view |
+//! | a `faer` matrix | [`DMatrix`](nalgebra::DMatrix) | a copy: `faer` lends slices of single columns only |
+//!
+//! Every function of this crate that takes a matrix takes a view, so nothing is copied on the way
+//! in. Whatever the library, samples are columns: an array with one sample a row is transposed by
+//! `.t()`, which copies nothing either.
+
+#[cfg(feature = "faer")]
+mod faer;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+
+#[cfg(feature = "faer")]
+pub use faer::{from_faer, to_faer};
+#[cfg(feature = "ndarray")]
+pub use ndarray::{from_ndarray, to_ndarray};

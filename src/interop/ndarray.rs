@@ -1,0 +1,74 @@
+//! Views of `ndarray` arrays, and as such.
+
+use nalgebra::{Dim, Dyn, IsContiguous, Matrix, MatrixView, RawStorage};
+use ndarray::{ArrayRef2, ArrayView2, ShapeBuilder};
+
+use crate::{Error, Result, Scalar};
+
+/// An array as a matrix of the same shape: a view of the same numbers.
+///
+/// The array may lie row by row (`ndarray`'s standard layout) or column by column (Fortran's), and
+/// may be transposed.
+///
+/// ```
+/// use ndarray::array;
+/// use orthogap::interop::from_ndarray;
+/// use orthogap::{Input, metric};
+///
+/// let samples = array![[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]; // two samples, one a row
+/// let columns = samples.t();
+/// let view = from_ndarray(&columns)?; // 3 x 2, of the same memory
+/// let gap = metric::orthogonality_gap(&view)?;
+/// assert!((gap - 5f64.sqrt() / 18f64.sqrt()).abs() < 1e-15);
+/// assert_eq!(Input::from_columns(&view)?.batch_size(), 2);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidParameter`] if an axis is reversed, and if numbers that are not the array's lie
+/// between its own, as where a slice leaves out columns: `to_owned()` makes an array without gaps.
+pub fn from_ndarray<T: Scalar>(
+    array: &ArrayRef2<T>,
+) -> Result<MatrixView<'_, T, Dyn, Dyn, Dyn, Dyn>> {
+    let ((rows, columns), strides) = (array.dim(), array.strides());
+    if let Some(&stride) = strides.iter().find(|&&stride| stride < 0) {
+        let expected = "an array whose axes are not reversed";
+        return Err(Error::InvalidParameter { name: "stride", value: stride as f64, expected });
+    }
+    let Some(numbers) = array.as_slice_memory_order() else {
+        let value = strides.iter().copied().max().unwrap_or(0) as f64;
+        let expected = "an array without gaps";
+        return Err(Error::InvalidParameter { name: "stride", value, expected });
+    };
+    // The stride of an axis of length one means nothing, and may be anything.
+    let by_columns = columns <= 1 || rows > 1 && strides[0] == 1;
+    let (down, right) = if by_columns { (1, rows) } else { (columns, 1) };
+    Ok(MatrixView::from_slice_with_strides_generic(
+        numbers,
+        Dyn(rows),
+        Dyn(columns),
+        Dyn(down),
+        Dyn(right),
+    ))
+}
+
+/// A matrix as an array of the same shape: a view of the same numbers, column by column.
+///
+/// ```
+/// use nalgebra::dmatrix;
+/// use orthogap::interop::to_ndarray;
+///
+/// let h = dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0];
+/// assert_eq!(to_ndarray(&h), ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// ```
+#[must_use]
+pub fn to_ndarray<T, R, C, S>(matrix: &Matrix<T, R, C, S>) -> ArrayView2<'_, T>
+where
+    T: Scalar,
+    R: Dim,
+    C: Dim,
+    S: RawStorage<T, R, C> + IsContiguous,
+{
+    ArrayView2::from_shape(matrix.shape().f(), matrix.as_slice())
+        .expect("a contiguous matrix has as many numbers as its shape says")
+}
