@@ -1,0 +1,82 @@
+//! Any text as the JSON of a configuration or a result: what is read works, and is written as read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use orthogap::activation::{LeakyRelu, Relu};
+use orthogap::convolution::{Convolution, Images, Pooling};
+use orthogap::ensemble::{Record, Summary};
+use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
+use orthogap::statistics::{BatchMeans, Line, Moments};
+use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform, WeightInit};
+use orthogap::{Input, Network, Residual, Run, Seed};
+use orthogap_fuzz::check_metrics;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+fn read<V: Serialize + DeserializeOwned>(text: &str) -> Option<V> {
+    let value: V = serde_json::from_str(text).ok()?;
+    // Results may hold infinities, which JSON does not have.
+    if let Ok(text) = serde_json::to_string(&value)
+        && let Ok(back) = serde_json::from_str::<V>(&text)
+    {
+        assert_eq!(serde_json::to_string(&back).expect("written once"), text);
+    }
+    Some(value)
+}
+
+/// Whether no number in it is so large that obeying would take all memory.
+fn is_small(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_u64().is_none_or(|number| number <= 12),
+        Value::Array(values) => values.iter().all(is_small),
+        Value::Object(values) => values.values().all(is_small),
+        _ => true,
+    }
+}
+
+fn walk<A: orthogap::activation::Activation, W: WeightInit>(network: &Network<f64, A, W>) {
+    for dimension in [4, 8, 9] {
+        let input = Input::gaussian(dimension, 3, Seed(1)).expect("a batch");
+        if let Ok(chain) = network.chain(&input, Seed(1)) {
+            chain.take(3).flatten().for_each(|layer| check_metrics(layer.gram()));
+        }
+    }
+}
+
+fuzz_target!(|text: &str| {
+    read::<Normalization>(text);
+    read::<BatchNorm>(text);
+    read::<Residual>(text);
+    read::<Gaussian>(text);
+    read::<Orthogonal>(text);
+    read::<Spherical>(text);
+    read::<Uniform>(text);
+    read::<LeakyRelu>(text);
+    read::<Run>(text);
+    read::<Line>(text).map(|line| line.slope_interval(0.9));
+    read::<Moments>(text).map(|moments| moments.confidence_interval(0.9));
+    read::<BatchMeans>(text);
+    let images = Images::new(2, 3, 3).expect("images");
+    read::<Images>(text).map(|images| images.len());
+    if let Some(norm) = read::<SampleNorm>(text) {
+        let _ = norm.normalize(&nalgebra::DMatrix::from_fn(4, 2, |i, j| (i * i + j) as f64));
+    }
+    read::<Pooling>(text).map(|pooling| pooling.output(images));
+    read::<Convolution>(text).map(|convolution| convolution.output(images, 2));
+    if let Some(mut summary) = read::<Summary>(text) {
+        let _ = summary.table().to_string();
+        for layers in summary.layers().to_vec() {
+            for name in summary.observables().to_vec() {
+                summary.over(layers, &name).map(|observable| observable.quantile(0.5));
+            }
+        }
+        let _ = summary.merge(&summary.clone());
+        if let Some(record) = read::<Record>(text) {
+            let _ = summary.push(&record);
+        }
+    }
+    if serde_json::from_str::<Value>(text).is_ok_and(|value| is_small(&value)) {
+        read::<Network<f64>>(text).inspect(walk);
+        read::<Network<f64, Relu, Uniform>>(text).inspect(walk);
+    }
+});
