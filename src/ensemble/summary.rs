@@ -79,7 +79,7 @@ impl Observable {
 
     fn merge(&mut self, other: &Self) {
         self.moments.merge(&other.moments);
-        let room = SAMPLE - self.sample.len();
+        let room = SAMPLE.saturating_sub(self.sample.len());
         self.sample.extend(other.sample.iter().take(room));
     }
 }
@@ -226,7 +226,7 @@ impl Summary {
     }
 
     fn keep_stops(&mut self, stops: &[Stop]) {
-        let room = STOPS - self.stops.len();
+        let room = STOPS.saturating_sub(self.stops.len());
         self.stops.extend(stops.iter().take(room).cloned());
     }
 
