@@ -271,8 +271,9 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
         Ok(pass.logits().clone())
     }
 
-    /// The Gram matrices of the representations of a batch, of the input (entry 0) and of every
-    /// layer, in training mode: batch normalisation uses the statistics of the batch.
+    /// The Gram matrices of a batch: of the input (entry 0), of what comes out of every layer, and of
+    /// the logits (the last entry), in training mode: batch normalisation uses the statistics of the
+    /// batch.
     ///
     /// ```
     /// use orthogap::train::Classifier;
@@ -281,6 +282,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// let layer = Network::<f64>::new(64).normalization(BatchNorm::standard(1e-5)?);
     /// let classifier = Classifier::sample(&[layer; 20], 6, 2, Seed(1))?;
     /// let grams = classifier.grams(Input::near_collinear(6, 1e-2)?.columns())?;
+    /// assert_eq!(grams.len(), 22);
     /// assert!(grams[20].orthogonality_gap() < 0.5 * grams[0].orthogonality_gap());
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -298,7 +300,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
             let columns = DMatrixView::from_slice(h.as_slice(), rows, samples.ncols());
             Ok(Gram::quick(&columns)?.0)
         };
-        pass.representations().map(gram).collect()
+        pass.representations().chain([pass.logits()]).map(gram).collect()
     }
 
     /// Zeros in the shapes of all parameters.

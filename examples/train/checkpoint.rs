@@ -1,0 +1,270 @@
+//! Runs that can be stopped at any time and resumed to the same bits.
+//!
+//! A file holds what a run was asked for, what was measured so far, and, as `safetensors`, the
+//! network and its velocity; a checksum tells whether it is whole. It is replaced after every epoch.
+
+use std::fmt::{Display, Write};
+use std::path::PathBuf;
+
+use nalgebra::{DMatrix, DVector};
+use orthogap::activation::Relu;
+use orthogap::train::{LayerParameters, Parameters, Progress, Trainer};
+use orthogap::weights::export::{self, Tensor};
+use orthogap::{Error, Result, Run, Scalar, convolution};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::artifact;
+use crate::course::{Course, Job, NUMBERS, Record};
+use crate::data::{Data, Hash};
+use crate::init::Shape;
+use crate::options::Options;
+
+const FIRST_LINE: &str = "orthogap train checkpoint 1";
+
+/// The file of a run, if runs are kept at all.
+pub struct Checkpoint {
+    path: Option<PathBuf>,
+    /// What the run was asked for, entry by entry.
+    configuration: Vec<(&'static str, String)>,
+    job: Job,
+    shape: Shape,
+    images: convolution::Images,
+    optimizer: orthogap::train::Sgd,
+    run: Run,
+}
+
+impl Checkpoint {
+    pub fn of<T: Scalar>(job: Job, options: &Options, data: &Data<T>) -> Self {
+        let Job { init, depth, run } = job;
+        let path = options
+            .checkpoint
+            .as_ref()
+            .map(|folder| folder.join(format!("{init}-depth{depth}-run{run}.checkpoint")));
+        let sgd = options.optimizer;
+        let text = |value: &dyn Display| value.to_string();
+        let configuration = vec![
+            ("version", text(&env!("CARGO_PKG_VERSION"))),
+            ("init", text(&init)),
+            ("depth", text(&depth)),
+            ("run", text(&run)),
+            ("seed", text(&options.seed.0)),
+            ("convolutional", text(&options.convolutional)),
+            ("width", text(&options.width)),
+            ("bytes of a number", text(&size_of::<T>())),
+            ("batch", text(&options.batch_size)),
+            ("rate", text(&sgd.learning_rate())),
+            ("momentum", text(&sgd.momentum())),
+            ("weight decay", text(&sgd.weight_decay())),
+            ("data", text(&data.name)),
+            ("images", text(&data.train.labels.len())),
+            ("init batch", text(&data.init.ncols())),
+            ("fingerprint of the images", format!("{:016x}", data.fingerprint)),
+        ];
+        Self {
+            path,
+            configuration,
+            job,
+            shape: job.shape(options),
+            images: data.shape,
+            optimizer: sgd,
+            run: options.seed.replicate(run),
+        }
+    }
+
+    /// What was saved, if anything was: the course so far, and training as it was then.
+    ///
+    /// # Errors
+    /// [`Error::File`]; [`Error::Damaged`] of what is no checkpoint, or none that is whole;
+    /// [`Error::Changed`] if the run was asked for something else.
+    pub fn load<T: Scalar>(&self) -> Result<Option<(Course, Option<Trainer<T, Relu>>)>> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(Error::File { path: path.clone(), reason: error.to_string() });
+            }
+        };
+        let damaged =
+            |reason: &str| Error::Damaged { path: path.clone(), reason: reason.to_owned() };
+        let (first, rest) = line(&bytes).ok_or_else(|| damaged("it is no checkpoint"))?;
+        if first != FIRST_LINE {
+            return Err(damaged("it is no checkpoint of this version"));
+        }
+        let (checksum, rest) = line(rest).ok_or_else(|| damaged("it has no checksum"))?;
+        if checksum != format!("{:016x}", Hash::of(rest)) {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let mut rest = rest;
+        for (name, expected) in &self.configuration {
+            let found =
+                next(&mut rest).and_then(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+            let found = found.ok_or_else(|| damaged(&format!("it does not tell its {name}")))?;
+            if found != expected {
+                return Err(Error::Changed {
+                    path: path.clone(),
+                    entry: (*name).to_owned(),
+                    found: found.to_owned(),
+                    expected: expected.clone(),
+                });
+            }
+        }
+        self.contents(rest).ok_or_else(|| damaged("it does not hold this run")).map(Some)
+    }
+
+    /// What comes behind the configuration.
+    fn contents<T: Scalar>(&self, mut rest: &[u8]) -> Option<(Course, Option<Trainer<T, Relu>>)> {
+        let gradient_error = number(next(&mut rest)?.strip_prefix("gradient error = ")?)?;
+        let ended = next(&mut rest)?.strip_prefix("ended = ")?;
+        let steps = next(&mut rest)?.strip_prefix("steps = ")?.parse().ok()?;
+        let mut records = Vec::new();
+        loop {
+            let line = next(&mut rest)?;
+            if line == "network" {
+                break;
+            }
+            let numbers: Vec<_> = line.split(' ').map(number).collect::<Option<_>>()?;
+            let numbers: [_; NUMBERS] = numbers.try_into().ok()?;
+            records.push(Record::from_numbers(numbers));
+        }
+        let ended = Some(ended.to_owned()).filter(|ended| !ended.is_empty());
+        let progress = Progress { epochs: records.len().checked_sub(1)?, steps };
+        let trainer = self.trainer(&SafeTensors::deserialize(rest).ok()?, progress)?;
+        Some((Course { gradient_error, records, ended }, Some(trainer)))
+    }
+
+    fn trainer<T: Scalar>(
+        &self,
+        tensors: &SafeTensors,
+        progress: Progress,
+    ) -> Option<Trainer<T, Relu>> {
+        let layers = 0..self.shape.depth;
+        let mut weights: Vec<DMatrix<T>> = layers
+            .clone()
+            .map(|layer| matrix(tensors, &format!("layers.{layer}.weight")))
+            .collect::<Option<_>>()?;
+        weights.push(matrix(tensors, "head.weight")?);
+        let mut network = self.shape.classifier(self.job.init, self.images, weights).ok()?;
+        let mut velocity = Vec::new();
+        for layer in layers {
+            let vector = |name: &str| vector(tensors, &format!("layers.{layer}.{name}"));
+            let of_norm = network.batch_norm(layer).is_some();
+            let affine = |name| if of_norm { vector(name) } else { Some(DVector::zeros(0)) };
+            velocity.push(LayerParameters {
+                weights: matrix(tensors, &format!("layers.{layer}.weight.velocity"))?,
+                gamma: affine("gamma.velocity")?,
+                beta: affine("beta.velocity")?,
+            });
+            if let Some(norm) = network.batch_norm(layer) {
+                let mut norm = norm
+                    .clone()
+                    .with_running_statistics(vector("running_mean")?, vector("running_variance")?)
+                    .ok()?;
+                for (name, to) in [("gamma", 0), ("beta", 1)] {
+                    let values = vector(name).filter(|values| values.len() == norm.width())?;
+                    *(if to == 0 { norm.gamma_mut() } else { norm.beta_mut() }) = values;
+                }
+                network = network.with_batch_norm(layer, norm).ok()?;
+            }
+        }
+        let velocity = Parameters::new(velocity, matrix(tensors, "head.weight.velocity")?);
+        Trainer::resume(network, self.optimizer, self.run, velocity, progress).ok()
+    }
+
+    /// Replaces what was saved.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn save<T: Scalar>(&self, course: &Course, trainer: &Trainer<T, Relu>) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut text = String::new();
+        for (name, value) in &self.configuration {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        let _ = writeln!(text, "gradient error = {}", shown(course.gradient_error));
+        let _ = writeln!(text, "ended = {}", course.ended.as_deref().unwrap_or_default());
+        let _ = writeln!(text, "steps = {}", trainer.progress().steps);
+        for record in &course.records {
+            let _ = writeln!(text, "{}", record.numbers().map(shown).join(" "));
+        }
+        text += "network\n";
+        let mut contents = text.into_bytes();
+        let failed =
+            |error: std::io::Error| Error::File { path: path.clone(), reason: error.to_string() };
+        export::write_safetensors(&mut contents, &tensors(trainer)).map_err(failed)?;
+        let mut file = format!("{FIRST_LINE}\n{:016x}\n", Hash::of(&contents)).into_bytes();
+        file.append(&mut contents);
+        artifact::write(path, file).map_err(failed)
+    }
+}
+
+/// Everything that training needs to go on, by name.
+fn tensors<T: Scalar>(trainer: &Trainer<T, Relu>) -> Vec<(String, Tensor<T>)> {
+    let (network, velocity) = (trainer.classifier(), trainer.velocity());
+    let mut tensors = Vec::new();
+    let mut add =
+        |name: String, matrix: &DMatrix<T>| tensors.push((name, Tensor::from_matrix(matrix)));
+    for (layer, velocity) in velocity.layers().iter().enumerate() {
+        add(format!("layers.{layer}.weight"), network.weights(layer));
+        add(format!("layers.{layer}.weight.velocity"), &velocity.weights);
+        let Some(norm) = network.batch_norm(layer) else { continue };
+        for (name, vector) in [
+            ("gamma", norm.gamma()),
+            ("beta", norm.beta()),
+            ("running_mean", norm.running_mean()),
+            ("running_variance", norm.running_variance()),
+            ("gamma.velocity", &velocity.gamma),
+            ("beta.velocity", &velocity.beta),
+        ] {
+            let column = DMatrix::from_column_slice(vector.len(), 1, vector.as_slice());
+            add(format!("layers.{layer}.{name}"), &column);
+        }
+    }
+    add("head.weight".to_owned(), network.head());
+    add("head.weight.velocity".to_owned(), velocity.head());
+    tensors
+}
+
+fn matrix<T: Scalar>(tensors: &SafeTensors, name: &str) -> Option<DMatrix<T>> {
+    let view = tensors.tensor(name).ok()?;
+    let &[rows, columns] = view.shape() else { return None };
+    let numbers: Vec<T> = match (view.dtype(), size_of::<T>()) {
+        (Dtype::F32, 4) => {
+            let numbers = view.data().as_chunks().0.iter();
+            numbers.map(|&bytes| T::of(f32::from_le_bytes(bytes).into())).collect()
+        }
+        (Dtype::F64, 8) => {
+            let numbers = view.data().as_chunks().0.iter();
+            numbers.map(|&bytes| T::of(f64::from_le_bytes(bytes))).collect()
+        }
+        _ => return None,
+    };
+    Some(DMatrix::from_row_slice(rows, columns, &numbers))
+}
+
+fn vector<T: Scalar>(tensors: &SafeTensors, name: &str) -> Option<DVector<T>> {
+    let matrix = matrix::<T>(tensors, name)?;
+    (matrix.ncols() == 1).then(|| DVector::from_column_slice(matrix.as_slice()))
+}
+
+/// The first line, and what comes after it.
+fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
+}
+
+/// Takes the first line away.
+fn next<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let (line, rest) = line(bytes)?;
+    *bytes = rest;
+    Some(line)
+}
+
+/// A number that reads back as it is.
+fn shown(number: Option<f64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
+}
+
+fn number(text: &str) -> Option<Option<f64>> {
+    if text == "-" { Some(None) } else { text.parse().ok().map(Some) }
+}

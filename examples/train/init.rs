@@ -1,0 +1,171 @@
+//! The initialisations that are compared, and the networks that they make.
+
+use std::f64::consts::SQRT_2;
+use std::fmt;
+use std::str::FromStr;
+
+use nalgebra::DMatrix;
+use orthogap::activation::{Identity, Relu};
+use orthogap::convolution::{Convolution, Images, Pooling};
+use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::train::Classifier;
+use orthogap::weights::{Gaussian, Iterative, LayerInit, Lsuv, Orthogonal, Stack, Uniform};
+use orthogap::{Network, Result, Run, Scalar};
+
+/// An initialisation; the head is Xavier's in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Uniform with gain sqrt 2, as in the paper's experiments.
+    Xavier,
+    /// Normal.
+    He,
+    /// Haar, with gain sqrt 2.
+    Orthogonal,
+    /// Orthonormal weights, scaled by what they do to a batch.
+    Lsuv,
+    /// Iterative orthogonalisation as the library recommends it.
+    Iterative,
+    /// Iterative orthogonalisation as in the authors' code.
+    Authors,
+    /// Iterative orthogonalisation as printed.
+    Printed,
+    /// Xavier with batch normalisation before every activation.
+    BatchNorm,
+}
+
+const NAMES: [(&str, Init); 8] = [
+    ("xavier", Init::Xavier),
+    ("he", Init::He),
+    ("orthogonal", Init::Orthogonal),
+    ("lsuv", Init::Lsuv),
+    ("iterative", Init::Iterative),
+    ("authors", Init::Authors),
+    ("printed", Init::Printed),
+    ("batch_norm", Init::BatchNorm),
+];
+
+impl FromStr for Init {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let found = NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, init)| *init).ok_or_else(|| {
+            let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+            format!("expected some of {}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, _) = NAMES.iter().find(|(_, init)| init == self).expect("every one has a name");
+        f.pad(name)
+    }
+}
+
+impl Init {
+    /// Its colour in figures, the same whatever it is compared with.
+    pub fn colour(self) -> usize {
+        match self {
+            Self::BatchNorm | Self::Printed => 6,
+            Self::Xavier => 0,
+            Self::Iterative => 1,
+            Self::Authors => 2,
+            Self::Lsuv => 3,
+            Self::Orthogonal => 4,
+            Self::He => 5,
+        }
+    }
+}
+
+/// The shape of a network.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub convolutional: bool,
+    pub width: usize,
+    pub depth: usize,
+    pub classes: usize,
+}
+
+impl Shape {
+    /// The recipe of a hidden layer, counted from 0, of images of some shape.
+    fn layer<T: Scalar>(
+        self,
+        index: usize,
+        images: Images,
+        norm: Normalization,
+    ) -> Result<Network<T, Relu>> {
+        let layer = Network::<T>::new(self.width).normalization(norm).activation(Relu);
+        if !self.convolutional {
+            return Ok(layer);
+        }
+        let layer = layer.convolution(Convolution::new(3)?, images);
+        Ok(if self.pools(index) { layer.pooling(Pooling::max(2)?) } else { layer })
+    }
+
+    /// Whether images are pooled behind a layer.
+    fn pools(self, index: usize) -> bool {
+        let behind = index + 1;
+        behind < self.depth
+            && [self.depth.div_ceil(3), (2 * self.depth).div_ceil(3)].contains(&behind)
+    }
+
+    /// The network before training, from a batch of images, `dimension x n`, as frameworks have them
+    /// (NCHW).
+    pub fn initial<T: Scalar>(
+        self,
+        init: Init,
+        images: Images,
+        batch: DMatrix<T>,
+        run: Run,
+    ) -> Result<Classifier<T, Relu>> {
+        let xavier = Uniform::xavier().with_gain(SQRT_2)?;
+        let mut stack = if self.convolutional {
+            Stack::of_images(images, images.batch_from_nchw(&batch)?, run)?
+        } else {
+            Stack::new(batch, run)?
+        };
+        match init {
+            Init::Xavier | Init::BatchNorm => self.hidden(&mut stack, xavier)?,
+            Init::He => self.hidden(&mut stack, Gaussian::he())?,
+            Init::Orthogonal => self.hidden(&mut stack, Orthogonal::new(SQRT_2)?)?,
+            Init::Lsuv => self.hidden(&mut stack, Lsuv)?,
+            Init::Iterative => self.hidden(&mut stack, Iterative::recommended())?,
+            Init::Authors => self.hidden(&mut stack, Iterative::authors())?,
+            Init::Printed => self.hidden(&mut stack, Iterative::printed())?,
+        }
+        stack.dense(xavier, self.classes, Identity)?;
+        self.classifier(init, images, stack.into_weights())
+    }
+
+    /// The network of given weights, the head last.
+    pub fn classifier<T: Scalar>(
+        self,
+        init: Init,
+        images: Images,
+        mut weights: Vec<DMatrix<T>>,
+    ) -> Result<Classifier<T, Relu>> {
+        let norm = match init {
+            Init::BatchNorm => Normalization::from(BatchNorm::standard(1e-5)?),
+            _ => Normalization::None,
+        };
+        let head = weights.pop().unwrap_or_else(|| DMatrix::zeros(0, 0));
+        let layers = weights.into_iter().enumerate();
+        let layers = layers.map(|(index, weights)| Ok((self.layer(index, images, norm)?, weights)));
+        Classifier::new(layers.collect::<Result<Vec<_>>>()?, head)
+    }
+
+    fn hidden<T: Scalar>(self, stack: &mut Stack<T>, init: impl LayerInit) -> Result<()> {
+        for index in 0..self.depth {
+            if !self.convolutional {
+                stack.dense(init, self.width, Relu)?;
+                continue;
+            }
+            stack.convolution(init, Convolution::new(3)?, self.width, Relu)?;
+            if self.pools(index) {
+                stack.pool(Pooling::max(2)?)?;
+            }
+        }
+        Ok(())
+    }
+}

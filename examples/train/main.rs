@@ -1,0 +1,124 @@
+//! Initialisations side by side, in training: loss, accuracy, orthogonality gap and gradients per
+//! epoch, on digits or CIFAR-10; the protocols of the paper's Figures 3, 4 and 7.
+//!
+//! A table, a CSV with every epoch of every run, and a figure. `--help` lists the options.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use orthogap::Scalar;
+
+#[path = "../artifact/mod.rs"]
+mod artifact;
+mod checkpoint;
+#[path = "../command/mod.rs"]
+mod command;
+mod course;
+mod data;
+#[path = "../figure/mod.rs"]
+mod figure;
+#[path = "../images/mod.rs"]
+mod images;
+mod init;
+mod options;
+mod report;
+
+use command::Result;
+use course::{Course, Job};
+use data::Data;
+use options::{HELP, Options, Precision};
+
+/// Trains everything, several runs at a time; the result does not depend on the number of threads.
+fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>> {
+    let jobs = jobs(options);
+    let cost = |job: &Job, images: usize| (job.depth * images) as u64;
+    let whole = |job: &Job| cost(job, options.epochs * data.train.labels.len());
+    let style = ProgressStyle::with_template("{bar:40} {percent} %, {msg} runs, {eta} left")?;
+    let progress = ProgressBar::new(jobs.iter().map(whole).sum()).with_style(style);
+
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism()?.get(),
+        threads => threads,
+    };
+    let workers = threads.min(jobs.len());
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results: Vec<_> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let show = || {
+        let done = done.load(Ordering::Relaxed);
+        progress.set_message(format!("{done} of {}", jobs.len()));
+    };
+    show();
+    let work = || {
+        // Each run has threads of its own: none waits for another's products.
+        let share = threads.div_ceil(workers);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(share).build()?;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(index) else {
+                return Ok::<_, rayon::ThreadPoolBuildError>(());
+            };
+            let ticks = AtomicUsize::new(0);
+            let told = |images| {
+                ticks.fetch_add(images, Ordering::Relaxed);
+                progress.inc(cost(job, images));
+            };
+            let course = pool.install(|| course::train(*job, options, data, told));
+            progress.inc(whole(job) - cost(job, ticks.into_inner()));
+            done.fetch_add(1, Ordering::Relaxed);
+            show();
+            *results[index].lock().expect("nobody panics here") = Some(course);
+        }
+    };
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().try_for_each(|handle| handle.join().expect("no run panics"))
+    })?;
+    progress.finish_and_clear();
+    let courses = results.into_iter().map(|course| {
+        let course = course.into_inner().expect("nobody panics here");
+        Ok(course.expect("every job was done")?)
+    });
+    courses.collect()
+}
+
+/// Run by run, deep networks first: they take longest.
+fn jobs(options: &Options) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for run in 0..options.runs {
+        for &depth in &options.depths {
+            jobs.extend(options.inits.iter().map(|&init| Job { init, depth, run }));
+        }
+    }
+    jobs.sort_by_key(|job| (job.run, usize::MAX - job.depth));
+    jobs
+}
+
+fn experiment(options: &Options) -> Result<()> {
+    match options.precision {
+        Precision::Single => experiment_in::<f32>(options),
+        Precision::Double => experiment_in::<f64>(options),
+    }
+}
+
+fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let data = Data::<T>::load(options)?;
+    println!("{}", report::scale(options, &data));
+    let courses = simulate(options, &data)?;
+    let runs: Vec<_> = jobs(options).into_iter().zip(courses).collect();
+    let outcomes = report::outcomes(options, &runs);
+    println!("{}", report::table(options, &outcomes));
+    artifact::publish(&options.csv, report::csv(&outcomes))?;
+    if let Some(svg) = report::svg(options, &outcomes, data.name) {
+        artifact::publish(&options.svg, svg)?;
+    }
+    println!("{} runs in {:.1?}", runs.len(), started.elapsed());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    command::run("train", HELP, options::parse, |options| experiment(&options))
+}
