@@ -14,7 +14,7 @@ use orthogap::{Error, Result, Run, Scalar, convolution};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::artifact;
-use crate::course::{Course, Job, NUMBERS, Record};
+use crate::course::{Course, Job, NUMBERS, Record, State};
 use crate::data::{Data, Hash};
 use crate::init::Shape;
 use crate::options::Options;
@@ -76,7 +76,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::File`]; [`Error::Damaged`] of what is no checkpoint, or none that is whole;
     /// [`Error::Changed`] if the run was asked for something else.
-    pub fn load<T: Scalar>(&self) -> Result<Option<(Course, Option<Trainer<T, Relu>>)>> {
+    pub fn load<T: Scalar>(&self) -> Result<Option<State<T>>> {
         let Some(path) = &self.path else { return Ok(None) };
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
@@ -113,7 +113,7 @@ impl Checkpoint {
     }
 
     /// What comes behind the configuration.
-    fn contents<T: Scalar>(&self, mut rest: &[u8]) -> Option<(Course, Option<Trainer<T, Relu>>)> {
+    fn contents<T: Scalar>(&self, mut rest: &[u8]) -> Option<State<T>> {
         let gradient_error = number(next(&mut rest)?.strip_prefix("gradient error = ")?)?;
         let ended = next(&mut rest)?.strip_prefix("ended = ")?;
         let steps = next(&mut rest)?.strip_prefix("steps = ")?.parse().ok()?;
@@ -130,7 +130,7 @@ impl Checkpoint {
         let ended = Some(ended.to_owned()).filter(|ended| !ended.is_empty());
         let progress = Progress { epochs: records.len().checked_sub(1)?, steps };
         let trainer = self.trainer(&SafeTensors::deserialize(rest).ok()?, progress)?;
-        Some((Course { gradient_error, records, ended }, Some(trainer)))
+        Some((Course { gradient_error, records, ended }, trainer))
     }
 
     fn trainer<T: Scalar>(

@@ -124,6 +124,9 @@ pub struct Course {
     pub ended: Option<String>,
 }
 
+/// A run in the middle of its course.
+pub type State<T> = (Course, Trainer<T, Relu>);
+
 /// Trains a network, or goes on from its checkpoint; calls `told` after every so many images.
 ///
 /// A run that diverges, or cannot begin, is an outcome; only a checkpoint that cannot be read or
@@ -135,14 +138,14 @@ pub fn train<T: Scalar>(
     told: impl Fn(usize),
 ) -> Result<Course> {
     let checkpoint = Checkpoint::of(job, options, data);
-    let (mut course, trainer) = match checkpoint.load()? {
-        Some((course, trainer)) => (course, trainer),
-        None => match begin(job, options, data) {
-            Ok((course, trainer)) => (course, Some(trainer)),
-            Err(error) => (Course { ended: Some(error.to_string()), ..Course::default() }, None),
-        },
+    let state = match checkpoint.load()? {
+        Some(state) => Ok(state),
+        None => begin(job, options, data),
     };
-    let Some(mut trainer) = trainer else { return Ok(course) };
+    let (mut course, mut trainer) = match state {
+        Ok(state) => state,
+        Err(error) => return Ok(Course { ended: Some(error.to_string()), ..Course::default() }),
+    };
     while course.ended.is_none() && trainer.progress().epochs < options.epochs {
         let mut done = 0;
         let epoch = trainer.epoch_with(
@@ -172,11 +175,7 @@ pub fn train<T: Scalar>(
 }
 
 /// A network before training, measured.
-fn begin<T: Scalar>(
-    job: Job,
-    options: &Options,
-    data: &Data<T>,
-) -> Result<(Course, Trainer<T, Relu>)> {
+fn begin<T: Scalar>(job: Job, options: &Options, data: &Data<T>) -> Result<State<T>> {
     let run = options.seed.replicate(job.run);
     let network = job.shape(options).initial(job.init, data.shape, data.init.clone(), run)?;
     let (samples, labels) = (&data.first.samples, &data.first.labels);

@@ -63,21 +63,6 @@ impl fmt::Display for Init {
     }
 }
 
-impl Init {
-    /// Its colour in figures, the same whatever it is compared with.
-    pub fn colour(self) -> usize {
-        match self {
-            Self::BatchNorm | Self::Printed => 6,
-            Self::Xavier => 0,
-            Self::Iterative => 1,
-            Self::Authors => 2,
-            Self::Lsuv => 3,
-            Self::Orthogonal => 4,
-            Self::He => 5,
-        }
-    }
-}
-
 /// The shape of a network.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {

@@ -25,6 +25,8 @@ mod images;
 mod init;
 mod options;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use command::Result;
 use course::{Course, Job};

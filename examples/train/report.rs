@@ -7,7 +7,7 @@ use orthogap::statistics::Moments;
 
 use crate::course::{Course, Job, Record};
 use crate::data::Data;
-use crate::figure::{Figure, Panel, Series, Stack};
+use crate::figure::{Dash, Figure, Panel, Series, Stack};
 use crate::init::Init;
 use crate::options::{Options, Precision, Protocol};
 
@@ -65,15 +65,14 @@ pub fn scale<T: Scalar>(options: &Options, data: &Data<T>) -> String {
     let more = [("momentum", sgd.momentum()), ("weight decay", sgd.weight_decay())];
     let more = more.iter().filter(|(_, value)| *value > 0.0);
     let more: String = more.map(|(name, value)| format!(", {name} {value}")).collect();
-    let layers = if options.convolutional { "channels of 3 x 3" } else { "width" };
     let _ = writeln!(
         text,
-        "Here: {} {} to train on and {} to test on, {layers} {}, depth {}, batch {}, step {}{more}, \
+        "Here: {} {} to train on and {} to test on, {}, depth {}, batch {}, step {}{more}, \
          {} epochs, {} run{}, {}; initialisations look at {}.",
         data.train.labels.len(),
         data.name,
         data.test.labels.len(),
-        options.width,
+        width(options),
         list(&options.depths),
         options.batch_size,
         sgd.learning_rate(),
@@ -86,17 +85,27 @@ pub fn scale<T: Scalar>(options: &Options, data: &Data<T>) -> String {
     text
 }
 
+/// How wide the networks are, in words.
+fn width(options: &Options) -> String {
+    let width = options.width;
+    if options.convolutional {
+        format!("3 x 3 convolutions of {width} channels")
+    } else {
+        format!("width {width}")
+    }
+}
+
 fn list(numbers: &[usize]) -> String {
     numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A line for each initialisation at each depth, and warnings.
 pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
-    let mut text = format!(
-        "{:27}gap before, after    gradients before   error of\n\
-         depth  init        loss {:8} accuracy   test    of the logits        first     head   gradient\n",
-        "", ""
-    );
+    let mut text = "                                accuracy %     gap of the logits    gradients before   \
+                    error of\n\
+                    depth  init        loss             here     test   before    after       first  \
+                    by head   gradient\n"
+        .to_owned();
     for outcome in outcomes {
         let last = outcome.last();
         let mean = |epoch, quantity: fn(&Record) -> Option<f64>| outcome.mean(epoch, quantity);
@@ -104,7 +113,7 @@ pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
         let loss = outcome.at(last, |record| record.loss);
         let spread = loss.as_ref().filter(|loss| loss.count() > 1);
         let line = format!(
-            "{:5}  {:10} {:>6} {:>8} {:>8} {:>8}   {:>6} -> {:>6}   {:>8} {:>8}   {:>8}  {}",
+            "{:5}  {:10} {:>5} {:8} {:>7} {:>8}   {:>6} -> {:>6}  {:>8} {:>9} {:>10}  {}",
             outcome.depth,
             outcome.init,
             plain(loss.as_ref().map(Moments::mean), 3),
@@ -122,7 +131,7 @@ pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
     }
     let _ = writeln!(
         text,
-        "\nLoss and accuracy (%): of the training images in epoch {}, and of the test images after it; \
+        "\nLoss and accuracy: of the training images during epoch {}, of the test images after it; \
          ± standard error.\nGaps: 0 if the logits of {} test images were orthogonal; ten logits \
          leave at least {:.3}.",
         options.epochs,
@@ -190,8 +199,7 @@ pub fn csv(outcomes: &[Outcome]) -> String {
 
 /// The figure of the protocol, or loss against epoch.
 pub fn svg(options: &Options, outcomes: &[Outcome], images: &str) -> Option<String> {
-    let layers = if options.convolutional { "channels" } else { "width" };
-    let title = format!("{images}, {layers} {}, batch {}", options.width, options.batch_size);
+    let title = format!("{images}, {}, batch {}", width(options), options.batch_size);
     let stack = match options.protocol {
         Some(Protocol::Fig3a | Protocol::Fig4) => against_depth(options, outcomes, title),
         Some(Protocol::Fig3b) => against_epoch(outcomes, title, &[LOSS, GAP]),
@@ -212,20 +220,15 @@ fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -
     let mut depths: Vec<_> = outcomes.iter().map(|outcome| outcome.depth).collect();
     depths.dedup();
     let row = |&(name, quantity): &Quantity| {
-        let series = |outcome: &Outcome| {
+        let curve = |outcome: &Outcome| {
             let point = |epoch| Some((epoch as f64, outcome.mean(epoch, quantity)?));
             let points = (0..=outcome.last()).filter_map(point).collect();
-            Series {
-                label: words(outcome.init),
-                colour: outcome.init.colour(),
-                points,
-                ..Series::default()
-            }
+            series(outcome.init, points)
         };
         let panel = |&depth: &usize| {
             let of_depth = outcomes.iter().filter(|outcome| outcome.depth == depth);
             let title = format!("depth {depth}");
-            Panel { title, series: of_depth.map(series).collect(), ..Panel::default() }
+            Panel { title, series: of_depth.map(curve).collect(), ..Panel::default() }
         };
         Figure {
             x_label: "epoch".to_owned(),
@@ -238,6 +241,10 @@ fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -
     for row in rows.iter_mut().skip(1) {
         row.panels.iter_mut().for_each(|panel| panel.title.clear());
     }
+    // One legend is enough: colours mean the same in all panels.
+    for panel in rows.iter_mut().flat_map(|row| row.panels.iter_mut().skip(1)) {
+        panel.series.iter_mut().for_each(|series| series.label.clear());
+    }
     rows[0].title = title;
     Stack { rows }
 }
@@ -245,14 +252,13 @@ fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -
 /// The loss of the last epoch, and the gap before training, against depth.
 fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Stack {
     let row = |name: String, value: &dyn Fn(&Outcome) -> Option<f64>| {
-        let series = |&init: &Init| {
+        let curve = |&init: &Init| {
             let of_init = outcomes.iter().filter(|outcome| outcome.init == init);
             let points =
                 of_init.filter_map(|outcome| Some((outcome.depth as f64, value(outcome)?)));
-            let points = points.collect();
-            Series { label: words(init), colour: init.colour(), points, ..Series::default() }
+            series(init, points.collect())
         };
-        let series = options.inits.iter().map(series).collect();
+        let series = options.inits.iter().map(curve).collect();
         Figure {
             x_label: "depth".to_owned(),
             y_label: name,
@@ -270,6 +276,18 @@ fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Stac
     Stack { rows }
 }
 
-fn words(init: Init) -> String {
-    init.to_string().replace('_', " ")
+/// The curve of an initialisation: the same everywhere, whatever it is compared with.
+fn series(init: Init, points: Vec<(f64, f64)>) -> Series {
+    let (colour, dash) = match init {
+        Init::Xavier => (0, Dash::Solid),
+        Init::Iterative => (1, Dash::Solid),
+        Init::Authors => (2, Dash::Solid),
+        Init::Lsuv => (3, Dash::Solid),
+        Init::Orthogonal => (4, Dash::Solid),
+        Init::He => (5, Dash::Solid),
+        Init::BatchNorm => (6, Dash::Solid),
+        Init::Printed => (6, Dash::Dashed),
+    };
+    let label = init.to_string().replace('_', " ");
+    Series { label, colour, points, dash, ..Series::default() }
 }
