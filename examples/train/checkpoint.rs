@@ -160,10 +160,10 @@ impl Checkpoint {
                     .clone()
                     .with_running_statistics(vector("running_mean")?, vector("running_variance")?)
                     .ok()?;
-                for (name, to) in [("gamma", 0), ("beta", 1)] {
-                    let values = vector(name).filter(|values| values.len() == norm.width())?;
-                    *(if to == 0 { norm.gamma_mut() } else { norm.beta_mut() }) = values;
-                }
+                let width = norm.width();
+                let of_width = |name| vector(name).filter(|values| values.len() == width);
+                *norm.gamma_mut() = of_width("gamma")?;
+                *norm.beta_mut() = of_width("beta")?;
                 network = network.with_batch_norm(layer, norm).ok()?;
             }
         }

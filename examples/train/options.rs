@@ -43,10 +43,10 @@ Usage: cargo run --release --example train -- [OPTIONS]
   --quick           a smaller experiment, in a few seconds
   --help            this text
 
-Images have values from -1 to 1. Test images are those of CIFAR-10, or 297 digits kept aside; the
-gaps are those of the first of them, as many as a batch: of the logits, and of what comes out of the last hidden
-layer. Gradient norms are means over the steps of an epoch, by the first weights and by the head.
-Epoch 0 is the network before training; its loss and gradient are those of the first batch.
+Images have values from -1 to 1. Test images are those of CIFAR-10, or 297 digits kept aside. Gaps
+are those of the first of them, as many as a batch: of the logits, and of what comes out of the last
+hidden layer. Gradient norms are means over the steps of an epoch, by the first weights and by the
+head. Epoch 0 is the network before training; its loss and gradient are those of the first batch.
 ";
 
 /// A protocol of the paper.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use orthogap::Scalar;
 use orthogap::statistics::Moments;
+use orthogap::train::GradientError;
 
 use crate::course::{Course, Job, Record};
 use crate::data::Data;
@@ -139,7 +140,9 @@ pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
         (0.1 - 1.0 / options.batch_size as f64).max(0.0).sqrt()
     );
     for outcome in outcomes {
-        if let Some(error) = outcome.gradient_error().filter(|error| *error > 0.01) {
+        if let Some(error) =
+            outcome.gradient_error().filter(|error| *error > GradientError::TRUSTED)
+        {
             let advice = match options.precision {
                 Precision::Single => "; --scalar f64 has more digits",
                 Precision::Double => "",

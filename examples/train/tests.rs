@@ -216,3 +216,23 @@ fn divergence_is_an_outcome() {
     assert!(csv.lines().any(|line| line.starts_with("batch_norm,6,0,")));
     assert_eq!(folder.run("diverged", &arguments).unwrap(), csv);
 }
+
+/// Deep batch normalisation of four samples leaves no digit of a gradient in `f32`.
+#[test]
+fn untrusted_gradients_and_the_scale_are_told() {
+    let options = options(
+        "--quick --figure 4 --init xavier,batch_norm --batch 4 --depth 40 --images 8 --epochs 1",
+    )
+    .unwrap();
+    let data = Data::<f32>::load(&options).unwrap();
+    let scale = report::scale(&options, &data);
+    assert!(scale.starts_with("The paper, Fig. 4: Xavier and iterative"), "{scale}");
+    assert!(scale.contains("\nHere: 8 handwritten digits to train on and 297"), "{scale}");
+    assert!(scale.contains("width 32, depth 40, batch 4, step 0.01, 1 epochs, 1 run, f32"));
+    let courses = simulate(&options, &data).unwrap();
+    let runs: Vec<_> = jobs(&options).into_iter().zip(courses).collect();
+    let table = report::table(&options, &report::outcomes(&options, &runs));
+    let warnings: Vec<_> = table.lines().filter(|line| line.starts_with("Warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{table}");
+    assert!(warnings[0].contains("gradients of batch_norm at depth 40"), "{table}");
+}

@@ -21,6 +21,9 @@ pub struct GradientError {
 }
 
 impl GradientError {
+    /// The largest error that leaves two digits of a gradient right.
+    pub const TRUSTED: f64 = 0.01;
+
     /// The error of the gradient by every weight matrix, the head last: the Frobenius norm of the
     /// difference over that of the true gradient. Infinite where the true one is zero and the
     /// computed one is not.
@@ -35,12 +38,13 @@ impl GradientError {
         self.relative.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Whether two digits of every gradient are right: no error exceeds a hundredth. An error of `e`
+    /// Whether two digits of every gradient are right: no error exceeds
+    /// [`TRUSTED`](Self::TRUSTED). An error of `e`
     /// below 1 turns the gradient by an angle whose sine is at most `e`; one above 1 leaves nothing
     /// of its direction.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.largest() <= 0.01
+        self.largest() <= Self::TRUSTED
     }
 }
 
