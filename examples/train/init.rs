@@ -95,8 +95,8 @@ impl Shape {
             && [self.depth.div_ceil(3), (2 * self.depth).div_ceil(3)].contains(&behind)
     }
 
-    /// The network before training, from a batch of images, `dimension x n`, as frameworks have them
-    /// (NCHW).
+    /// The network before training, from a batch of images, `dimension x n`, as frameworks have
+    /// them (NCHW).
     pub fn initial<T: Scalar>(
         self,
         init: Init,

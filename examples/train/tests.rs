@@ -76,8 +76,8 @@ fn protocols_are_scaled_by_options() {
     assert_eq!(options.inits, [Init::Authors, Init::He]);
 }
 
-/// Every initialisation, dense and convolutional, in both arithmetics; on one thread and on three, the
-/// same files.
+/// Every initialisation, dense and convolutional, in both arithmetics; on one thread and on three,
+/// the same files.
 #[test]
 fn everything_trains() {
     let folder = Folder::new("all");

@@ -48,17 +48,18 @@ use principal::Principal;
 /// | 45 | 1.41, 25 % | 0.55, 35 % | 0.001, 34 % |
 /// | 75 | 2.08, 9 % | 0.73, 33 % | 0.26, 29 % |
 ///
-/// Batch normalisation, between Xavier's weights, reaches 2.06 and 27 % at depth 30: with this step
-/// its gradients, 2,000 by the first weights at the beginning, are too large.
+/// At depth 30 [`Lsuv`](super::Lsuv) reaches 0.99 and 34 %, batch normalisation between Xavier's
+/// weights 2.04 and 26 %: with this step its gradients, 2,000 by the first weights at the beginning,
+/// are too large.
 ///
 /// Initialisation decides whether and how fast a deep network trains, not how well it generalises:
 /// so few images are learnt by heart, and the test loss grows long before the training loss is zero.
-/// In the best epoch of each run, the authors' variant has 37 to 39 % of the test images right at every
-/// depth, `recommended` 33 to 36 %, Xavier 37 to 20 %. At depth 75 the loss of `recommended` still jumps,
-/// between 0.04 and 0.35 from epoch 15 on.
+/// In the best epoch of each run, the authors' variant has 37 to 39 % of the test images right at
+/// every depth, `recommended` 33 to 36 %, Xavier 37 to 20 %. At depth 75 the loss of `recommended`
+/// still jumps, between 0.04 and 0.35 from epoch 15 on.
 ///
-/// What each part contributes (an earlier experiment, all first layers Xavier's but one): training loss
-/// at depth 30 after 12 epochs.
+/// What each part contributes (an earlier experiment, all first layers Xavier's but one): training
+/// loss at depth 30 after 12 epochs.
 ///
 /// | `V'` | Frobenius norm 1 | root mean square 1 |
 /// | --- | --- | --- |
