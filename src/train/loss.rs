@@ -163,8 +163,10 @@ mod tests {
         let tiny = Loss::of(&dmatrix![60.0; 0.0], &[0]).unwrap().mean();
         assert!((tiny / (-60f64).exp() - 1.0).abs() < 1e-14);
         assert_eq!(Loss::of(&dmatrix![1e300; -1e300], &[1]).unwrap().mean(), 2e300);
-        assert!(!Loss::of(&dmatrix![f64::NAN; 1.0], &[1]).unwrap().mean().is_finite());
-        assert!(!Loss::of(&dmatrix![f64::INFINITY; 1.0], &[1]).unwrap().mean().is_finite());
+        for value in [f64::NAN, f64::INFINITY] {
+            let error = Loss::of(&dmatrix![value; 1.0], &[1]).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { row: 0, column: 0, .. }));
+        }
     }
 
     #[test]
