@@ -7,7 +7,7 @@
 #
 # A case runs L and 2L layers; the difference leaves out whatever starting costs. valgrind offers no
 # AVX-512, so this is the AVX2 code, and it needs a processor with AVX2. A new compiler may move the
-# counts by a few percent.
+# counts by a few percent. ORTHOGAP_FEATURES are features to build with, where others are built, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,7 +43,7 @@ if ! command -v valgrind >/dev/null; then
 fi
 $update || [ -f "$baseline" ] || fail "$baseline is missing: write it with --update"
 
-cargo build --quiet --release --example one_layer
+cargo build --quiet --release ${ORTHOGAP_FEATURES:+--features "$ORTHOGAP_FEATURES"} --example one_layer
 program=${CARGO_TARGET_DIR:-target}/release/examples/one_layer
 
 # Instructions of `one_layer "$@"`.
