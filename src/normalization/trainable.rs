@@ -162,10 +162,12 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     {
         self.check_rows(h)?;
         self.operator.check(h)?;
-        self.remember(h)?;
+        self.check_variances(h)?;
         for row in 0..h.nrows() {
-            let map = self.operator.row_map(&Row::of(h, row)?, row)?;
+            let statistics = Row::of(h, row)?;
+            let map = self.operator.row_map(&statistics, row)?;
             self.apply(h, row, |value| map.apply(value));
+            self.remember_row(&statistics, row);
         }
         Ok(())
     }
@@ -189,20 +191,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         if h.ncols() < 2 {
             return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
         }
+        self.check_variances(h)?;
         for row in 0..h.nrows() {
-            let value = Row::of(h, row)?.unbiased_variance();
-            if !T::of(value).is_finite() {
-                return Err(Error::Overflow { what: "running variance", row, value });
-            }
-        }
-        for row in 0..h.nrows() {
-            let statistics = Row::of(h, row)?;
-            let move_towards = |running: &mut T, batch: f64| {
-                let old: f64 = (*running).into();
-                *running = T::of(old + self.momentum * (batch - old));
-            };
-            move_towards(&mut self.running_mean[row], statistics.mean());
-            move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
+            self.remember_row(&Row::of(h, row)?, row);
         }
         Ok(())
     }
@@ -361,6 +352,32 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             }
         }
         same_shape("the batch", h.shape(), (width, h.ncols()))
+    }
+
+    /// Refuses a batch with a variance that a running one cannot move towards.
+    fn check_variances<R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        for row in 0..h.nrows() {
+            let value = Row::of(h, row)?.unbiased_variance();
+            if !T::of(value).is_finite() {
+                return Err(Error::Overflow { what: "running variance", row, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the running statistics of a row towards those of a batch.
+    fn remember_row(&mut self, statistics: &Row, row: usize) {
+        let move_towards = |running: &mut T, batch: f64| {
+            let old: f64 = (*running).into();
+            *running = T::of(old + self.momentum * (batch - old));
+        };
+        move_towards(&mut self.running_mean[row], statistics.mean());
+        move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
     }
 
     fn divisor(&self, row: usize) -> f64 {
