@@ -280,5 +280,8 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 15);
+        // By Philox4x32-10 written out in Python.
+        assert_eq!(Seed(7).branch(64), Seed(0xb564_9dd9_cb34_2aac));
+        assert_eq!(Seed(1 << 32).branch(u64::MAX), Seed(0x8e9d_3883_169b_6964));
     }
 }
