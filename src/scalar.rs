@@ -1,8 +1,9 @@
 //! The number types that rows of a representation can have: `f32` and `f64`.
 
-use nalgebra::RealField;
+use nalgebra::{DMatrix, RealField};
 
 use crate::kernel::compiled::Kernels;
+use crate::{Error, Result};
 
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
@@ -40,4 +41,19 @@ impl Scalar for f64 {
 /// The exponent of the power of two beneath a number; 0 for 0, never beyond the normal range.
 pub(crate) fn exponent(value: f64) -> i32 {
     if value == 0.0 { 0 } else { value.abs().log2().floor().clamp(-1022.0, 1023.0) as i32 }
+}
+
+/// Refuses a matrix with an entry that is not finite.
+pub(crate) fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
+    match first_not_finite(matrix) {
+        None => Ok(()),
+        Some((row, column, value)) => Err(Error::NotFinite { row, column, value }),
+    }
+}
+
+/// Row, column and value of the first entry that is not finite.
+pub(crate) fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64)> {
+    let index = matrix.iter().position(|entry| !entry.is_finite())?;
+    let (row, column) = matrix.vector_to_matrix_index(index);
+    Some((row, column, matrix[index].into()))
 }

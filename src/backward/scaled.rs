@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use nalgebra::DMatrix;
 
-use crate::scalar::exponent;
+use crate::scalar::{check_finite, exponent};
 use crate::{Error, Result, Scalar};
 
 /// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
@@ -63,10 +63,7 @@ impl<T: Scalar> Scaled<T> {
 
     /// Refuses numbers that are not finite.
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(index) = self.matrix.iter().position(|x| !x.is_finite()) {
-            let (row, column) = self.matrix.vector_to_matrix_index(index);
-            return Err(Error::NotFinite { row, column, value: self.matrix[index].into() });
-        }
+        check_finite(&self.matrix)?;
         if !self.log_unit.is_finite() {
             let (name, expected) = ("log unit", "a finite number");
             return Err(Error::InvalidParameter { name, value: self.log_unit, expected });

@@ -24,6 +24,7 @@ use nalgebra::DMatrix;
 pub use images::Images;
 pub use pooling::Pooling;
 
+use crate::scalar::{check_finite, first_not_finite};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 use windows::Windows;
@@ -367,14 +368,6 @@ deserialize_checked!(
         .with_padding_width(padding_width)
 );
 
-/// Refuses a matrix with an entry that is not finite.
-fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
-    match first_not_finite(matrix) {
-        None => Ok(()),
-        Some((row, column, value)) => Err(Error::NotFinite { row, column, value }),
-    }
-}
-
 /// Refuses a matrix of sums of finite numbers that are not finite.
 fn check_overflow<T: Scalar>(what: &'static str, sums: DMatrix<T>) -> Result<DMatrix<T>> {
     check_sums(what, &sums)?;
@@ -387,13 +380,6 @@ fn check_sums<T: Scalar>(what: &'static str, sums: &DMatrix<T>) -> Result<()> {
         None => Ok(()),
         Some((row, _, value)) => Err(Error::Overflow { what, row, value }),
     }
-}
-
-/// Row, column and value of the first entry that is not finite.
-fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64)> {
-    let index = matrix.iter().position(|entry| !entry.is_finite())?;
-    let (row, column) = matrix.vector_to_matrix_index(index);
-    Some((row, column, matrix[index].into()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use nalgebra::DMatrix;
 
-use super::{Images, check_finite, check_overflow};
+use super::{Images, check_overflow};
+use crate::scalar::check_finite;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 

@@ -18,6 +18,7 @@ use nalgebra::DMatrix;
 use super::mean_field::for_each_node;
 use crate::activation::Activation;
 use crate::kernel::activation::apply;
+use crate::scalar::check_finite;
 use crate::statistics::Moments;
 use crate::{Error, Gram, Purpose, Result, Run};
 
@@ -168,10 +169,7 @@ impl Kernel {
                 expected,
             });
         }
-        if let Some(index) = covariance.iter().position(|x| !x.is_finite()) {
-            let (row, column) = (index % rows, index / rows);
-            return Err(Error::NotFinite { row, column, value: covariance[(row, column)] });
-        }
+        check_finite(covariance)?;
         if let Some(&value) = covariance.diagonal().iter().find(|&&variance| variance < 0.0) {
             let expected = "a number >= 0";
             return Err(Error::InvalidParameter { name: "variance", value, expected });

@@ -10,6 +10,7 @@ use crate::backward::Statistics;
 use crate::convolution::Images;
 use crate::network::Operation;
 use crate::normalization::{Centering, Normalization, RowScale, TrainableBatchNorm};
+use crate::scalar::check_finite;
 use crate::weights::{Fans, Gaussian, WeightInit};
 use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
 
@@ -333,14 +334,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
 
     /// Refuses samples that are not its own.
     pub(super) fn check_samples(&self, samples: &DMatrix<T>) -> Result<()> {
-        let (found, expected) = (samples.shape(), (self.dimension, samples.ncols()));
-        if found != expected {
-            return Err(Error::ShapeMismatch { what: "the batch", found, expected });
-        }
-        if samples.is_empty() {
-            return Err(Error::Empty { rows: found.0, columns: found.1 });
-        }
-        finite(samples)
+        fits("the batch", samples, (self.dimension, samples.ncols()))
     }
 }
 
@@ -414,15 +408,5 @@ fn fits<T: Scalar>(
     if matrix.is_empty() {
         return Err(Error::Empty { rows: found.0, columns: found.1 });
     }
-    finite(matrix)
-}
-
-pub(super) fn finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
-    match matrix.iter().position(|x| !x.is_finite()) {
-        None => Ok(()),
-        Some(index) => {
-            let (row, column) = matrix.vector_to_matrix_index(index);
-            Err(Error::NotFinite { row, column, value: matrix[index].into() })
-        }
-    }
+    check_finite(matrix)
 }

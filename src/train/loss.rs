@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use super::classifier::finite;
+use crate::scalar::check_finite;
 use crate::{Error, Result, Scalar};
 
 /// The loss of a batch, and how many of its samples are classified correctly.
@@ -42,7 +42,7 @@ impl Loss {
     /// [`Error::LabelOutOfRange`]; [`Error::NotFinite`].
     pub fn of<T: Scalar>(logits: &DMatrix<T>, labels: &[usize]) -> Result<Self> {
         check_labels(logits.shape(), labels)?;
-        finite(logits)?;
+        check_finite(logits)?;
         let mut loss = Self::default();
         for (logits, &label) in logits.as_slice().chunks_exact(logits.nrows()).zip(labels) {
             loss.add(logits, label);

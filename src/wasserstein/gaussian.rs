@@ -3,6 +3,7 @@
 use nalgebra::{Cholesky, DMatrix, DVector, Dim, Matrix, RawStorage};
 
 use crate::kernel::tridiagonal::symmetric_eigenvalues;
+use crate::scalar::check_finite;
 use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 
 /// A Gaussian law on vectors of n numbers, possibly singular.
@@ -275,10 +276,8 @@ where
         return Err(Error::Empty { rows, columns });
     }
     let matrix = DMatrix::from_fn(rows, columns, |i, j| matrix[(i, j)].into());
-    match matrix.iter().position(|x| !x.is_finite()) {
-        Some(k) => Err(Error::NotFinite { row: k % rows, column: k / rows, value: matrix[k] }),
-        None => Ok(matrix),
-    }
+    check_finite(&matrix)?;
+    Ok(matrix)
 }
 
 /// Whether a few sums of squares like this one can be added up.
