@@ -130,6 +130,8 @@ pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
 pub use gram::Gram;
 pub use input::Input;
+/// The matrices that come in and go out.
+pub use nalgebra;
 pub use network::{Engine, Network, Order, Residual};
 pub use scalar::Scalar;
 pub use seed::{Purpose, Run, Seed, Stream};
