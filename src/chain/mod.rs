@@ -131,8 +131,25 @@ enum State<T: Scalar> {
     Held(Held<T>),
 }
 
+impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
+    /// The chain of representations of a batch, on the cheapest exact [`engine`](Self::engine).
+    ///
+    /// Given the Gram matrix of a layer, the rows of `W H` are independent Gaussian vectors, so
+    /// the next Gram matrix takes `d n` normals instead of `d²`, exactly in law, in `O(n²)`
+    /// memory at any width.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if
+    /// `n > d`, [`Error::BatchTooSmall`] for a batch of one under a centring normalisation, and
+    /// those of the normalisation if the order has it act on the input itself.
+    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T, A, W>> {
+        self.check(input)?;
+        Chain::new(*self, input, run.into())
+    }
+}
+
 impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
-    pub(crate) fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
+    fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let state = match network.engine() {

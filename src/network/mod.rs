@@ -10,11 +10,10 @@ pub(crate) use order::{Operation, Stages};
 pub use order::{Order, Residual};
 
 use crate::activation::{Activation, Identity};
-use crate::chain::{Chain, ExplicitChain};
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::normalization::{BatchNorm, Centering, Normalization};
 use crate::weights::{Fans, Gaussian, ProductLaw, WeightInit};
-use crate::{Error, Input, Result, Run, Scalar};
+use crate::{Error, Input, Result, Scalar};
 
 /// The widest layer: 2^32 blocks of 256 rows, as many as there are streams.
 const MAX_WIDTH: u64 = 1 << 40;
@@ -207,37 +206,6 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         }
     }
 
-    /// The chain of representations of a batch, on the cheapest exact [`engine`](Self::engine).
-    ///
-    /// Given the Gram matrix of a layer, the rows of `W H` are independent Gaussian vectors, so
-    /// the next Gram matrix takes `d n` normals instead of `d²`, exactly in law, in `O(n²)`
-    /// memory at any width.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if
-    /// `n > d`, [`Error::BatchTooSmall`] for a batch of one under a centring normalisation, and
-    /// those of the normalisation if the order has it act on the input itself.
-    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T, A, W>> {
-        self.check(input)?;
-        Chain::new(*self, input, run.into())
-    }
-
-    /// The chain of representations of a batch with its weights drawn and lent.
-    ///
-    /// The same law as [`chain`](Self::chain) (not the same random numbers) at `d/n` times the
-    /// cost, and in `O(d²)` memory: for whoever needs `W` or `H` themselves.
-    ///
-    /// # Errors
-    /// Those of [`chain`](Self::chain).
-    pub fn explicit_chain(
-        &self,
-        input: &Input,
-        run: impl Into<Run>,
-    ) -> Result<ExplicitChain<T, A, W>> {
-        self.check(input)?;
-        ExplicitChain::new(*self, input, run.into())
-    }
-
     /// The activation of the recipe.
     pub(crate) fn function(&self) -> A {
         self.activation
@@ -311,7 +279,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         Stages::new(self.order, self.residual)
     }
 
-    fn check(&self, input: &Input) -> Result<()> {
+    /// Refuses a recipe that cannot take this input.
+    pub(crate) fn check(&self, input: &Input) -> Result<()> {
         let (width, batch_size) = (self.width, input.batch_size());
         if width == 0 || width as u64 > MAX_WIDTH {
             let expected = "a width from 1 to 2^40";

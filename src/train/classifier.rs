@@ -5,6 +5,7 @@ use nalgebra::{DMatrix, DMatrixView, DVector};
 use super::loss::{Loss, check_labels};
 use super::parameters::{LayerParameters, Parameters};
 use super::pass::Pass;
+use super::plan::Plan;
 use crate::activation::{Activation, Identity};
 use crate::backward::Statistics;
 use crate::convolution::Images;
@@ -111,7 +112,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
             let norm = trainable(recipe.normalizer(), rows)?;
             let recipe = recipe.weights(Gaussian::default());
             stack.push(Layer { recipe, weights, norm, images });
-            plan = Some(Plan { dimension: so_far.dimension, ..next });
+            plan = Some(next);
         }
         let Some(Plan { dimension, features, .. }) = plan else {
             return Err(Error::Empty { rows: 0, columns: 0 });
@@ -335,47 +336,6 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// Refuses samples that are not its own.
     pub(super) fn check_samples(&self, samples: &DMatrix<T>) -> Result<()> {
         fits("the batch", samples, (self.dimension, samples.ncols()))
-    }
-}
-
-/// What is known of a stack so far.
-#[derive(Clone, Copy)]
-struct Plan {
-    dimension: usize,
-    /// Numbers of a sample that the next layer takes.
-    features: usize,
-    /// Its shape, if it is an image.
-    images: Option<Images>,
-}
-
-impl Plan {
-    /// Before the first layer, of a recipe whose weights have so many inputs if they are dense.
-    fn of_input<T: Scalar, A: Activation, W: WeightInit>(
-        first: &Network<T, A, W>,
-        inputs: usize,
-    ) -> Self {
-        let images = first.convolution_layer().map(|layer| layer.input);
-        let dimension = images.map_or(inputs, |images| images.len());
-        Self { dimension, features: dimension, images }
-    }
-
-    /// The images that a layer takes, the inputs of its weights, and what comes after it.
-    fn layer<T: Scalar, A: Activation, W: WeightInit>(
-        self,
-        recipe: &Network<T, A, W>,
-    ) -> Result<(Option<Images>, usize, Self)> {
-        let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
-            if recipe.convolution_layer().is_some() {
-                let (found, expected) = ((self.features, 1), (0, 0));
-                let what = "the input of a convolution, which is no images but";
-                return Err(Error::ShapeMismatch { what, found, expected });
-            }
-            let next = Self { features: recipe.width(), images: None, ..self };
-            return Ok((None, self.features, next));
-        };
-        let output = layer.output(images, recipe.width())?;
-        let next = Self { features: output.len(), images: Some(output), ..self };
-        Ok((Some(images), layer.convolution.fan_in(images), next))
     }
 }
 

@@ -38,6 +38,7 @@ mod classifier;
 mod loss;
 mod parameters;
 mod pass;
+mod plan;
 mod sgd;
 mod trainer;
 mod trust;

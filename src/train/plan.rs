@@ -1,0 +1,48 @@
+//! Shapes through a stack of layers: what each takes and what comes out.
+
+use crate::activation::Activation;
+use crate::convolution::Images;
+use crate::weights::WeightInit;
+use crate::{Error, Network, Result, Scalar};
+
+/// What is known of a stack before its next layer.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    /// Numbers in a sample of the input.
+    pub dimension: usize,
+    /// Numbers of a sample that the next layer takes.
+    pub features: usize,
+    /// Its shape, if it is an image.
+    images: Option<Images>,
+}
+
+impl Plan {
+    /// Before the first layer, of a recipe whose weights have so many inputs if they are dense.
+    pub fn of_input<T: Scalar, A: Activation, W: WeightInit>(
+        first: &Network<T, A, W>,
+        inputs: usize,
+    ) -> Self {
+        let images = first.convolution_layer().map(|layer| layer.input);
+        let dimension = images.map_or(inputs, |images| images.len());
+        Self { dimension, features: dimension, images }
+    }
+
+    /// The images that a layer takes, the inputs of its weights, and what comes after it.
+    pub fn layer<T: Scalar, A: Activation, W: WeightInit>(
+        self,
+        recipe: &Network<T, A, W>,
+    ) -> Result<(Option<Images>, usize, Self)> {
+        let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
+            if recipe.convolution_layer().is_some() {
+                let (found, expected) = ((self.features, 1), (0, 0));
+                let what = "the input of a convolution, which is no images but";
+                return Err(Error::ShapeMismatch { what, found, expected });
+            }
+            let next = Self { features: recipe.width(), images: None, ..self };
+            return Ok((None, self.features, next));
+        };
+        let output = layer.output(images, recipe.width())?;
+        let next = Self { features: output.len(), images: Some(output), ..self };
+        Ok((Some(images), layer.convolution.fan_in(images), next))
+    }
+}
