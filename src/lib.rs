@@ -65,6 +65,7 @@
 //!
 //! No automatic differentiation, no GPU, no plotting: figures are drawn by the examples.
 
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows which feature brings what
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
