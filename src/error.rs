@@ -79,6 +79,13 @@ pub enum Error {
         /// The smallest that works.
         minimum: usize,
     },
+    /// A statistic needs more independent draws: samples of a law, rows, runs.
+    SampleTooSmall {
+        /// The number of draws.
+        count: usize,
+        /// The smallest that works.
+        minimum: usize,
+    },
     /// The batch is larger than the width: its representations cannot be orthogonal.
     BatchExceedsWidth {
         /// The batch size `n`.
@@ -248,6 +255,9 @@ impl fmt::Display for Error {
             ),
             Self::BatchTooSmall { batch_size, minimum } => {
                 write!(f, "a batch of {batch_size} is too small: at least {minimum} needed")
+            }
+            Self::SampleTooSmall { count, minimum } => {
+                write!(f, "{count} independent draws are too few: at least {minimum} needed")
             }
             Self::BatchExceedsWidth { batch_size, width } => write!(
                 f,

@@ -565,7 +565,7 @@ fn distances() {
         "too few rows for two halves":
             Sample::from_rows(&dmatrix![1.0; 0.0; -1.0])?
                 .max_sliced(&Gaussian::isotropic(1, 1.0)?, 2, Seed(1))
-            => "a batch of 3 is too small: at least 4 needed";
+            => "3 independent draws are too few: at least 4 needed";
         "no numbers": normal_bins(0) => "a 0 x 1 matrix holds no batch";
         "too many numbers": normal_bins(1 << 31)
             => "count = 2147483648 is invalid: expected fewer than 2^31 samples";
@@ -592,7 +592,7 @@ fn distances() {
         "a Gram matrix of another size": MatrixLaw::new(3, 4)?.push(four().gram(), Seed(1))
             => "the Gram matrix is 4 x 4, expected 3 x 3";
         "a bracket of no draws": MatrixLaw::new(3, 4)?.bracket()
-            => "a batch of 0 is too small: at least 4 needed";
+            => "0 independent draws are too few: at least 4 needed";
         "no replicates": p_value(&sample(), &Gaussian::isotropic(2, 1.0)?, 0, Seed(1), |_| Ok(0.0))
             => "replicates = 0 is invalid: expected from 1 to 2^32 - 2";
         "a NaN statistic":

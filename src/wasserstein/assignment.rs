@@ -92,7 +92,7 @@ impl MatrixLaw {
     /// Cost: four assignments of `batch` vectors for every two batches.
     ///
     /// # Errors
-    /// [`Error::BatchTooSmall`] if there are fewer than four batches of runs,
+    /// [`Error::SampleTooSmall`] if there are fewer than four batches of runs,
     /// [`Error::InvalidParameter`] for a batch of none or more than 8192.
     pub fn transport(&self, batch: usize) -> Result<W2> {
         if batch == 0 || batch > LARGEST {
@@ -101,7 +101,7 @@ impl MatrixLaw {
         }
         let groups = self.count() / (2 * batch);
         if groups < 2 {
-            return Err(Error::BatchTooSmall { batch_size: self.count(), minimum: 4 * batch });
+            return Err(Error::SampleTooSmall { count: self.count(), minimum: 4 * batch });
         }
         let (product, gaussian) = self.singular_values();
         let costs = parallel::map(groups, |group| {

@@ -118,7 +118,7 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`BatchTooSmall`](crate::Error::BatchTooSmall) below four samples,
+    /// [`SampleTooSmall`](crate::Error::SampleTooSmall) below four samples,
     /// [`ShapeMismatch`](crate::Error::ShapeMismatch).
     pub fn bracket(
         &self,

@@ -48,7 +48,7 @@ impl RowMoments {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BatchTooSmall`] below two rows, [`Error::ShapeMismatch`] for a target of another
+    /// [`Error::SampleTooSmall`] below two rows, [`Error::ShapeMismatch`] for a target of another
     /// dimension.
     pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
         let plain = self.plain_gelbrich(target)?;
@@ -80,7 +80,7 @@ impl RowMoments {
     /// The distance without bias and error.
     fn plain_gelbrich(&self, target: &Gaussian) -> Result<W2> {
         if self.count() < 2 {
-            return Err(Error::BatchTooSmall { batch_size: self.count() as usize, minimum: 2 });
+            return Err(Error::SampleTooSmall { count: self.count() as usize, minimum: 2 });
         }
         let fitted = Gaussian::from_covariance(&self.covariance())?;
         let sq = fitted.with_mean(self.mean().as_slice())?.w2(target)?.sq;
@@ -170,7 +170,7 @@ impl Sample {
     /// Cost: `O(N n² + n³)`.
     ///
     /// # Errors
-    /// [`Error::BatchTooSmall`] below two samples, [`Error::ShapeMismatch`].
+    /// [`Error::SampleTooSmall`] below two samples, [`Error::ShapeMismatch`].
     pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
         let moments = self.moments();
         let plain = moments.plain_gelbrich(target)?;

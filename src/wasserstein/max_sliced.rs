@@ -46,7 +46,7 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::BatchTooSmall`] below four samples, [`Error::ShapeMismatch`].
+    /// [`Error::SampleTooSmall`] below four samples, [`Error::ShapeMismatch`].
     pub fn max_sliced(
         &self,
         target: &Gaussian,
@@ -55,7 +55,7 @@ impl Sample {
     ) -> Result<MaxSliced> {
         self.check_dimension("the target", target.dimension())?;
         if self.count() < 4 {
-            return Err(Error::BatchTooSmall { batch_size: self.count(), minimum: 4 });
+            return Err(Error::SampleTooSmall { count: self.count(), minimum: 4 });
         }
         // Differences of means only matter, and samples are centred here.
         let shift = target.mean() - self.moments().mean();

@@ -135,10 +135,10 @@ impl MatrixLaw {
     /// networks; and the means of sigma. From above, the mean coupling bound.
     ///
     /// # Errors
-    /// [`Error::BatchTooSmall`] below four runs.
+    /// [`Error::SampleTooSmall`] below four runs.
     pub fn bracket(&self) -> Result<Bracket> {
         if self.count() < 4 {
-            return Err(Error::BatchTooSmall { batch_size: self.count(), minimum: 4 });
+            return Err(Error::SampleTooSmall { count: self.count(), minimum: 4 });
         }
         Ok(Bracket {
             lower_bounds: vec![

@@ -210,8 +210,8 @@ fn bad_input_is_named() {
         Err(Error::ShapeMismatch { .. })
     ));
     let sample = Sample::from_rows(&nalgebra::dmatrix![1.0, 2.0]).unwrap();
-    assert!(matches!(sample.gelbrich(&plane), Err(Error::BatchTooSmall { .. })));
-    assert!(matches!(sample.max_sliced(&plane, 0, Seed(1)), Err(Error::BatchTooSmall { .. })));
+    assert!(matches!(sample.gelbrich(&plane), Err(Error::SampleTooSmall { .. })));
+    assert!(matches!(sample.max_sliced(&plane, 0, Seed(1)), Err(Error::SampleTooSmall { .. })));
     let bins = normal_bins(2).unwrap();
     assert!(matches!(bins.w2(&[1.0], 0.0, 1.0), Err(Error::ShapeMismatch { .. })));
     assert!(matches!(bins.w2(&[1.0, f32::INFINITY], 0.0, 1.0), Err(Error::NotFinite { .. })));
