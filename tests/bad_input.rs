@@ -6,6 +6,7 @@ use nalgebra::{DMatrix, dmatrix};
 use orthogap::activation::{Relu, Tanh, from_fn};
 use orthogap::convolution::{Convolution, Images};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
+use orthogap::wasserstein::weighted_line_w2;
 use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform};
 use orthogap::{Error, Gram, Input, Network, Order, Residual, Result, Seed};
 
@@ -47,6 +48,43 @@ fn zero_rows_of_an_input_do_not_matter() {
     assert!(Network::<f64>::new(8).chain(&input, Seed(1)).unwrap().advance(5).is_ok());
     let mut explicit = Network::<f64>::new(8).explicit_chain(&input, Seed(1)).unwrap();
     assert!(explicit.advance(5).is_ok());
+}
+
+/// Numbers too long to be printed in the table.
+#[test]
+fn weights_that_overflow() {
+    let network = Network::<f64>::new(8).weights(Gaussian::new(1.5e308).unwrap());
+    let mut chain = network.explicit_chain(&Input::orthogonal(4).unwrap(), Seed(1)).unwrap();
+    let (e, _) = error(chain.step().map(|_| ()));
+    let expected = "weights in the range of their number type";
+    assert_eq!(e, Error::InvalidParameter { name: "size of weights", value: 7.5e307, expected });
+    // What needs no weights has no such bound.
+    let mut chain = network.chain(&Input::orthogonal(4).unwrap(), Seed(1)).unwrap();
+    assert!(chain.step().is_ok());
+
+    let (e, _) = error(weighted_line_w2(&[1.0, 2.0], &[1e308, 1.5e308], 0.0, 1.0));
+    assert!(matches!(e, Error::InvalidParameter { name: "weight", value: 1e308, .. }));
+}
+
+/// A factor may have more rows than there are samples, or than there are samples that are not zero.
+#[test]
+fn factors_may_be_taller_than_they_need() {
+    let twice = dmatrix![3.0, 1.0; 0.0, 2.0; 3.0, 1.0; 0.0, 2.0];
+    let (tall, low) = (Gram::from_factor(twice).unwrap(), dmatrix![3.0, 1.0; 0.0, 2.0]);
+    assert_eq!(tall.rank(), 2);
+    assert!((tall.matrix() - Gram::from_factor(low).unwrap().matrix()).amax() < 1e-15);
+
+    let vanilla = Network::<f64>::new(8).normalization(Normalization::None);
+    let factors = [dmatrix![0.0, 1.0, 0.0], dmatrix![0.0, 1.0, 0.0; 0.0, -1.0, 0.0]];
+    let inputs = factors.map(|factor| Input::from_gram(Gram::from_factor(factor).unwrap()));
+    let linear = |input| vanilla.chain(input, Seed(1)).unwrap().advance(3).unwrap().log_scale();
+    let rectified = |input| {
+        let network = vanilla.activation(Relu);
+        network.chain(input, Seed(1)).unwrap().advance(3).unwrap().log_scale()
+    };
+    let [thin, tall] = &inputs;
+    assert!((linear(thin) - linear(tall)).abs() < 1e-13);
+    assert!((rectified(thin) - rectified(tall)).abs() < 1e-13);
 }
 
 #[test]

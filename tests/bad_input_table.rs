@@ -8,7 +8,7 @@ use orthogap::chain::{Alone, Team};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::ensemble::{Ensemble, Observed, Precision, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNorm};
-use orthogap::statistics::{Line, Weighting};
+use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::theory::mean_field;
 use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo};
@@ -109,6 +109,16 @@ fn recipes() {
     refusals! {
         "width 0": Network::<f64>::new(0).chain(&four(), Seed(1))
             => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "weights that vanish in single precision": {
+            let network = Network::<f32>::new(8).weights(Spherical::new(1e-60)?);
+            refused(network.explicit_chain(&four(), Seed(1))?.step())
+        }
+            => "size of weights = 0.000000000000000000000000000000000000000000000000000000000001 is invalid: expected weights in the range of their number type";
+        "samples that centring makes zero": {
+            let twins = Input::from_gram(Gram::from_factor(dmatrix![1.0, 1.0])?);
+            let centered = BatchNorm::standard(1e-5)?;
+            refused(wide().normalization(centered).chain(&twins, Seed(1))?.step())
+        } => "all 2 samples are zero at layer 1";
         "too wide": Network::<f64>::new((1 << 40) + 1).chain(&four(), Seed(1))
             => "width = 1099511627777 is invalid: expected a width from 1 to 2^40";
         "n > d": Network::<f64>::new(3).chain(&four(), Seed(1))
@@ -505,6 +515,19 @@ fn ensembles_and_statistics() {
         "a point without error":
             Line::with_errors(&[(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)], Weighting::Equal)
             => "standard error = 0 is invalid: expected a positive finite number";
+        "a line whose errors overflow": {
+            let points = [(0.0, 0.0, 1e308), (1e-3, 1.0, 1e308)];
+            Line::with_errors(&points, Weighting::Equal)
+        } => "slope error = inf is invalid: expected points whose squares do not overflow";
+        "a line whose scatter overflows":
+            Line::through(&[(0.0, 1e200), (1.0, -1e200), (2.0, 1e200)])
+            => "slope error = inf is invalid: expected points whose squares do not overflow";
+        "as many numbers as nobody has": {
+            let mut moments = Moments::from_iter([1.0]);
+            refused((0..54).try_for_each(|_| moments.merge(&moments.clone())))
+        } => "count = 18014398509481984 is invalid: expected at most 2^53 numbers";
+        "batches of another length": BatchMeans::new(2).merge(&BatchMeans::new(3))
+            => "length of the other's batches = 3 is invalid: expected the same length";
         "a line that overflows": Line::through(&[(-1e308, 0.0), (0.0, 1.0), (1e308, 2.0)])
             => "the spread of x = inf is invalid: expected points whose squares do not overflow";
     }
@@ -577,6 +600,14 @@ fn distances() {
             => "deviation = -1 is invalid: expected a finite number, not negative";
         "weights that differ in number": weighted_line_w2(&[1.0], &[], 0.0, 1.0)
             => "the list of weights is 0 x 1, expected 1 x 1";
+        "numbers whose squares overflow": normal_bins(2)?.w2(&[-1e231, 5e-323], 0.0, 0.0)
+            => "squared distance = inf is invalid: expected at most 1e300";
+        "weighted numbers whose squares overflow":
+            weighted_line_w2(&[-1e231, 5e-323], &[1.0, 1.0], 0.0, 0.0)
+            => "squared distance = inf is invalid: expected at most 1e300";
+        "a weight that is nothing beside another":
+            weighted_line_w2(&[1.0, 2.0], &[1e-17, 1e308], 0.0, 1.0)
+            => "weight = 0.00000000000000001 is invalid: expected weights whose sum is finite, and of which none underflows beside it";
         "a negative weight": weighted_line_w2(&[1.0], &[-1.0], 0.0, 1.0)
             => "weight = -1 is invalid: expected a positive finite number";
         "no weight at all": weighted_line_w2(&[1.0], &[0.0], 0.0, 1.0)
@@ -588,6 +619,11 @@ fn distances() {
             => "the block of rows is 1 x 3, expected 1 x 2";
         "moments of two dimensions": RowMoments::new(2)?.merge(&RowMoments::new(3)?)
             => "the mean of the moments is 1 x 3, expected 1 x 2";
+        "as many rows as nobody has": {
+            let mut moments = RowMoments::new(1)?;
+            moments.push_rows(&dmatrix![1.0])?;
+            refused((0..54).try_for_each(|_| moments.merge(&moments.clone())))
+        } => "count = 18014398509481984 is invalid: expected at most 2^53 numbers";
         "a law of nothing": MatrixLaw::new(0, 4) => "a 4 x 0 matrix holds no batch";
         "a Gram matrix of another size": MatrixLaw::new(3, 4)?.push(four().gram(), Seed(1))
             => "the Gram matrix is 4 x 4, expected 3 x 3";
@@ -632,6 +668,8 @@ fn theory() {
             => "all entries of the 2 x 2 matrix are zero";
         "a deviation below all": mean_field::map_of_deviations(&[-0.5, 0.5])
             => "deviation = -0.5 is invalid: expected a finite number above -1/n";
+        "a deviation out of range of another": mean_field::map_of_deviations(&[1e281, 0.25])
+            => "deviation = 0.25 is invalid: expected an eigenvalue from 1e-280 times the largest on";
         "no deviations": mean_field::map_of_deviations(&[]) => "a 0 x 0 matrix holds no batch";
         "a law of one sample": stationary::SingularValueLaw::new(1, 9)
             => "a batch of 1 is too small: at least 2 needed";

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
+use orthogap::statistics::{BatchMeans, Line, Weighting};
 use orthogap::sweep::{Share, Sweep};
 use orthogap::{Error, Result};
 
@@ -64,6 +65,20 @@ fn finished_cells_are_read_and_the_others_computed() {
     assert_eq!(told, [(2, 4, 2, false), (3, 4, 2, true), (4, 4, 2, true)]);
     assert_eq!(sweep.finished::<f64>(&9).unwrap(), Some(4.5));
     assert_eq!(sweep.finished::<f64>(&11).unwrap(), None);
+}
+
+/// Statistics whose fields are checked, one of them infinite, which JSON cannot say.
+#[test]
+fn statistics_are_read_as_they_were_written() {
+    let folder = Folder::new("statistics");
+    let sweep = Sweep::open(&folder.0, &"statistics").unwrap();
+    let points = [(0.0, 1.0, 1e-200), (1.0, 2.0, 1e-200), (2.0, 4.0, 1e-200)];
+    let mut means = BatchMeans::new(3);
+    (0..7).for_each(|k| means.push(f64::from(k) / 3.0));
+    let line = Line::with_errors(&points, Weighting::Equal).unwrap();
+    let written = (line, means, *means.moments());
+    assert_eq!(sweep.result(&1, |_| Ok::<_, Error>(written)).unwrap(), written);
+    assert_eq!(sweep.finished(&1).unwrap(), Some(written));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use orthogap::activation::{LeakyRelu, Relu};
+use orthogap::backward::GradientNorms;
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::ensemble::{Record, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
@@ -53,9 +54,28 @@ fuzz_target!(|text: &str| {
     read::<Uniform>(text);
     read::<LeakyRelu>(text);
     read::<Run>(text);
-    read::<Line>(text).map(|line| line.slope_interval(0.9));
-    read::<Moments>(text).map(|moments| moments.confidence_interval(0.9));
-    read::<BatchMeans>(text);
+    if let Some(line) = read::<Line>(text) {
+        let straightness = line.straightness();
+        assert!(
+            straightness.is_none_or(|p| (0.0..=1.0).contains(&p)),
+            "{line:?}: {straightness:?}"
+        );
+        assert!(line.slope_interval(0.9).is_none_or(|slope| slope.low <= slope.high), "{line:?}");
+    }
+    if let Some(mut moments) = read::<Moments>(text) {
+        moments.push(0.5);
+        let _ = moments.merge(&moments.clone());
+        assert!(moments.count() < 2 || moments.sample_variance() >= 0.0, "{moments:?}");
+        let interval = moments.confidence_interval(0.9);
+        assert!(interval.is_none_or(|interval| interval.low <= interval.high), "{moments:?}");
+    }
+    if let Some(mut means) = read::<BatchMeans>(text) {
+        means.push(0.5);
+        let _ = means.merge(&means.clone());
+    }
+    if let Some(norms) = read::<GradientNorms>(text) {
+        assert_eq!(norms.representations().len(), norms.weights().len() + 1);
+    }
     let images = Images::new(2, 3, 3).expect("images");
     read::<Images>(text).map(|images| images.len());
     if let Some(norm) = read::<SampleNorm>(text) {
@@ -71,9 +91,10 @@ fuzz_target!(|text: &str| {
             }
         }
         let _ = summary.merge(&summary.clone());
-        if let Some(record) = read::<Record>(text) {
-            let _ = summary.push(&record);
-        }
+    }
+    read::<Record>(text);
+    if let Some((mut summary, record)) = read::<(Summary, Record)>(text) {
+        while summary.push(&record).is_ok() {}
     }
     if serde_json::from_str::<Value>(text).is_ok_and(|value| is_small(&value)) {
         read::<Network<f64>>(text).inspect(walk);

@@ -24,15 +24,20 @@ pub(crate) use scaled::fit;
 pub use tape::{LayerGradient, Tape};
 
 use crate::activation::Differentiable;
+#[cfg(feature = "serde")]
+use crate::serialization::Extended;
+use crate::serialization::deserialize_checked;
 use crate::weights::WeightInit;
 use crate::{Error, Input, Network, Purpose, Result, Run, Scalar};
 
 /// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
 /// minus infinity where a gradient is zero.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct GradientNorms {
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialization::list"))]
     representations: Vec<f64>,
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialization::list"))]
     weights: Vec<f64>,
 }
 
@@ -50,6 +55,28 @@ impl GradientNorms {
         &self.weights
     }
 }
+
+deserialize_checked!(
+    GradientNorms { representations: Vec<Extended>, weights: Vec<Extended> },
+    |representations, weights| {
+        if representations.len() != weights.len() + 1 {
+            let (found, expected) = ((representations.len(), 1), (weights.len() + 1, 1));
+            return Err(Error::ShapeMismatch { what: "the list of norms", found, expected });
+        }
+        let logarithm = |Extended(value): Extended| match value < f64::INFINITY {
+            true => Ok(value),
+            false => {
+                let (name, expected) = ("log norm", "a number, or minus infinity");
+                Err(Error::InvalidParameter { name, value, expected })
+            }
+        };
+        let logarithms = |values: Vec<_>| values.into_iter().map(logarithm).collect::<Result<_>>();
+        Ok(GradientNorms {
+            representations: logarithms(representations)?,
+            weights: logarithms(weights)?,
+        })
+    }
+);
 
 impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
     /// The gradient by every layer of a loss that is linear in the output, in a random direction of

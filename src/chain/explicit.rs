@@ -138,10 +138,12 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     /// # Errors
     /// [`Error::Collapsed`](crate::Error::Collapsed) if the samples are parallel to working
     /// precision under a normalisation, [`Error::Silent`](crate::Error::Silent) if all are zero,
-    /// [`Error::StreamExhausted`](crate::Error::StreamExhausted) beyond 2^32 layers, and those of
-    /// the normalisation. The chain stays at the layer before.
+    /// [`Error::StreamExhausted`](crate::Error::StreamExhausted) beyond 2^32 layers,
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a gain whose weights `T` cannot
+    /// hold, and those of the normalisation. The chain stays at the layer before.
     pub fn step(&mut self) -> Result<ExplicitLayer<'_, T, A, W>> {
         let draw = self.held.draw(&self.network, self.run, &self.layer)?;
+        draw.check::<T>()?;
         let go_on = &mut |_| ControlFlow::Continue(());
         self.layer = self.held.step(&self.network, draw, &self.layer, go_on)?;
         self.watch.look(&mut self.layer);

@@ -57,6 +57,24 @@ impl<W: WeightInit> Draw<W> {
         self.init.product_law(self.fans)
     }
 
+    /// Refuses weights that are out of the range of their number type; what is known of their
+    /// product alone may go beyond.
+    pub(super) fn check<T: Scalar>(&self) -> Result<()> {
+        const LARGEST_NORMAL: f64 = 16.0;
+        let value = match self.law() {
+            ProductLaw::Gaussian { deviation } => deviation,
+            ProductLaw::Orthogonal { gain } => gain,
+            ProductLaw::Spherical { radius } => radius,
+            ProductLaw::Unknown => return Ok(()),
+        };
+        let fits = T::of(LARGEST_NORMAL * value).is_finite();
+        if fits && T::of(value * T::EPSILON) > T::zero() {
+            return Ok(());
+        }
+        let expected = "weights in the range of their number type";
+        Err(Error::InvalidParameter { name: "size of weights", value, expected })
+    }
+
     fn stream(&self, purpose: Purpose) -> Stream {
         self.run.stream(purpose, self.layer, 0)
     }

@@ -126,7 +126,10 @@ impl<T: Scalar> RowStream<T> {
         let factor = centered.as_ref().unwrap_or(from.factor());
         // Samples that are zero and stay so are left out: they would spoil the factorisation.
         let live = live_columns(factor).filter(|_| value_at_zero(network.function()) == 0.0);
-        let selected = live.as_ref().map(|live| factor.select_columns(live));
+        if live.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::Silent { layer: depth, batch_size: n });
+        }
+        let selected = live.as_ref().map(|live| low(factor.select_columns(live))).transpose()?;
         let factor = selected.as_ref().unwrap_or(factor);
         // A row takes as many normals as there are samples, or, alone, as there are directions.
         let padded = (linear && pass.shared && factor.nrows() < factor.ncols())
@@ -329,6 +332,15 @@ fn live_columns(factor: &DMatrix<f64>) -> Option<Vec<usize>> {
     (live.len() < n).then_some(live)
 }
 
+/// A factor of the same Gram matrix with no more rows than columns.
+fn low(factor: DMatrix<f64>) -> Result<DMatrix<f64>> {
+    if factor.nrows() <= factor.ncols() {
+        return Ok(factor);
+    }
+    let (gram, log_norm) = Gram::with_log_norm(&factor, 0.0)?;
+    Ok(gram.factor() * log_norm.exp())
+}
+
 /// F(0).
 fn value_at_zero<A: Activation>(activation: A) -> f64 {
     let mut zero = [0.0];
@@ -366,8 +378,8 @@ fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
 }
 
 /// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
-/// all `z`: the RQ factorisation of `R` (`r x n`), by way of the QR factorisation of what is turned
-/// about.
+/// all `z`: the RQ factorisation of `R` (`r x n`, r <= n), by way of the QR factorisation of what
+/// is turned about.
 fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let r = factor.nrows();
     let turned = DMatrix::from_fn(factor.ncols(), r, |i, j| factor[(r - 1 - j, i)]);

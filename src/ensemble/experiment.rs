@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::Stop;
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Run};
 
 /// Something that can be run many times, and tells the same few numbers each time.
@@ -66,7 +67,7 @@ impl fmt::Display for Layers {
 
 /// What one run tells: a table of numbers, with gaps where the run did not get to.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Record {
     pub(super) run: u32,
     pub(super) rows: Vec<Option<Vec<f64>>>,
@@ -106,6 +107,24 @@ impl Record {
         self.stop = Some(Stop { run: self.run, reason: reason.to_string() });
     }
 }
+
+deserialize_checked!(
+    Record { run: u32, rows: Vec<Option<Vec<f64>>>, columns: usize, stop: Option<Stop> },
+    |run, rows, columns, stop| {
+        let stopped = stop.as_ref().map_or(run, |stop| stop.run);
+        if run == u32::MAX || stopped != run {
+            let expected = "a number below 2^32 - 1, the same for the run and its stop";
+            return Err(Error::InvalidParameter { name: "run", value: stopped.into(), expected });
+        }
+        let mut record = Record { run, rows: vec![None; rows.len()], columns, stop };
+        for (row, values) in rows.iter().enumerate() {
+            if let Some(values) = values {
+                record.set(row, values)?;
+            }
+        }
+        Ok(record)
+    }
+);
 
 /// An experiment that records one row, made by [`from_fn`].
 #[derive(Clone, Debug)]

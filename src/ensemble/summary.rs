@@ -36,7 +36,7 @@ pub struct Stop {
 
 /// What the runs tell of one observable at one layer, or on average over some.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Observable {
     moments: Moments,
     sample: Vec<f64>,
@@ -77,10 +77,11 @@ impl Observable {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.moments.merge(&other.moments);
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.moments.merge(&other.moments)?;
         let room = SAMPLE.saturating_sub(self.sample.len());
         self.sample.extend(other.sample.iter().take(room));
+        Ok(())
     }
 }
 
@@ -202,7 +203,9 @@ impl Summary {
                 expected,
             });
         }
-        self.cells.iter_mut().zip(&other.cells).for_each(|(cell, other)| cell.merge(other));
+        for (cell, other) in self.cells.iter_mut().zip(&other.cells) {
+            cell.merge(other)?;
+        }
         self.runs += other.runs;
         self.stopped += other.stopped;
         self.keep_stops(&other.stops);
@@ -274,10 +277,39 @@ deserialize_checked!(
             let (found, expected) = ((cells.len(), 1), (expected.0 * expected.1, 1));
             return Err(Error::ShapeMismatch { what: "the list of cells", found, expected });
         }
-        if first_run.checked_add(runs).is_none() || stopped > runs {
-            let (name, expected) = ("runs", "as many as are numbered and did not stop");
+        let most = cells.iter().map(|cell| cell.moments.count()).max();
+        let counted = u64::from(stopped).max(most.unwrap_or(0));
+        if first_run.checked_add(runs).is_none() || counted > runs.into() {
+            let (name, expected) = ("runs", "as many as are numbered, stopped or counted");
             return Err(Error::InvalidParameter { name, value: f64::from(runs), expected });
         }
+        let kept = STOPS.min(stopped as usize);
+        if stops.len() != kept {
+            let (found, expected) = ((stops.len(), 1), (kept, 1));
+            return Err(Error::ShapeMismatch { what: "the list of stops", found, expected });
+        }
+        let mut next = first_run;
+        for stop in &stops {
+            if !(next..first_run + runs).contains(&stop.run) {
+                let (name, expected) = ("run of a stop", "one of the runs, after the last stop");
+                return Err(Error::InvalidParameter { name, value: stop.run.into(), expected });
+            }
+            next = stop.run + 1;
+        }
         Ok(Summary { observables, layers, first_run, runs, cells, stopped, stops })
+    }
+);
+
+deserialize_checked!(
+    Observable { moments: Moments, sample: Vec<f64> },
+    |moments, sample| {
+        if sample.len() as u64 != moments.count().min(SAMPLE as u64) {
+            let expected = (moments.count().min(SAMPLE as u64) as usize, 1);
+            return Err(Error::ShapeMismatch { what: "the sample", found: (sample.len(), 1), expected });
+        }
+        match sample.iter().position(|value| !value.is_finite()) {
+            Some(row) => Err(Error::NotFinite { row, column: 0, value: sample[row] }),
+            None => Ok(Observable { moments, sample }),
+        }
     }
 );

@@ -37,6 +37,7 @@ const MAX_WIDTH: u64 = 1 << 40;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Network<T, A = Identity, W = Gaussian> {
     width: usize,
     weights: W,
@@ -312,6 +313,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
 /// A convolution in the place of a dense linear map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub(crate) struct ConvolutionLayer {
     pub convolution: Convolution,
     /// The shape of the input of the network.

@@ -1,6 +1,8 @@
 //! Means of correlated numbers, such as a quantity over the layers of one run.
 
 use super::Moments;
+use crate::serialization::deserialize_checked;
+use crate::{Error, Result};
 
 /// The mean of a stationary series with the standard error that its correlation leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,14 +83,14 @@ pub fn correlated_mean(series: &[f64]) -> Option<CorrelatedMean> {
 ///     for layer in network.chain(&input, Seed(7).replicate(run))?.skip(50).take(1000) {
 ///         of_run.push(layer?.orthogonality_gap());
 ///     }
-///     all.merge(&of_run);
+///     all.merge(&of_run)?;
 /// }
 /// assert_eq!(all.moments().count(), 80);
 /// assert!(all.moments().standard_error() < 0.002);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BatchMeans {
     length: u64,
     current: Moments,
@@ -112,8 +114,17 @@ impl BatchMeans {
     }
 
     /// Takes in the full batches of another stream; what it began is left out.
-    pub fn merge(&mut self, other: &Self) {
-        self.means.merge(&other.means);
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if its batches have another length; those of
+    /// [`Moments::merge`].
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if other.length != self.length {
+            let (name, value) = ("length of the other's batches", other.length as f64);
+            let expected = "the same length";
+            return Err(Error::InvalidParameter { name, value, expected });
+        }
+        self.means.merge(&other.means)
     }
 
     /// The moments of the means of all full batches.
@@ -122,6 +133,18 @@ impl BatchMeans {
         &self.means
     }
 }
+
+deserialize_checked!(
+    BatchMeans { length: u64, current: Moments, means: Moments },
+    |length, current, means| {
+        if current.count() >= length {
+            let (name, value) = ("length of batches", length as f64);
+            let expected = "more than the numbers of a batch that is not full";
+            return Err(Error::InvalidParameter { name, value, expected });
+        }
+        Ok(BatchMeans { length, current, means })
+    }
+);
 
 #[cfg(test)]
 mod tests {

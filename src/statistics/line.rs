@@ -4,6 +4,7 @@ use statrs::function::gamma::checked_gamma_ur;
 
 use super::Interval;
 use super::student::{normal_quantile, two_sided};
+use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
 /// How much each point counts in a fit of points with errors.
@@ -16,6 +17,9 @@ pub enum Weighting {
     /// By the inverse square of its standard error: the best estimate if the relation is straight.
     InverseVariance,
 }
+
+/// The most points of a line: more fit no memory.
+const MOST: usize = 1 << 40;
 
 /// A straight line $`y = a + b x`$ fitted by least squares, with the errors of `a` and `b`.
 ///
@@ -34,14 +38,15 @@ pub enum Weighting {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Line {
     slope: f64,
     intercept: f64,
     slope_error: f64,
     intercept_error: f64,
     degrees_of_freedom: usize,
-    /// Of points with errors.
+    /// Of points with errors; infinite where it overflows.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialization::option"))]
     chi_squared: Option<f64>,
 }
 
@@ -58,20 +63,17 @@ impl Line {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for fewer than three points, for numbers that are not finite, and
-    /// where all `x` are equal.
+    /// [`Error::InvalidParameter`] for fewer than three points, for numbers that are not finite or
+    /// whose squares are not, and where all `x` are equal.
     pub fn through(points: &[(f64, f64)]) -> Result<Self> {
         enough(points.len(), 3, "at least 3 points")?;
         let all_alike: Vec<_> = points.iter().map(|&(x, y)| (x, y, 1.0)).collect();
         let line = Self::with_errors(&all_alike, Weighting::Equal)?;
         let squares: f64 = points.iter().map(|&(x, y)| (y - line.at(x)).powi(2)).sum();
         let scatter = (squares / line.degrees_of_freedom as f64).sqrt();
-        Ok(Self {
-            slope_error: line.slope_error * scatter,
-            intercept_error: line.intercept_error * scatter,
-            chi_squared: None,
-            ..line
-        })
+        let slope_error = line.slope_error * scatter;
+        let intercept_error = line.intercept_error * scatter;
+        Self { slope_error, intercept_error, chi_squared: None, ..line }.checked()
     }
 
     /// The line through `(x, y, standard error of y)`; the errors of `y`, independent of each other,
@@ -80,7 +82,7 @@ impl Line {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for fewer than two points, for numbers that are not finite or
-    /// standard errors that are not positive, and where all `x` are equal.
+    /// whose squares are not, for standard errors that are not positive, and where all `x` are equal.
     pub fn with_errors(points: &[(f64, f64, f64)], weighting: Weighting) -> Result<Self> {
         enough(points.len(), 2, "at least 2 points")?;
         for &(x, y, error) in points {
@@ -107,6 +109,7 @@ impl Line {
         };
         let (x_mean, y_mean) = (mean(|point| point.0), mean(|point| point.1));
         let spread: f64 = points.iter().map(|p| weight(p.2) * (p.0 - x_mean).powi(2)).sum();
+        in_range("the spread of x", spread)?;
         if spread == 0.0 {
             let expected = "points at different x";
             return Err(Error::InvalidParameter { name: "x", value: x_mean, expected });
@@ -119,23 +122,35 @@ impl Line {
         };
         let slope: f64 = points.iter().map(|p| of_slope(p) * (p.1 - y_mean)).sum();
         let intercept = y_mean - slope * x_mean;
-        for (name, value) in
-            [("the spread of x", spread), ("slope", slope), ("intercept", intercept)]
-        {
-            if !value.is_finite() {
-                let expected = "points whose squares do not overflow";
-                return Err(Error::InvalidParameter { name, value, expected });
-            }
-        }
         let residual = |p: &(f64, f64, f64)| ((p.1 - intercept - slope * p.0) / p.2).powi(2);
-        Ok(Self {
+        Self {
             slope,
             intercept,
             slope_error: norm(&of_slope),
             intercept_error: norm(&of_intercept),
             degrees_of_freedom: points.len() - 2,
             chi_squared: Some(points.iter().map(residual).sum()),
-        })
+        }
+        .checked()
+    }
+
+    /// Refuses what no points give.
+    fn checked(self) -> Result<Self> {
+        in_range("slope", self.slope)?;
+        in_range("intercept", self.intercept)?;
+        for (name, value) in
+            [("slope error", self.slope_error), ("intercept error", self.intercept_error)]
+        {
+            not_negative(name, in_range(name, value)?)?;
+        }
+        not_negative("chi squared", self.chi_squared.unwrap_or(0.0))?;
+        let least = usize::from(self.chi_squared.is_none());
+        if !(least..=MOST).contains(&self.degrees_of_freedom) {
+            let (name, value) = ("degrees of freedom", self.degrees_of_freedom as f64);
+            let expected = "up to 2^40, and at least 1 of points without errors";
+            return Err(Error::InvalidParameter { name, value, expected });
+        }
+        Ok(self)
     }
 
     /// The slope `b`.
@@ -194,7 +209,12 @@ impl Line {
     /// ```
     #[must_use]
     pub fn straightness(&self) -> Option<f64> {
-        checked_gamma_ur(0.5 * self.degrees_of_freedom as f64, 0.5 * self.chi_squared?).ok()
+        match 0.5 * self.chi_squared? {
+            _ if self.degrees_of_freedom == 0 => None,
+            0.0 => Some(1.0),
+            f64::INFINITY => Some(0.0),
+            half => checked_gamma_ur(0.5 * self.degrees_of_freedom as f64, half).ok(),
+        }
     }
 }
 
@@ -205,6 +225,37 @@ fn enough(points: usize, minimum: usize, expected: &'static str) -> Result<()> {
     }
     Ok(())
 }
+
+fn in_range(name: &'static str, value: f64) -> Result<f64> {
+    if !value.is_finite() {
+        let expected = "points whose squares do not overflow";
+        return Err(Error::InvalidParameter { name, value, expected });
+    }
+    Ok(value)
+}
+
+fn not_negative(name: &'static str, value: f64) -> Result<()> {
+    if value.is_nan() || value < 0.0 {
+        return Err(Error::InvalidParameter { name, value, expected: "a number, not negative" });
+    }
+    Ok(())
+}
+
+deserialize_checked!(
+    Line {
+        slope: f64,
+        intercept: f64,
+        slope_error: f64,
+        intercept_error: f64,
+        degrees_of_freedom: usize,
+        chi_squared: Option<crate::serialization::Extended>
+    },
+    |slope, intercept, slope_error, intercept_error, degrees_of_freedom, chi_squared| {
+        let chi_squared = chi_squared.map(|chi_squared| chi_squared.0);
+        Line { slope, intercept, slope_error, intercept_error, degrees_of_freedom, chi_squared }
+            .checked()
+    }
+);
 
 fn finite(name: &'static str, value: f64) -> Result<()> {
     if !value.is_finite() {
@@ -290,5 +341,16 @@ mod tests {
         assert!(Line::through(&[(0.0, 1.0), (1.0, 2.0)]).is_err());
         let exact = with_errors(&[(0.0, 1.0, 0.5), (1.0, 3.0, 0.5)]).unwrap();
         assert_eq!((exact.slope(), exact.at(2.0), exact.straightness()), (2.0, 5.0, None));
+    }
+
+    /// Chi squared may be zero, and beyond all floats.
+    #[test]
+    fn straight_and_bent_beyond_doubt() {
+        let straightness = |y: [f64; 3], error| {
+            let points: Vec<_> = (0..3).map(|k| (k as f64, y[k], error)).collect();
+            Line::with_errors(&points, Weighting::Equal).unwrap().straightness()
+        };
+        assert_eq!(straightness([1.0, 3.0, 5.0], 0.5), Some(1.0));
+        assert_eq!(straightness([1.0, 3.0, 6.0], 1e-200), Some(0.0));
     }
 }

@@ -16,6 +16,7 @@ mod student;
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use line::{Line, Weighting};
 pub use moments::Moments;
+pub(crate) use moments::countable;
 pub use quantile::{quantile, quantile_interval};
 
 /// An interval of numbers, ends included.

@@ -2,23 +2,29 @@
 
 use super::Interval;
 use super::student::two_sided;
+use crate::serialization::deserialize_checked;
+use crate::{Error, Result};
+
+/// The most numbers that are counted: up to here floats tell all counts apart.
+const MOST: u64 = 1 << 53;
 
 /// Mean and variance of a stream of numbers, mergeable in any grouping.
 ///
-/// Welford's recurrence; Chan, Golub and LeVeque's formula merges. Numbers must be finite for the
-/// results to be.
+/// Welford's recurrence; Chan, Golub and LeVeque's formula merges. Numbers must be finite, and the
+/// squares of their differences, for the results to be.
 ///
 /// ```
 /// use orthogap::statistics::Moments;
 ///
 /// let all: Moments = [1.0, 2.0, 4.0, 7.0].into_iter().collect();
 /// let mut halves: Moments = [1.0, 2.0].into_iter().collect();
-/// halves.merge(&[4.0, 7.0].into_iter().collect());
+/// halves.merge(&[4.0, 7.0].into_iter().collect())?;
 /// assert_eq!(all, halves);
 /// assert_eq!((all.count(), all.mean(), all.sample_variance()), (4, 3.5, 7.0));
+/// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Moments {
     count: u64,
     mean: f64,
@@ -41,17 +47,26 @@ impl Moments {
     }
 
     /// Takes in all numbers that `other` has seen.
-    pub fn merge(&mut self, other: &Self) {
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] if together they are more than 2^53, as they can be where the same
+    /// are taken in again and again.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
         if other.count == 0 {
-            return;
+            return Ok(());
         }
-        let count = self.count + other.count;
+        let count = countable(self.count.saturating_add(other.count))?;
+        if self.count == 0 {
+            *self = *other;
+            return Ok(());
+        }
         let difference = other.mean - self.mean;
         let share = other.count as f64 / count as f64;
         self.mean += difference * share;
         self.sum_of_squares +=
             other.sum_of_squares + difference * difference * self.count as f64 * share;
         self.count = count;
+        Ok(())
     }
 
     /// How many numbers there were.
@@ -98,6 +113,33 @@ impl Moments {
     }
 }
 
+/// Refuses more numbers than are counted.
+pub(crate) fn countable(count: u64) -> Result<u64> {
+    if count > MOST {
+        let expected = "at most 2^53 numbers";
+        return Err(Error::InvalidParameter { name: "count", value: count as f64, expected });
+    }
+    Ok(count)
+}
+
+deserialize_checked!(
+    Moments { count: u64, mean: f64, sum_of_squares: f64 },
+    |count, mean, sum_of_squares| {
+        let count = countable(count)?;
+        if !mean.is_finite() || (count == 0 && mean != 0.0) {
+            let expected = "a finite number, 0 for no numbers";
+            return Err(Error::InvalidParameter { name: "mean", value: mean, expected });
+        }
+        let finite = sum_of_squares.is_finite() && sum_of_squares >= 0.0;
+        if !finite || (count < 2 && sum_of_squares != 0.0) {
+            let (name, value) = ("sum of squares", sum_of_squares);
+            let expected = "a finite number, not negative, 0 below two numbers";
+            return Err(Error::InvalidParameter { name, value, expected });
+        }
+        Ok(Moments { count, mean, sum_of_squares })
+    }
+);
+
 impl FromIterator<f64> for Moments {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         let mut moments = Self::new();
@@ -124,7 +166,7 @@ mod tests {
             right in proptest::collection::vec(-1e3..1e3f64, 2..20),
         ) {
             let mut merged: Moments = left.iter().copied().collect();
-            merged.merge(&right.iter().copied().collect());
+            merged.merge(&right.iter().copied().collect()).unwrap();
             let pushed: Moments = left.iter().chain(&right).copied().collect();
             prop_assert_eq!(merged.count(), pushed.count());
             prop_assert!((merged.mean() - pushed.mean()).abs() < 1e-9);

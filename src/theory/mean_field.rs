@@ -104,19 +104,25 @@ fn map_scaled(eigenvalues: &[f64]) -> Vec<f64> {
 ///
 /// # Errors
 /// [`Error::Empty`] without deviations, [`Error::InvalidParameter`] unless each is finite and above
-/// -1/n. Their sum need not be zero, for the map knows no scale; that of the result is.
+/// -1/n, and no eigenvalue below 1e-280 times the largest. Their sum need not be zero, for the map
+/// knows no scale; that of the result is.
 pub fn map_of_deviations(deviations: &[f64]) -> Result<Vec<f64>> {
     if deviations.is_empty() {
         return Err(Error::Empty { rows: 0, columns: 0 });
     }
     let n = deviations.len() as f64;
-    let least = -(1.0 - 1e-14) / n; // beyond, the eigenvalue has no digits left
-    if let Some(&value) = deviations.iter().find(|x| !(x.is_finite() && **x > least)) {
+    let bound = -(1.0 - 1e-14) / n; // beyond, the eigenvalue has no digits left
+    if let Some(&value) = deviations.iter().find(|x| !(x.is_finite() && **x > bound)) {
         let expected = "a finite number above -1/n";
         return Err(Error::InvalidParameter { name: "deviation", value, expected });
     }
     let largest = 1.0 / n + deviations.iter().copied().fold(f64::MIN, f64::max);
-    let smallest = 1.0 / n + deviations.iter().copied().fold(f64::MAX, f64::min);
+    let least = deviations.iter().copied().fold(f64::MAX, f64::min);
+    let smallest = 1.0 / n + least;
+    if smallest < SMALLEST_RATIO * largest {
+        let expected = "an eigenvalue from 1e-280 times the largest on";
+        return Err(Error::InvalidParameter { name: "deviation", value: least, expected });
+    }
     let mean = 1.0 / (n * largest);
     let scaled: Vec<f64> = deviations.iter().map(|delta| delta / largest).collect();
     let mut next = vec![0.0; deviations.len()];

@@ -1,5 +1,6 @@
 //! On a line: the exact distance of numbers to a normal law, and its three parts.
 
+use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
 use crate::wasserstein::quantile::{normal_cdf, normal_density, normal_quantile};
 use crate::wasserstein::{Kind, Of, W2};
@@ -208,7 +209,8 @@ impl NormalBins {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless there are N numbers, [`Error::NotFinite`],
-    /// [`Error::InvalidParameter`] for a mean that is not finite or a deviation that is negative.
+    /// [`Error::InvalidParameter`] for a mean that is not finite or a deviation that is negative, and
+    /// where squares would overflow.
     pub fn w2<T: Scalar>(&self, numbers: &[T], mean: f64, deviation: f64) -> Result<LineW2> {
         if numbers.len() != self.count() {
             return Err(Error::ShapeMismatch {
@@ -222,7 +224,7 @@ impl NormalBins {
         let mut scratch = Scratch::default();
         let parts = self.evaluate(&numbers, mean, deviation, &mut scratch);
         let error = scratch.potential_deviation() / (self.count() as f64).sqrt();
-        Ok(parts.with_errors(self.bias(&parts, deviation), error))
+        parts.with_errors(self.bias(&parts, deviation), error)
     }
 
     /// The bias that normal samples would have.
@@ -320,18 +322,20 @@ impl Parts {
         self.location + self.scale + self.shape
     }
 
+    /// Refuses a distance that overflows.
     pub(super) fn with_errors(
         self,
         bias: impl Into<Option<f64>>,
         error: impl Into<Option<f64>>,
-    ) -> LineW2 {
+    ) -> Result<LineW2> {
+        in_range("squared distance", self.sq())?;
         let Self { location, scale, shape, .. } = self;
         let w2 = W2 {
             bias: bias.into(),
             sampling_error: error.into(),
             ..W2::of_samples(self.sq(), Kind::Exact, Of::Empirical)
         };
-        LineW2 { w2, location, scale, shape }
+        Ok(LineW2 { w2, location, scale, shape })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
+use crate::statistics::countable;
 use crate::wasserstein::gaussian::{finite_matrix, in_range};
 use crate::{Error, Result, Scalar};
 
@@ -69,13 +70,14 @@ impl RowMoments {
     /// Takes in all rows that `other` has seen.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for other dimensions.
+    /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] if together they are
+    /// more than 2^53 rows.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.check_dimension("the mean of the moments", 1, other.dimension())?;
         if other.count == 0 {
             return Ok(());
         }
-        let count = self.count + other.count;
+        let count = countable(self.count.saturating_add(other.count))?;
         let share = other.count as f64 / count as f64;
         let difference = &other.mean - &self.mean;
         self.scatter += &other.scatter;

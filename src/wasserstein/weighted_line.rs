@@ -21,8 +21,9 @@ use crate::{Error, Result, Scalar};
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::ShapeMismatch`] unless there are as many weights as numbers,
-/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite,
-/// a mean that is not finite, or a deviation that is negative.
+/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite or
+/// no number beside their sum, a mean that is not finite, or a deviation that is negative, and where
+/// squares would overflow.
 pub fn weighted_line_w2<T: Scalar>(
     numbers: &[T],
     weights: &[f64],
@@ -41,6 +42,10 @@ pub fn weighted_line_w2<T: Scalar>(
     let numbers = finite(numbers)?;
     check_normal(mean, deviation)?;
     let total: f64 = weights.iter().sum();
+    if let Some(&value) = weights.iter().find(|w| *w / total == 0.0) {
+        let expected = "weights whose sum is finite, and of which none underflows beside it";
+        return Err(Error::InvalidParameter { name: "weight", value, expected });
+    }
     let mut points: Vec<(f64, f64)> =
         numbers.iter().zip(weights).map(|(x, w)| (x - mean, w / total)).collect();
     let shift: f64 = points.iter().map(|(x, w)| x * w).sum();
@@ -73,5 +78,5 @@ pub fn weighted_line_w2<T: Scalar>(
         scale: (deviation - sigma).powi(2),
         shape: points.iter().zip(&means).map(residual).sum::<f64>() + sigma * sigma * remainder,
     };
-    Ok(parts.with_errors(None, None))
+    parts.with_errors(None, None)
 }
