@@ -566,6 +566,12 @@ fn distances() {
         "a sample that overflows":
             Sample::from_rows(&dmatrix![1e200; -1e200])?.gelbrich(&Gaussian::isotropic(1, 1.0)?)
             => "sum of squares of the rows = inf is invalid: expected at most 1e300";
+        "variances whose product overflows":
+            Sample::from_rows(&dmatrix![1e100; 2e100])?.gelbrich(&Gaussian::isotropic(1, 1e100)?)
+            => "product of the variances = inf is invalid: expected from 1e-290 to 1e300, unless one is zero";
+        "variances whose product underflows":
+            Sample::from_rows(&dmatrix![0.0; 1e-81])?.gelbrich(&Gaussian::isotropic(1, 1e-81)?)
+            => "product of the variances = 0 is invalid: expected from 1e-290 to 1e300, unless one is zero";
         "a deviation that overflows":
             Gaussian::isotropic(2, 1e200)?.w2(&Gaussian::isotropic(2, 1.0)?)
             => "total variance = inf is invalid: expected at most 1e300";
@@ -678,6 +684,9 @@ fn theory() {
         "samples of two sizes":
             wasserstein_law::lower_bound([[1.0, 2.0]], [[1.0, 2.0], [1.0, 2.0]])
             => "the second sample is 2 x 2, expected 1 x 2";
+        "singular values whose squares overflow":
+            wasserstein_law::lower_bound([[7.0, 0.5], [8.0, 4.0]], [[4e251, 0.0], [0.0, 0.0]])
+            => "squared distance = inf is invalid: expected numbers whose squares do not overflow";
         "no samples": wasserstein_law::lower_bound([] as [[f64; 2]; 0], [[1.0, 2.0]])
             => "a 0 x 0 matrix holds no batch";
         "a kernel of no square": Kernel::Linear.layer(&zeros(2, 3))

@@ -61,7 +61,7 @@ pub fn squared_distance(batch_size: usize, width: usize) -> f64 {
 ///
 /// # Errors
 /// [`Error::Empty`] without samples, [`Error::ShapeMismatch`] unless both laws have as many and all
-/// are equally long, [`Error::NotFinite`].
+/// are equally long, [`Error::NotFinite`], [`Error::InvalidParameter`] where squares overflow.
 pub fn lower_bound<L: AsRef<[f64]>, R: AsRef<[f64]>>(
     left: impl IntoIterator<Item = L>,
     right: impl IntoIterator<Item = R>,
@@ -73,7 +73,12 @@ pub fn lower_bound<L: AsRef<[f64]>, R: AsRef<[f64]>>(
         return Err(Error::ShapeMismatch { what: "the second sample", found, expected });
     }
     let squares = left.iter().zip(&right).map(|(a, b)| (a - b) * (a - b));
-    Ok(squares.sum::<f64>() / left.len() as f64)
+    let value = squares.sum::<f64>() / left.len() as f64;
+    if !value.is_finite() {
+        let (name, expected) = ("squared distance", "numbers whose squares do not overflow");
+        return Err(Error::InvalidParameter { name, value, expected });
+    }
+    Ok(value)
 }
 
 /// $`\lVert \sigma - \bar\sigma \rVert`$ of every sample in ascending order, and their length.

@@ -49,10 +49,10 @@ impl RowMoments {
     ///
     /// # Errors
     /// [`Error::SampleTooSmall`] below two rows, [`Error::ShapeMismatch`] for a target of another
-    /// dimension.
+    /// dimension, [`Error::InvalidParameter`] if products of both variances leave 1e-290 to 1e300.
     pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
         let plain = self.plain_gelbrich(target)?;
-        let spectrum = self.spectrum(target);
+        let spectrum = self.spectrum(target)?;
         let error = self.normal_error(target, &spectrum);
         let bias = self.default_bias(&plain, target, &spectrum);
         Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
@@ -65,7 +65,7 @@ impl RowMoments {
     /// correction from too few rows.
     pub fn gelbrich_with(&self, target: &Gaussian, correction: Correction) -> Result<W2> {
         let plain = self.gelbrich(target)?;
-        let spectrum = self.spectrum(target);
+        let spectrum = self.spectrum(target)?;
         if correction == Correction::RandomMatrix && !self.has_random_matrix_bias(&spectrum) {
             let expected = "at least two rows more than the rank of the target";
             return Err(Error::InvalidParameter {
@@ -82,21 +82,29 @@ impl RowMoments {
         if self.count() < 2 {
             return Err(Error::SampleTooSmall { count: self.count() as usize, minimum: 2 });
         }
-        let fitted = Gaussian::from_covariance(&self.covariance())?;
+        let covariance = self.covariance();
+        let (variance, total_variance) = (covariance.trace(), target.total_variance());
+        if variance > 0.0 && total_variance > 0.0 {
+            check_product(variance * total_variance)?;
+        }
+        let fitted = Gaussian::from_covariance(&covariance)?;
         let sq = fitted.with_mean(self.mean().as_slice())?.w2(target)?.sq;
         Ok(W2::of_samples(sq, Kind::Lower, Of::Population))
     }
 
-    fn spectrum(&self, target: &Gaussian) -> Spectrum {
+    fn spectrum(&self, target: &Gaussian) -> Result<Spectrum> {
         let n = self.dimension();
         let factor = target.rows_times_factor(&DMatrix::identity(n, n));
         let eigen = SymmetricEigen::new(factor.transpose() * self.covariance() * &factor);
         let largest = eigen.eigenvalues.max();
+        if largest > 0.0 {
+            check_product(largest)?;
+        }
         // What is rounding is zero.
         let floor = n as f64 * f64::EPSILON * largest;
         let eigenvalues: Vec<f64> =
             eigen.eigenvalues.iter().map(|&mu| if mu > floor { mu } else { 0.0 }).collect();
-        Spectrum { eigenvalues, directions: factor * eigen.eigenvectors }
+        Ok(Spectrum { eigenvalues, directions: factor * eigen.eigenvectors })
     }
 
     fn has_random_matrix_bias(&self, spectrum: &Spectrum) -> bool {
@@ -159,6 +167,15 @@ impl RowMoments {
     }
 }
 
+/// Refuses a product of variances that does not keep its digits.
+fn check_product(value: f64) -> Result<()> {
+    if (1e-290..=1e300).contains(&value) {
+        return Ok(());
+    }
+    let (name, expected) = ("product of the variances", "from 1e-290 to 1e300, unless one is zero");
+    Err(Error::InvalidParameter { name, value, expected })
+}
+
 impl Sample {
     /// The Gelbrich distance to `target`, with a standard error for any law of the samples:
     /// the deviation of $`(x - \bar x)^\top (I - T) (x - \bar x) + 2 (\bar x - m)^\top (x - \bar x)`$
@@ -170,11 +187,11 @@ impl Sample {
     /// Cost: `O(N n² + n³)`.
     ///
     /// # Errors
-    /// [`Error::SampleTooSmall`] below two samples, [`Error::ShapeMismatch`].
+    /// Those of [`RowMoments::gelbrich`].
     pub fn gelbrich(&self, target: &Gaussian) -> Result<W2> {
         let moments = self.moments();
         let plain = moments.plain_gelbrich(target)?;
-        let spectrum = moments.spectrum(target);
+        let spectrum = moments.spectrum(target)?;
         let bias = moments.default_bias(&plain, target, &spectrum);
         let error = self.influence_deviation(moments, target, &spectrum);
         let error = error / (self.count() as f64).sqrt();

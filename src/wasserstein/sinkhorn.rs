@@ -1,7 +1,8 @@
 //! Entropic optimal transport between samples, and between Gaussians (feature `sinkhorn`).
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
+use crate::wasserstein::bures::singular_values;
 use crate::wasserstein::{Gaussian, Sample};
 use crate::{Error, Result};
 
@@ -81,8 +82,8 @@ impl Gaussian {
     /// The entropic transport value between two Gaussians, in closed form (Janati et al., NeurIPS
     /// 2020).
     ///
-    /// With the eigenvalues mu of $`F^\top B F`$, F a factor of A, and
-    /// $`r_i = \sqrt{1 + 16 \mu_i / \varepsilon^2}`$,
+    /// With the singular values $`\sigma_i`$ of $`F_B^\top F_A`$, F factors of A and B, and
+    /// $`r_i = \sqrt{1 + 16 \sigma_i^2 / \varepsilon^2}`$,
     ///
     /// ```math
     /// \lVert a - b \rVert^2 + \mathrm{tr} A + \mathrm{tr} B
@@ -99,15 +100,18 @@ impl Gaussian {
         }
         check_epsilon(epsilon)?;
         let through = other.factor().tr_mul(&self.factor());
-        let eigenvalues = SymmetricEigen::new(through.tr_mul(&through)).eigenvalues;
-        let term = |mu: &f64| {
-            let root = (4.0 * mu.max(0.0).sqrt() / epsilon).hypot(1.0);
-            root - 1.0 - (0.5 * (root - 1.0)).ln_1p()
+        let term = |sigma: f64| {
+            let (size, root) = (4.0 * sigma, (4.0 * sigma / epsilon).hypot(1.0));
+            if root.is_finite() {
+                epsilon * (root - 1.0 - (0.5 * (root - 1.0)).ln_1p())
+            } else {
+                size - epsilon * (1.0 + (0.5 * size).ln() - epsilon.ln())
+            }
         };
         Ok((self.mean() - other.mean()).norm_squared()
             + self.total_variance()
             + other.total_variance()
-            - 0.5 * epsilon * eigenvalues.iter().map(term).sum::<f64>())
+            - 0.5 * singular_values(&through).into_iter().map(term).sum::<f64>())
     }
 
     /// The Sinkhorn divergence of two Gaussians, of entropic values.
@@ -205,4 +209,19 @@ fn plan_costs(cost: &DMatrix<f64>, f: &[f64], g: &[f64]) -> Entropic {
     };
     let sharp = cost.column_iter().zip(g).map(of_column).sum::<f64>() / masses;
     Entropic { entropic: mean(f) + mean(g), sharp }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where deviations are beyond all floats in units of epsilon.
+    #[test]
+    fn entropic_values_tend_to_the_distance() {
+        let (a, b) = (Gaussian::isotropic(2, 1.0).unwrap(), Gaussian::isotropic(2, 3.0).unwrap());
+        for epsilon in [1e-12, 1e-300, 1e-308, 5e-324] {
+            let value = a.entropic_transport(&b, epsilon).unwrap();
+            assert!((value - 8.0).abs() < 1e-10, "{epsilon:e}: {value}");
+        }
+    }
 }
