@@ -26,7 +26,8 @@ impl Gram {
     #[must_use]
     pub fn orthogonal_lengths(&self) -> Vec<f64> {
         let factor = self.factor();
-        if is_upper_triangular(factor) {
+        // Behind a zero, the columns of a triangle span less than the axes do.
+        if is_upper_triangular(factor) && factor.diagonal().iter().all(|&length| length != 0.0) {
             return factor.diagonal().iter().map(|length| length.abs()).collect();
         }
         let rounding = factor.ncols() as f64 * f64::EPSILON;
@@ -124,6 +125,43 @@ mod tests {
         let norm = 13f64.sqrt();
         for (length, expected) in lengths.iter().zip([2f64.sqrt(), 0.0, 3.0]) {
             assert!((length - expected / norm).abs() < 1e-15, "{lengths:?}");
+        }
+    }
+
+    /// `H` itself serves as a factor: what sample `k` adds does not depend on which one is taken.
+    #[test]
+    fn lengths_of_factors_of_any_shape() {
+        let e = 1e-8; // of two nearly parallel samples, and their difference
+        for (factor, expected) in [
+            (dmatrix![0.0, 1.0; 0.0, 1.0], vec![0.0, 2f64.sqrt()]),
+            (dmatrix![0.0, 3.0, 3.0; 0.0, 4.0, 5.0; 0.0, 0.0, 0.0], vec![0.0, 5.0, 0.6]),
+            (dmatrix![0.0, 1.0; 0.0, 1.0; 0.0, 1.0], vec![0.0, 3f64.sqrt()]),
+            (dmatrix![1.0, 2.0, -3.0], vec![1.0, 0.0, 0.0]),
+            (dmatrix![-1.0, 1.0; 1.0, 1.0], vec![2f64.sqrt(); 2]),
+            (dmatrix![1.0, 0.0; 1.0, 0.0; 0.0, 1e-20], vec![2f64.sqrt(), 1e-20]),
+            (dmatrix![1.0, 1.0, 0.0; e, 0.0, 1.0; 0.0, e, -1.0], vec![1.0, e * 2f64.sqrt(), 0.0]),
+        ] {
+            let gram = Gram::from_factor(factor.clone()).unwrap();
+            let norm = factor.norm();
+            assert_eq!(gram.orthogonal_lengths().len(), expected.len());
+            for (length, expected) in gram.orthogonal_lengths().iter().zip(expected) {
+                assert!((length * norm - expected).abs() <= 4e-15 * expected, "{factor}{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn growth_counts_the_scale() {
+        let mut growth = Growth::new();
+        let gram = |x| Gram::from_factor(dmatrix![1.0, 0.0; 0.0, x]).unwrap();
+        // Both samples grow by e^0.5 a layer, and the second one shrinks by a third besides.
+        for layer in 0..5 {
+            let x = 3f64.powi(-layer);
+            growth.observe(&gram(x), 0.5 * f64::from(layer) + x.hypot(1.0).ln());
+        }
+        for (rate, expected) in growth.rates().iter().zip([0.5, 0.5 - 3f64.ln()]) {
+            assert_eq!(rate.count(), 4);
+            assert!((rate.mean() - expected).abs() < 1e-14);
         }
     }
 
