@@ -120,7 +120,8 @@ impl Kernel {
         match self {
             Self::Linear => c,
             Self::ArcCosine => {
-                let scale = (a * b).sqrt();
+                // A product of roots, which neither overflows nor underflows.
+                let scale = a.sqrt() * b.sqrt();
                 if scale == 0.0 {
                     return 0.0;
                 }
@@ -131,7 +132,8 @@ impl Kernel {
                 scale * (sine + (PI - angle) * cosine) / TAU
             }
             Self::ArcSine => {
-                let cosine = 2.0 * c / ((1.0 + 2.0 * a) * (1.0 + 2.0 * b)).sqrt();
+                let (p, q) = (1.0 + 2.0 * a, 1.0 + 2.0 * b);
+                let cosine = 2.0 * c / p * (p / q).sqrt();
                 cosine.clamp(-1.0, 1.0).asin() / (PI / 2.0)
             }
             Self::Sine => {
@@ -335,4 +337,75 @@ fn from_matrix(matrix: DMatrix<f64>) -> Result<Gram> {
         row *= eigen.eigenvalues[k].sqrt();
     }
     Gram::from_factor(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::{Identity, Tanh, from_fn};
+    use crate::{Input, Seed};
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    #[test]
+    fn kernels_of_one_number_and_its_negative() {
+        for k in 1..300 {
+            let a = f64::from(k) * 0.01;
+            let product = |kernel: Kernel, c| kernel.mean_product((a, a), c);
+            assert_relative_eq!(product(Kernel::ArcCosine, a), a / 2.0, max_relative = 1e-15);
+            assert!(product(Kernel::ArcCosine, -a).abs() < 1e-15);
+            let sine = (1.0 - (-2.0 * a).exp()) / 2.0;
+            assert_relative_eq!(product(Kernel::Sine, a), sine, max_relative = 1e-14);
+            assert_relative_eq!(product(Kernel::Sine, -a), -sine, max_relative = 1e-14);
+        }
+        // Of large numbers only the sign is left of erf.
+        for a in [1e20, 1e200, 1e300] {
+            assert_eq!(Kernel::ArcSine.mean_product((a, a), a), 1.0);
+            assert_eq!(Kernel::ArcSine.mean_product((a, a), -a), -1.0);
+            assert_relative_eq!(Kernel::ArcSine.mean_product((a, a), a / 2.0), 1.0 / 3.0);
+        }
+    }
+
+    /// ReLU lets scales pass, as far as floats reach; a constant zero stays zero.
+    #[test]
+    fn the_arc_cosine_kernel_has_no_scale() {
+        let covariance = dmatrix![0.5, 0.25, 0.0; 0.25, 0.5, 0.0; 0.0, 0.0, 0.0];
+        let third = std::f64::consts::FRAC_PI_3;
+        let across = 0.5 * (third.sin() + 2.0 * third * third.cos()) / TAU;
+        let expected = dmatrix![0.25, across, 0.0; across, 0.25, 0.0; 0.0, 0.0, 0.0];
+        for scale in [1e-300, 1e-200, 1.0, 1e200, 1e300] {
+            let next = Kernel::ArcCosine.layer(&(&covariance * scale)).unwrap() / scale;
+            assert_relative_eq!(next, expected, epsilon = 1e-15);
+        }
+    }
+
+    #[test]
+    fn spectra_out_of_range_are_refused() {
+        let lost = Gram::from_factor(dmatrix![1.0, 0.0; 0.0, 1e-150]).unwrap();
+        assert!(matches!(relu(&lost), Err(Error::InvalidParameter { name: "eigenvalue", .. })));
+    }
+
+    #[test]
+    fn activations_without_a_gram_matrix_are_named() {
+        let one_sample = Gram::from_factor(dmatrix![0.0, 1.0]).unwrap();
+        let burst = from_fn(|x: f64| if x == 0.0 { 0.0 } else { f64::INFINITY });
+        let error = quasi_monte_carlo(&one_sample, burst, 1.0, 4, Seed(1)).unwrap_err();
+        assert!(matches!(error, Error::NotFinite { row: 1, column: 0, .. }), "{error}");
+        let error = quasi_monte_carlo(&one_sample, from_fn(|_| 0.0), 1.0, 4, Seed(1)).unwrap_err();
+        assert_eq!(error, Error::ZeroMatrix { rows: 4, columns: 2 });
+    }
+
+    /// A single point is a poor lattice, but one; rows are as long as they are told to be.
+    #[test]
+    fn any_number_of_points_and_any_length_of_rows() {
+        let gram = Input::near_collinear(3, 0.5).unwrap().gram().clone();
+        let of = |points, length| quasi_monte_carlo(&gram, Identity, length, points, Seed(3));
+        let one = of(1, 1.0).unwrap().gram;
+        assert_relative_eq!(of(1, 7.0).unwrap().gram.matrix(), one.matrix(), epsilon = 1e-14);
+        // Rows so short that tanh is the identity, and so long that it is the sign.
+        let tanh = |length| quasi_monte_carlo(&gram, Tanh, length, 500, Seed(3)).unwrap().gram;
+        let (short, linear) = (tanh(1e-6).matrix(), of(500, 1.0).unwrap().gram.matrix());
+        assert_relative_eq!(short, linear, epsilon = 1e-10);
+        assert_relative_eq!(tanh(1e9).matrix()[(0, 0)], 1.0 / 3.0, epsilon = 1e-6);
+    }
 }
