@@ -307,6 +307,43 @@ mod tests {
     }
 
     #[test]
+    fn dependence_begins_where_the_documentation_says() {
+        // Two columns of 100 numbers of about one, apart by a share `apart` of their length.
+        let rank = |apart: f64| {
+            let h = DMatrix::from_fn(100, 2, |i, j| match (i % 2, j) {
+                (_, 0) => 1.0,
+                (0, _) => 1.0 + apart,
+                _ => 1.0 - apart,
+            });
+            Gram::from_columns(&h).unwrap().rank()
+        };
+        let rounding = 100.0 * f64::EPSILON;
+        assert_eq!((rank(0.5 * rounding), rank(1.5 * rounding)), (1, 2));
+        // In single precision four roundings of it count, however few the numbers.
+        let rank = |apart: f32| Gram::from_columns(&dmatrix![1.0, 1.0; 0.0, apart]).unwrap().rank();
+        assert_eq!((rank(3.0 * f32::EPSILON), rank(6.0 * f32::EPSILON)), (1, 2));
+    }
+
+    #[test]
+    fn directions_that_vanish_leave_the_factor() {
+        for vanishing in 0..3 {
+            let mut gram = Gram::from_factor(DMatrix::identity(3, 3)).unwrap();
+            let norm = gram.rewrite(|factor| factor.row_mut(vanishing).fill(0.0));
+            assert_relative_eq!(norm, (2.0f64 / 3.0).sqrt(), max_relative = 1e-15);
+            assert_eq!((gram.rank(), gram.batch_size()), (2, 3));
+            assert_eq!(gram.matrix()[(vanishing, vanishing)], 0.0);
+            assert_relative_eq!(gram.matrix().trace(), 1.0, max_relative = 1e-15);
+        }
+    }
+
+    #[test]
+    fn spread_columns_stand_among_zeros() {
+        let mut gram = Gram::from_factor(dmatrix![3.0, 4.0]).unwrap();
+        gram.spread(&[2, 0], 4);
+        assert_eq!(*gram.factor(), dmatrix![0.8, 0.0, 0.6, 0.0]);
+    }
+
+    #[test]
     fn bad_matrices_are_named() {
         let of = |h: &DMatrix<f64>| Gram::from_columns(h).unwrap_err();
         assert_eq!(of(&DMatrix::zeros(3, 0)), Error::Empty { rows: 3, columns: 0 });

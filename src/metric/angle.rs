@@ -62,9 +62,46 @@ impl Gram {
                 cosines[(j, i)] = cosine;
             }
         }
-        if n == 1 {
-            self.cosine(0, 0)?;
-        }
         Ok(cosines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    /// Three directions of the plane, at 0, 60 and 90 degrees, of sizes whose squares underflow.
+    #[test]
+    fn angles_of_samples_of_any_size() {
+        let h = dmatrix![1.0, 0.5e-200, 0.0; 0.0, 0.75f64.sqrt() * 1e-200, 1e-300];
+        let cosines = Gram::from_factor(h).unwrap().cosines().unwrap();
+        let thirty = 0.75f64.sqrt();
+        let expected = dmatrix![1.0, 0.5, 0.0; 0.5, 1.0, thirty; 0.0, thirty, 1.0];
+        assert_relative_eq!(cosines, expected, epsilon = 1e-15);
+    }
+
+    /// Products of unit vectors exceed one by a rounding, now and then.
+    #[test]
+    fn no_cosine_exceeds_one() {
+        for k in 0..100 {
+            let direction = |i: usize| ((3 * i + 7 * k) as f64).sin();
+            let h = DMatrix::from_fn(5, 2, |i, j| if j == 0 { 1.0 } else { -2.0 } * direction(i));
+            let gram = Gram::from_factor(h).unwrap();
+            let (same, opposite) = (gram.cosine(0, 0).unwrap(), gram.cosine(0, 1).unwrap());
+            assert!((1.0 - 1e-15..=1.0).contains(&same));
+            assert!((-1.0..-1.0 + 1e-15).contains(&opposite));
+        }
+    }
+
+    #[test]
+    fn zero_samples_have_no_angle() {
+        let gram = Gram::from_factor(dmatrix![1.0, 0.0]).unwrap();
+        assert_eq!(gram.cosine(0, 1), Err(Error::ZeroColumn { column: 1 }));
+        assert_eq!(gram.cosines(), Err(Error::ZeroColumn { column: 1 }));
+        assert!(matches!(gram.cosine(2, 0), Err(Error::InvalidParameter { value: 2.0, .. })));
+        let alone = Gram::from_factor(dmatrix![-3.0]).unwrap();
+        assert_eq!(alone.cosines(), Ok(dmatrix![1.0]));
     }
 }

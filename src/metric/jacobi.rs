@@ -98,6 +98,28 @@ mod tests {
     }
 
     #[test]
+    fn one_rotation_makes_two_rows_orthogonal() {
+        for ratio in [1.0, 0.9, 0.1, 1e-5] {
+            let rows = dmatrix![1.0, 2.0, -1.0; 3.0 * ratio, ratio, ratio];
+            let mut unit = rows.transpose();
+            let mut length: Vec<f64> = (0..2).map(|k| normalize(&mut unit, k)).collect();
+            let cosine = rotate(&mut unit, &mut length, 0, 1);
+            assert_relative_eq!(cosine, 4.0 / 66f64.sqrt(), max_relative = 1e-14);
+            assert!(unit.column(0).dot(&unit.column(1)).abs() < 1e-15, "{ratio}");
+            let area = ratio * (6.0f64 * 11.0 - 16.0).sqrt();
+            assert_relative_eq!(length[0] * length[1], area, max_relative = 1e-14);
+            assert_relative_eq!(length[0].hypot(length[1]), rows.norm(), max_relative = 1e-14);
+        }
+    }
+
+    #[test]
+    fn rows_that_underflow_are_zero() {
+        // Rows nearly parallel, in units of the smallest number: what they differ by is lost.
+        let values = sorted(&(dmatrix![1.0, 5.0; 1.0, 6.0; 1.0, 7.0] * f64::from_bits(1)));
+        assert!(values[0] > 0.0 && values[1..] == [0.0; 2], "{values:?}");
+    }
+
+    #[test]
     fn zero_rows_have_zero_singular_values() {
         assert_eq!(sorted(&dmatrix![3.0, 4.0; 0.0, 0.0]), [5.0, 0.0]);
     }

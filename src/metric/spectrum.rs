@@ -227,3 +227,64 @@ impl Default for MinSingularValue {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    fn of(singular_values: &[f64]) -> Gram {
+        let factor = DMatrix::from_diagonal(&DVector::from_column_slice(singular_values));
+        Gram::from_factor(factor).unwrap()
+    }
+
+    /// Of k equal directions of n, each kind of rank is k.
+    #[test]
+    fn ranks_of_equal_directions() {
+        for (k, n) in [(1, 1), (1, 3), (2, 3), (4, 4), (5, 9)] {
+            let values: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i < k))).collect();
+            let gram = of(&values);
+            for rank in [gram.stable_rank(), gram.participation_ratio(), gram.effective_rank()] {
+                assert_relative_eq!(rank, k as f64, max_relative = 1e-14);
+            }
+            let condition_number = if k == n { 1.0 } else { f64::INFINITY };
+            assert_relative_eq!(gram.condition_number(), condition_number, max_relative = 1e-14);
+            let coupling = 2.0 - 2.0 * (k as f64 / n as f64).sqrt();
+            assert_relative_eq!(gram.coupling_bound(), coupling, epsilon = 1e-15);
+        }
+        // Eigenvalues 1/2, 1/4, 1/4: two halvings a bit and a half of surprise.
+        let gram = of(&[1.0, 0.5f64.sqrt(), 0.5f64.sqrt()]);
+        assert_relative_eq!(gram.stable_rank(), 2.0, max_relative = 1e-14);
+        assert_relative_eq!(gram.participation_ratio(), 8.0 / 3.0, max_relative = 1e-14);
+        assert_relative_eq!(gram.effective_rank(), 8f64.sqrt(), max_relative = 1e-14);
+    }
+
+    #[test]
+    fn principal_axes_take_the_matrix_apart() {
+        for factor in [
+            dmatrix![0.1, 0.0, 0.0; 0.0, 0.3, 0.0; 0.0, 0.0, 0.2],
+            dmatrix![0.0, 0.0; 1.0, 2.0; 2.0, 4.0],
+            dmatrix![1.0, 0.0; 0.0, 1.0; 1.0, 1.0; -2.0, 1.0],
+        ] {
+            let gram = Gram::from_factor(factor).unwrap();
+            let (values, axes) = gram.principal_axes();
+            assert!(values.is_sorted_by(|a, b| a >= b) && values.iter().all(|&x| x > 0.0));
+            assert!(values.len() <= gram.batch_size() && values.len() == axes.ncols());
+            let squares = DVector::from_iterator(values.len(), values.iter().map(|x| x * x));
+            let rebuilt = &axes * DMatrix::from_diagonal(&squares) * axes.transpose();
+            assert_relative_eq!(rebuilt, gram.matrix(), epsilon = 1e-15);
+        }
+    }
+
+    #[test]
+    fn the_smallest_singular_value_of_a_path() {
+        let mut alpha = MinSingularValue::default();
+        assert_eq!(alpha.value(), f64::INFINITY);
+        for (other, least) in [(3.0, 0.1f64.sqrt()), (2.0, 0.1f64.sqrt()), (7.0, 0.02f64.sqrt())] {
+            let current = alpha.observe(&of(&[1.0, other]));
+            assert_relative_eq!(current, 1.0 / f64::hypot(1.0, other), max_relative = 1e-14);
+            assert_relative_eq!(alpha.value(), least, max_relative = 1e-14);
+        }
+    }
+}
