@@ -385,3 +385,105 @@ fn within(name: &'static str, value: f64, largest: f64, expected: &'static str) 
         Err(Error::InvalidParameter { name, value, expected })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    const VERSIONS: [Version; 3] = [Version::Printed, Version::Repaired, Version::Sharp];
+
+    /// Every formula at n = 4, d = 100 and a point where all its terms count, by hand.
+    #[test]
+    fn values_by_hand() {
+        let width = Width::finite(4, 100).unwrap();
+        let gap = 0.75f64.sqrt();
+        let check = |bound: Bound, value: f64, trivial: f64| {
+            assert_relative_eq!(bound.value, value, max_relative = 1e-14);
+            assert_relative_eq!(bound.trivial, trivial, max_relative = 1e-15);
+            assert_eq!(bound.vacuous, value >= trivial);
+        };
+        // alpha = 0.4, two layers: rates 4/15, 8/75 and 4/3 * 0.16.
+        let a1 = A1::new(4, 0.4, 2).unwrap();
+        let theorem_1 = [
+            2.0 * (11.0f64 / 15.0).powi(2) + 12.0 / (0.4 * 10.0),
+            2.0 * (67.0f64 / 75.0).powi(2) + 12.0 / (0.16 * 10.0),
+            gap * ((59.0f64 / 75.0).powi(2) + 6.0 / (2.0 * 0.16 * 10.0)),
+        ];
+        // At lambda_n = 0.05, where the Lyapunov function is 0.2.
+        let lemma_4 = [1.6, 1.6, 12f64.sqrt() * 0.2];
+        let theorem_5 = [1.0 / 30.0, 1.0 / 30.0, 1.0 / 15.0].map(|rate| (1.0 - rate) * 0.2 + 0.1);
+        for (k, version) in VERSIONS.into_iter().enumerate() {
+            check(super::theorem_1(version, a1, width), theorem_1[k], gap);
+            check(corollary_3(version, a1, width), 8.0 * theorem_1[k], 2.0);
+            check(super::lemma_4(version, 4, 0.2).unwrap(), lemma_4[k], gap);
+            check(super::theorem_5(version, 4, 0.2, width).unwrap(), theorem_5[k], 0.25);
+        }
+        check(lemma_2(4, 0.1).unwrap(), 0.8, 2.0);
+        check(lemma_2_sharp(4, 0.1).unwrap(), 0.4, 2.0);
+        check(lemma_6(width), 0.01, 1.0);
+        check(lemma_8(4, 0.05).unwrap(), (1.0 - 1.0 / 15.0) * 0.2, 0.25);
+    }
+
+    /// What says no more than what holds anyway says nothing.
+    #[test]
+    fn equality_is_vacuous() {
+        let bound = lemma_2(4, 0.25).unwrap();
+        assert!(bound.value == bound.trivial && bound.vacuous);
+        assert!(!lemma_2(4, 0.2499).unwrap().vacuous);
+    }
+
+    /// Both ends of a range belong to it, and little beyond them does not.
+    #[test]
+    fn ranges_are_closed() {
+        type Claim = fn(f64) -> Result<Bound>;
+        let claims: [(Claim, f64); 5] = [
+            (|x| lemma_2(4, x), 0.75f64.sqrt()),
+            (|x| lemma_2_sharp(4, x), 0.75),
+            (|x| lemma_4(Version::Sharp, 4, x), 0.25),
+            (|x| theorem_5(Version::Sharp, 4, x, Width::INFINITE), 0.25),
+            (|x| lemma_8(4, x), 0.25),
+        ];
+        for (claim, largest) in claims {
+            assert!(claim(0.0).is_ok() && claim(largest).is_ok());
+            for value in [-1e-12, largest + 1e-12, f64::NAN] {
+                assert!(matches!(claim(value), Err(Error::InvalidParameter { .. })), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn assumptions_are_checked() {
+        assert_eq!(A1::new(0, 0.5, 1), Err(Error::BatchTooSmall { batch_size: 0, minimum: 1 }));
+        assert!(Width::finite(0, 5).is_err() && Width::finite(5, 4).is_err());
+        assert!(Width::finite(4, 4).is_ok());
+        for n in 1..200 {
+            // Whichever way it is rounded.
+            let n_f64 = n as f64;
+            for largest in [n_f64.sqrt().recip(), n_f64.recip().sqrt(), n_f64.sqrt() / n_f64] {
+                assert!(A1::new(n, largest, 1).is_ok(), "{n}");
+            }
+            assert!(A1::new(n, n_f64.sqrt().recip() * (1.0 + 1e-14), 1).is_err());
+        }
+    }
+
+    #[test]
+    fn a_path_tells_its_alpha() {
+        let path = [0.5, 0.25, 1.0].map(|s| Gram::from_factor(dmatrix![1.0, 0.0; 0.0, s]).unwrap());
+        let a1 = A1::observed(&path).unwrap();
+        assert_relative_eq!(a1.alpha(), 1.0 / 17f64.sqrt(), max_relative = 1e-14);
+        assert_eq!(a1.layers(), 3);
+        let lost = Gram::from_factor(dmatrix![1.0, 1.0]).unwrap();
+        assert!(matches!(A1::observed([&lost]), Err(Error::InvalidParameter { value: 0.0, .. })));
+    }
+
+    #[test]
+    fn appendix_e_takes_roots() {
+        let gram = Gram::from_factor(dmatrix![0.8, 0.0; 0.0, 0.6]).unwrap();
+        let next = appendix_e(&gram.spectrum());
+        for (value, square) in next.iter().zip([4.0 / 7.0, 3.0 / 7.0]) {
+            assert_relative_eq!(value * value, square, max_relative = 1e-14);
+        }
+    }
+}

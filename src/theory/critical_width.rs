@@ -28,3 +28,24 @@ pub fn growth_at_infinite_width(batch_size: usize) -> f64 {
     let n = batch_size as f64;
     if batch_size <= 3 { f64::INFINITY } else { 0.5 * ((n - 1.0) / (n - 3.0)).ln() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mean of 1/chi² is infinite up to two degrees of freedom, 1 for three, 1/2 for four.
+    #[test]
+    fn lost_directions_grow_in_small_batches() {
+        for n in 0..=3 {
+            assert_eq!(growth_at_infinite_width(n), f64::INFINITY);
+        }
+        for (n, mean_square) in [(4, 3.0f64), (5, 2.0), (101, 100.0 / 98.0)] {
+            assert!((growth_at_infinite_width(n) - mean_square.sqrt().ln()).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn no_batch_fits_into_less_than_its_size() {
+        assert_eq!([1, 2, 3, 4, 6].map(predicted), [1.0, 2.0, 3.0, 4.0, 9.0]);
+    }
+}

@@ -85,9 +85,9 @@ impl Pfaffian {
         for i in 1..n.saturating_sub(1) {
             integrals[i + 1] = (i as f64 / (i + 1) as f64).sqrt() * integrals[i - 1];
         }
-        // products_ij: the integral of φ_j Φ_i, by the same recurrence in j and in i.
+        // products_ij: the integral of φ_j Φ_i, by the same recurrence in j and in i, but for a
+        // symmetric part, which begins with the first one and does not matter.
         let mut products = DMatrix::<f64>::zeros(n, n);
-        products[(0, 0)] = integrals[0] * integrals[0] / 2.0;
         let root = |i: usize| (i as f64 / 2.0).sqrt();
         for j in 0..n - 1 {
             let before = if j > 0 { root(j) * products[(0, j - 1)] } else { 1.0 };

@@ -49,6 +49,17 @@ fn digamma_of_half(twice: usize) -> f64 {
 mod tests {
     use super::*;
 
+    /// psi(1) = -gamma and psi(1/2) = -gamma - 2 log 2: at width 2, where log(2/d) is zero.
+    #[test]
+    fn there_are_as_many_exponents_as_neurons() {
+        const GAMMA: f64 = 0.577_215_664_901_532_9;
+        let exponents = lyapunov_exponents(2, 5, 3f64.exp());
+        assert_eq!(exponents.len(), 2);
+        assert!((exponents[0] - (3.0 - GAMMA / 2.0)).abs() < 1e-14);
+        assert!((exponents[1] - (3.0 - GAMMA / 2.0 - 2f64.ln())).abs() < 1e-14);
+        assert_eq!(lyapunov_exponents(2, 1, 3f64.exp()), exponents[..1]);
+    }
+
     /// Exact values at halves and integers, by gamma, log 2 and rational numbers.
     #[test]
     fn digamma_at_halves() {

@@ -416,6 +416,9 @@ mod tests {
         assert_eq!(parameter(map(&[1.0, -1e-9])), ("eigenvalue", -1e-9));
         assert_eq!(parameter(map(&[1.0, f64::INFINITY])).0, "eigenvalue");
         assert_eq!(parameter(map(&[1.0, 1e-290])), ("eigenvalue", 1e-290));
+        // Ratios count, not sizes.
+        assert_eq!(parameter(map(&[1e100, 1e-190])), ("eigenvalue", 1e-190));
+        assert!(map(&[1e-100, 1e-300]).is_ok() && map(&[1.0, 1e-280]).is_ok());
         assert!(parameter(map(&[f64::NAN])).1.is_nan());
         assert_eq!(parameter(map_of_deviations(&[0.5, -0.5])), ("deviation", -0.5));
         assert!(map_of_deviations(&[]).is_err());

@@ -107,3 +107,18 @@ fn sorted_spreads<S: AsRef<[f64]>>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_other_lengths_are_named() {
+        let what = "a sample";
+        let uneven = Error::ShapeMismatch { what, found: (1, 3), expected: (1, 2) };
+        assert_eq!(lower_bound([vec![0.5, 0.5], vec![0.5; 3]], [[0.5; 2]; 2]), Err(uneven));
+        let what = "the second sample";
+        let fewer = Error::ShapeMismatch { what, found: (1, 2), expected: (2, 2) };
+        assert_eq!(lower_bound([[0.5; 2]; 2], [[0.5; 2]]), Err(fewer));
+    }
+}
