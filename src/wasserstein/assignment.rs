@@ -141,3 +141,48 @@ fn solve(order: usize, cost: Vec<f64>) -> Vec<usize> {
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gram, Seed};
+
+    /// On a line the best assignment is that of sorted numbers.
+    #[test]
+    fn transports_of_single_singular_values() {
+        let gram = Gram::from_factor(nalgebra::dmatrix![1.0]).unwrap();
+        let mut law = MatrixLaw::new(1, 8).unwrap();
+        for run in 0..14 {
+            law.push(&gram, Seed(3).replicate(run)).unwrap();
+        }
+        let (product, gaussian) = law.singular_values();
+        let cost = |a: &[DVector<f64>], b: &[DVector<f64>]| {
+            let sorted = |x: &[DVector<f64>]| {
+                let mut x: Vec<f64> = x.iter().map(|x| x[0]).collect();
+                x.sort_by(f64::total_cmp);
+                x
+            };
+            let squares = sorted(a).into_iter().zip(sorted(b)).map(|(a, b)| (a - b).powi(2));
+            squares.sum::<f64>() / 3.0
+        };
+        let groups = [0, 6].map(|first| {
+            let ([a, c], [b, d]) = [product, gaussian]
+                .map(|all| [&all[first..first + 3], &all[first + 3..first + 6]])
+                .into();
+            [(cost(a, b) + cost(c, d)) / 2.0, (cost(a, c) + cost(b, d)) / 2.0]
+        });
+        let [[across, within], [across_2, within_2]] = groups;
+        let w2 = law.transport(3).unwrap();
+        assert!((w2.sq - (across + across_2) / 2.0).abs() < 1e-15);
+        assert!((w2.bias.unwrap() - (within + within_2) / 2.0).abs() < 1e-15);
+        // The standard error of the mean of two numbers is half their distance.
+        let error = ((across - within) - (across_2 - within_2)).abs() / 2.0;
+        assert!((w2.sampling_error.unwrap() - error).abs() < 1e-15);
+
+        let too_few = Error::BatchTooSmall { batch_size: 14, minimum: 16 };
+        assert_eq!(law.transport(4), Err(too_few));
+        for batch in [0, LARGEST + 1] {
+            assert!(matches!(law.transport(batch), Err(Error::InvalidParameter { .. })));
+        }
+    }
+}

@@ -175,3 +175,58 @@ pub(super) fn coupling_bound(moments: &Moments, law: Law) -> W2 {
         ..W2::of_samples(moments.mean(), Kind::Upper, Of::Population)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::dmatrix;
+
+    fn bound(sq: f64, error: f64, kind: Kind) -> W2 {
+        W2 { sampling_error: Some(error), ..W2::of_samples(sq, kind, Of::Population) }
+    }
+
+    #[test]
+    fn three_bounds_share_the_risk() {
+        let bracket = Bracket {
+            lower_bounds: vec![
+                (Bound::Axes, bound(5.0, 1.0, Kind::Lower)),
+                (Bound::Sliced, bound(4.0, 0.1, Kind::Lower)),
+            ],
+            upper_bounds: vec![(Bound::Coupling, bound(9.0, 0.5, Kind::Upper))],
+        };
+        assert_eq!((bracket.lower().0, bracket.upper().0), (Bound::Axes, Bound::Coupling));
+        let (low, high) = bracket.ci(0.95).unwrap();
+        let quantile = 2.128_045_234_184_984; // of 1 - 0.05/3
+        assert!((low - (4.0 - 0.1 * quantile)).abs() < 1e-13);
+        assert!((high - (9.0 + 0.5 * quantile)).abs() < 1e-13);
+        for level in [-0.1, 0.0, 1.0, 1.1, f64::NAN] {
+            assert!(bracket.ci(level).is_err(), "{level}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_of_upper_bounds_counts() {
+        let coupling = bound(3.0, 0.0, Kind::Upper);
+        let bracket = Bracket {
+            lower_bounds: vec![(Bound::Axes, bound(1.0, 0.0, Kind::Lower))],
+            upper_bounds: vec![
+                (Bound::Independent, bound(7.0, 0.0, Kind::Upper)),
+                (Bound::Coupling, coupling),
+            ],
+        };
+        assert_eq!(bracket.upper(), (Bound::Coupling, coupling));
+        assert_eq!(bracket.ci(0.95), Ok((1.0, 3.0)));
+    }
+
+    /// Squared lengths 17, 1, 41 and 9 about the target's mean.
+    #[test]
+    fn the_independent_coupling_by_hand() {
+        let rows = dmatrix![4.0, 0.0; 0.0, 0.0; 4.0, 4.0; 0.0, 2.0];
+        let target = Gaussian::isotropic(2, 0.5).unwrap().with_mean(&[0.0, -1.0]).unwrap();
+        let w2 = Sample::from_rows(&rows).unwrap().independent_coupling(&target);
+        assert!((w2.sq - (17.0 + 0.5)).abs() < 1e-14);
+        let variance = (0.0f64 + 256.0 + 576.0 + 64.0) / 4.0;
+        assert!((w2.standard_error().unwrap() - variance.sqrt() / 2.0).abs() < 1e-13);
+        assert_eq!(w2.bias, Some(0.0));
+    }
+}

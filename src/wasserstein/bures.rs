@@ -125,6 +125,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn missing_singular_values_are_zero() {
+        assert_eq!(to_isotropic(&[3.0, 1.0], 4, 0.5), 6.25 + 0.25 + 2.0 * 0.25);
+        assert_eq!(to_isotropic(&[3.0, 1.0, 0.5], 1, 0.5), 6.25);
+    }
+
+    #[test]
+    fn distances_scale_as_far_as_their_squares_do() {
+        let (f, h) = (nalgebra::dmatrix![1.0, 2.0; 0.5, -1.0], nalgebra::dmatrix![0.3; 2.0]);
+        let law = |factor: &DMatrix<f64>, scale| Gaussian::from_factor(&(factor * scale)).unwrap();
+        let expected = law(&f, 1.0).w2(&law(&h, 1.0)).unwrap().sq;
+        for scale in [1e-150, 1e-100, 1e100, 1e149] {
+            let sq = law(&f, scale).w2(&law(&h, scale)).unwrap().sq;
+            assert!((sq / scale / scale / expected - 1.0).abs() < 1e-13, "{scale}");
+        }
+    }
+
     proptest! {
         /// Any orthogonal Q costs at least as much, and the naive formula agrees where it can.
         #[test]

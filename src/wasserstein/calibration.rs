@@ -61,3 +61,25 @@ pub fn p_value(
     }
     Ok(as_far as f64 / (replicates + 1) as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+
+    #[test]
+    fn ties_count_as_far() {
+        let target = Gaussian::isotropic(2, 1.0).unwrap();
+        let sample = Sample::from_rows(&target.sample(5, Seed(1), 0)).unwrap();
+        let p = |replicates, statistic: &(dyn Fn(&Sample) -> f64 + Sync)| {
+            p_value(&sample, &target, replicates, Seed(1), |x| Ok(statistic(x)))
+        };
+        assert_eq!(p(7, &|_| 3.0), Ok(1.0));
+        // No replicate is the sample itself, although both come from one seed.
+        assert_eq!(p(7, &|other| f64::from(u8::from(*other == sample))), Ok(1.0 / 8.0));
+        assert!(p(0, &|_| 3.0).is_err() && p(7, &|_| f64::NAN).is_err());
+        let plane = Gaussian::isotropic(3, 1.0).unwrap();
+        let error = p_value(&sample, &plane, 7, Seed(1), |_| Ok(3.0)).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { what: "the target", .. }));
+    }
+}

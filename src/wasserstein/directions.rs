@@ -169,3 +169,75 @@ fn normals(rows: usize, columns: usize, run: Run) -> DMatrix<f64> {
     run.stream(Purpose::Projections, 0, 0).fill_normal(normals.as_mut_slice());
     normals
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+
+    #[test]
+    fn bases_are_orthonormal() {
+        let directions = Directions::orthogonal(3, 8, Seed(1)).unwrap();
+        let gram = directions.columns().transpose() * directions.columns();
+        for (i, j) in (0..8).flat_map(|i| (0..8).map(move |j| (i, j))) {
+            if i == j {
+                assert!((gram[(i, j)] - 1.0).abs() < 1e-14);
+            } else {
+                assert_eq!(gram[(i, j)].abs() < 1e-14, i / 3 == j / 3, "{i} {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn on_the_plane_angles_are_equal() {
+        let directions = Directions::low_discrepancy(2, 7, Seed(1)).unwrap();
+        let columns = directions.columns();
+        for j in 0..6 {
+            let (x, y) = (columns.column(j), columns.column(j + 1));
+            let turn = (x[0] * y[1] - x[1] * y[0]).atan2(x.dot(&y));
+            assert!((turn - std::f64::consts::PI / 7.0).abs() < 1e-14);
+        }
+        let other = Directions::low_discrepancy(2, 7, Seed(2)).unwrap();
+        assert!((columns - other.columns()).amax() > 1e-3, "the shift is random");
+    }
+
+    /// Second and fourth moments on the sphere are 1/n and 3/(n (n + 2)), odd ones zero. Even ones
+    /// of independent directions would be twice as far off.
+    #[test]
+    fn lattices_are_even() {
+        for n in [3, 4, 6] {
+            let directions = Directions::low_discrepancy(n, 4000, Seed(1)).unwrap();
+            let mean = |f: &dyn Fn(usize) -> f64| (0..4000).map(f).sum::<f64>() / 4000.0;
+            let (size, columns) = (n as f64, directions.columns());
+            for i in 0..n {
+                let power = |k: i32| mean(&|j| columns[(i, j)].powi(k));
+                assert!(power(1).abs() < 6e-3 && (power(2) - 1.0 / size).abs() < 2e-3, "{n} {i}");
+                assert!((power(4) - 3.0 / (size * (size + 2.0))).abs() < 2e-3, "{n} {i}");
+                let product = mean(&|j| columns[(i, j)] * columns[((i + 1) % n, j)]);
+                assert!(product.abs() < 6e-3, "{n} {i}");
+            }
+        }
+        let on_a_line = Directions::low_discrepancy(1, 100, Seed(1)).unwrap();
+        assert!(on_a_line.columns().iter().all(|x| x.abs() == 1.0));
+        assert!(on_a_line.columns().sum().abs() <= 2.0);
+        for (dimension, count) in [(0, 1), (1, 0)] {
+            assert!(Directions::low_discrepancy(dimension, count, Seed(1)).is_err());
+            assert!(Directions::orthogonal(dimension, count, Seed(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn whole_bases_tell_the_error() {
+        let bases = Directions::orthogonal(2, 6, Seed(1)).unwrap();
+        // Means of bases 2, 3 and 7, of variance 7.
+        let error = bases.standard_error(&[1.0, 3.0, 2.0, 4.0, 5.0, 9.0]);
+        assert!((error - (7.0f64 / 3.0).sqrt()).abs() < 1e-15);
+        // Two bases and a rest.
+        let error = bases.standard_error(&[1.0, 3.0, 2.0, 4.0, 100.0]);
+        assert!((error - 0.5).abs() < 1e-15);
+        // One basis: as if its directions were independent.
+        let error = bases.standard_error(&[1.0, 2.0, 3.0]);
+        assert!((error - (1.0f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(bases.standard_error(&[1.0]), f64::INFINITY);
+    }
+}

@@ -154,3 +154,39 @@ impl W2 {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_bias_by_hand() {
+        let w2 = W2 {
+            sq: 2.0,
+            bias: Some(0.5),
+            sampling_error: Some(0.3),
+            projection_error: Some(0.4),
+            ..W2::exact(0.0, Law::Row)
+        };
+        let half = 1.959_963_984_540_054 * 0.5;
+        let (low, high) = w2.ci(0.95).unwrap();
+        assert!((low - (1.5 - half)).abs() < 1e-14 && (high - (1.5 + half)).abs() < 1e-14);
+        let thrice = w2.scaled(3.0);
+        assert_eq!((thrice.sq, thrice.debiased()), (6.0, 4.5));
+        assert!((thrice.standard_error().unwrap() - 1.5).abs() < 1e-15);
+        assert_eq!((thrice.law, thrice.kind), (Law::Row, Kind::Exact));
+    }
+
+    #[test]
+    fn intervals_are_cut_at_zero() {
+        let w2 = |sq, error| W2 { sampling_error: Some(error), ..W2::exact(sq, Law::Row) };
+        assert_eq!(w2(0.1, 1.0).ci(0.9).unwrap().0, 0.0);
+        assert_eq!(w2(-0.1, 0.0).ci(0.9), Ok((0.0, 0.0)));
+        assert_eq!(w2(-0.1, 0.0).dist(), 0.0);
+        let unknown = W2::of_samples(2.0, Kind::Lower, Of::Empirical);
+        assert_eq!((unknown.debiased(), unknown.ci(0.9)), (2.0, Ok((0.0, f64::INFINITY))));
+        for level in [0.0, 1.0, f64::NAN] {
+            assert!(unknown.ci(level).is_err());
+        }
+    }
+}

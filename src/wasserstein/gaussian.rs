@@ -336,3 +336,72 @@ fn pivoted_cholesky(mut rest: DMatrix<f64>, epsilon: f64) -> Result<DMatrix<f64>
     }
     Ok(if columns.is_empty() { DMatrix::zeros(n, 1) } else { DMatrix::from_columns(&columns) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    /// However the covariance is held, standard deviations along directions and draws are its own.
+    #[test]
+    fn all_shapes_are_one_law() {
+        let covariance = dmatrix![4.0, 2.0; 2.0, 5.0]; // L = (2, 0; 1, 2)
+        let full = Gaussian::from_covariance(&covariance).unwrap();
+        let factored = Gaussian::from_factor(&dmatrix![2.0, 0.0; 1.0, 2.0]).unwrap();
+        let directions = dmatrix![1.0, 0.0, 0.6; 0.0, 1.0, 0.8];
+        for law in [&full, &factored] {
+            let deviations = law.deviations_along(&directions);
+            let along = 0.36 * 4.0 + 0.96 * 2.0 + 0.64 * 5.0;
+            for (deviation, variance) in deviations.iter().zip([4.0, 5.0, along]) {
+                assert_relative_eq!(deviation * deviation, variance, max_relative = 1e-14);
+            }
+            assert_relative_eq!(law.total_variance(), 9.0, max_relative = 1e-14);
+        }
+        let draws = |law: &Gaussian| law.sample(10, Seed(1), 2);
+        assert_relative_eq!(draws(&full), draws(&factored), epsilon = 1e-13);
+        let diagonal = Gaussian::diagonal(&[9.0, 9.0]).unwrap();
+        let isotropic = Gaussian::isotropic(2, 3.0).unwrap();
+        assert_eq!(draws(&diagonal), draws(&isotropic));
+        assert_eq!(diagonal.deviations_along(&directions), isotropic.deviations_along(&directions));
+    }
+
+    #[test]
+    fn what_is_no_covariance_is_told_by_how_much() {
+        let value = |law: Result<Gaussian>| match law {
+            Err(Error::InvalidParameter { value, .. }) => value,
+            other => panic!("{other:?}"),
+        };
+        let of = |covariance: DMatrix<f64>| value(Gaussian::from_covariance(&covariance));
+        assert_eq!(of(dmatrix![1.0, 0.0; 0.0, -0.5]), -0.5);
+        assert_eq!(of(dmatrix![0.0, 2.0; 2.0, 0.0]), -2.0);
+        assert_eq!(of(dmatrix![1.0, 0.25; 0.5, 1.0]), 0.25);
+        // A skew part of rounding is none.
+        let rounded = dmatrix![1e6, 10.0 + 1e-10; 10.0, 1e6];
+        assert!(Gaussian::from_covariance(&rounded).is_ok());
+        assert_eq!(value(Gaussian::diagonal(&[1.0, -2.0])), -2.0);
+        assert_eq!(value(Gaussian::diagonal(&[1.0, f64::INFINITY])), f64::INFINITY);
+        assert_eq!(value(Gaussian::isotropic(2, -1.0)), -1.0);
+        assert!(value(Gaussian::isotropic(2, 1.0).unwrap().with_mean(&[1e200, 0.0])) > 1e300);
+    }
+
+    #[test]
+    fn point_masses_are_laws() {
+        let masses = [
+            Gaussian::isotropic(2, 0.0).unwrap(),
+            Gaussian::diagonal(&[0.0; 2]).unwrap(),
+            Gaussian::from_covariance(&DMatrix::<f64>::zeros(2, 2)).unwrap(),
+        ];
+        let shifted = masses[0].clone().with_mean(&[3.0, 4.0]).unwrap();
+        for mass in &masses {
+            assert_eq!(mass.total_variance(), 0.0);
+            assert_eq!(mass.w2(&shifted).unwrap().sq, 25.0);
+            assert_eq!(mass.sliced_to_isotropic(0.0), Ok(0.0));
+            assert_relative_eq!(mass.sliced_to_isotropic(3.0).unwrap(), 9.0);
+        }
+        for deviation in [-1.0, f64::INFINITY, f64::NAN] {
+            assert!(masses[0].sliced_to_isotropic(deviation).is_err());
+        }
+    }
+}

@@ -220,3 +220,59 @@ impl Sample {
         deviation(influence.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::dmatrix;
+
+    /// Rows 1, 3, 5, 7: mean 4 and variance 5, against N(3, 2²), to which the map from N(4, 5) has
+    /// the slope t = 2/sqrt(5).
+    #[test]
+    fn one_dimension_by_hand() {
+        let rows = dmatrix![1.0; 3.0; 5.0; 7.0];
+        let sample = Sample::from_rows(&rows).unwrap();
+        let target = Gaussian::isotropic(1, 2.0).unwrap().with_mean(&[3.0]).unwrap();
+        let t = 2.0 / 5f64.sqrt();
+        let moments = sample.moments().gelbrich(&target).unwrap();
+        assert!((moments.sq - (1.0 + (5f64.sqrt() - 2.0).powi(2))).abs() < 1e-14);
+        // Gaussian rows: 2 ((1 - t) C)² + 4 δ² C.
+        let variance = 2.0 * ((1.0 - t) * 5.0).powi(2) + 4.0 * 5.0;
+        assert!((moments.sampling_error.unwrap() - (variance / 4.0).sqrt()).abs() < 1e-14);
+        // These rows: (1 - t) x² + 2 δ x at -3, -1, 1, 3.
+        let influence = [-3.0, -1.0, 1.0, 3.0].map(|x: f64| (1.0 - t) * x * x + 2.0 * x);
+        let mean = influence.iter().sum::<f64>() / 4.0;
+        let variance = influence.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0;
+        let error = sample.gelbrich(&target).unwrap().sampling_error.unwrap();
+        assert!((error - (variance / 4.0).sqrt()).abs() < 1e-14);
+    }
+
+    /// Two coordinates that are independent add up, in their variances.
+    #[test]
+    fn two_dimensions_are_twice_one() {
+        let rows = dmatrix![1.0, 1.0; -1.0, 1.0; 1.0, -1.0; -1.0, -1.0] * 3.0;
+        let moments = Sample::from_rows(&rows).unwrap().moments().clone();
+        let target = Gaussian::isotropic(2, 1.0).unwrap();
+        let w2 = moments.gelbrich(&target).unwrap();
+        assert!((w2.sq - 8.0).abs() < 1e-14);
+        // C = 9, t = 1/3: 2 * (2/3 * 9)² each.
+        assert!((w2.sampling_error.unwrap() - (144.0f64 / 4.0).sqrt()).abs() < 1e-13);
+    }
+
+    #[test]
+    fn few_rows_have_the_first_order_correction() {
+        let target = Gaussian::isotropic(1, 1.0).unwrap();
+        let of = |rows: &DMatrix<f64>| Sample::from_rows(rows).unwrap().moments().clone();
+        let with = |rows, correction| of(rows).gelbrich_with(&target, correction);
+        let (two, three) = (dmatrix![0.0; 2.0], dmatrix![0.0; 2.0; 4.0]);
+        let plain = of(&two).gelbrich(&target).unwrap();
+        assert_eq!(plain, with(&two, Correction::FirstOrder).unwrap());
+        let refused = with(&two, Correction::RandomMatrix).unwrap_err();
+        assert!(matches!(refused, Error::InvalidParameter { name: "count", value: 2.0, .. }));
+        let plain = of(&three).gelbrich(&target).unwrap();
+        assert_eq!(plain, with(&three, Correction::RandomMatrix).unwrap());
+        assert_ne!(plain, with(&three, Correction::FirstOrder).unwrap());
+        let alone = of(&dmatrix![0.0]).gelbrich(&target);
+        assert_eq!(alone, Err(Error::BatchTooSmall { batch_size: 1, minimum: 2 }));
+    }
+}

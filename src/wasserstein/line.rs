@@ -358,3 +358,25 @@ pub(super) fn check_normal(mean: f64, deviation: f64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three numbers: the edges are plus and minus the quantile of two thirds.
+    #[test]
+    fn the_potential_by_hand() {
+        let bins = normal_bins(3).unwrap();
+        let z = 0.430_727_299_295_457_5;
+        for (mean, deviation) in [(0.0, 1.0), (-2.0, 1.5), (1.0, 0.0)] {
+            let w2 = bins.w2(&[1.0, -1.0, 0.0], mean, deviation).unwrap().w2;
+            // (x - m)² - 2 s z (x - x_1) up to 0 and back again.
+            let potential = [-1.0, 0.0, 1.0].map(|x: f64| {
+                (x - mean).powi(2) + if x == 0.0 { 2.0 * deviation * z } else { 0.0 }
+            });
+            let average = potential.iter().sum::<f64>() / 3.0;
+            let variance = potential.iter().map(|x| (x - average).powi(2)).sum::<f64>() / 3.0;
+            assert!((w2.sampling_error.unwrap() - (variance / 3.0).sqrt()).abs() < 1e-14);
+        }
+    }
+}

@@ -172,6 +172,20 @@ mod tests {
     use super::*;
     use crate::Seed;
 
+    /// Two laws that differ in their means only are farthest apart along the line between these.
+    #[test]
+    fn a_shift_is_found() {
+        let law = Gaussian::isotropic(3, 1.0).unwrap();
+        let target = law.clone().with_mean(&[1.0, -1.0, 2.0]).unwrap();
+        let shifted = law.with_mean(&[4.0, 3.0, 2.0]).unwrap();
+        let sample = Sample::from_rows(&shifted.sample(1000, Seed(1), 0)).unwrap();
+        let worst = sample.max_sliced(&target, 2, Seed(2)).unwrap();
+        let along = 0.6 * worst.direction[0] + 0.8 * worst.direction[1];
+        assert!(along.abs() > 0.99 && (worst.w2.debiased() / 25.0 - 1.0).abs() < 0.1);
+        let line = Gaussian::isotropic(1, 1.0).unwrap();
+        assert!(matches!(sample.max_sliced(&line, 2, Seed(2)), Err(Error::ShapeMismatch { .. })));
+    }
+
     /// Against differences of the value, with a singular target about another mean.
     #[test]
     fn slopes_are_half_the_derivatives() {

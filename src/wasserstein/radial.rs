@@ -203,6 +203,30 @@ mod tests {
         }
     }
 
+    /// Lengths 2 and 4 from the target's mean: to it alone, and to a Rayleigh law, whose median is
+    /// sqrt(2 log 2).
+    #[test]
+    fn two_lengths_by_hand() {
+        let rows = nalgebra::dmatrix![3.0, 1.0; 1.0, 5.0];
+        let sample = Sample::from_rows(&rows).unwrap();
+        let median = 4f64.ln().sqrt();
+        for tau in [0.0, 1.5] {
+            let target = Gaussian::isotropic(2, tau).unwrap().with_mean(&[1.0, 1.0]).unwrap();
+            let w2 = sample.radial(&target).unwrap();
+            let potential = [4.0, 16.0 - 2.0 * tau * median * 2.0];
+            let error = (potential[1] - potential[0]).abs() / 2.0 / 2f64.sqrt();
+            assert_relative_eq!(w2.sampling_error.unwrap(), error, max_relative = 1e-11);
+            if tau == 0.0 {
+                assert_relative_eq!(w2.sq, 10.0, max_relative = 1e-14);
+                assert_eq!(w2.bias, Some(0.0));
+            } else {
+                // Lengths of root mean square sqrt(10) pass for tau = sqrt(5).
+                let null = ChiBins::new(2, 2).null_bias;
+                assert_relative_eq!(w2.bias.unwrap(), 1.5 * 5f64.sqrt() * null);
+            }
+        }
+    }
+
     /// Means add up to the mean of the law; bins cut its variance to what is left within them; and
     /// at one draw the null bias is twice the variance.
     #[test]

@@ -214,3 +214,87 @@ fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, f64) {
     let error = potential_deviation(&x, &y).hypot(potential_deviation(&y, &x)) / count.sqrt();
     (sq, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    /// A shift by c has the potential -2 c x: an error of 2 c times the deviation on either side.
+    #[test]
+    fn two_samples_apart_by_a_shift() {
+        let x = vec![0.3, -1.0, 2.0, 0.7];
+        let y: Vec<f64> = x.iter().rev().map(|x| x + 3.0).collect();
+        let (sq, error) = two_samples(x.clone(), y);
+        assert_relative_eq!(sq, 9.0, max_relative = 1e-14);
+        let variance = x.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 4.0;
+        let expected = 6.0 * (2.0 * variance / 4.0).sqrt();
+        assert_relative_eq!(error, expected, max_relative = 1e-14);
+    }
+
+    /// Blocks of rows that are drawn and forgotten, against the whole matrix.
+    #[test]
+    fn singular_values_are_those_of_the_product() {
+        let run = Seed(3).replicate(0);
+        for (factor, d) in [
+            (dmatrix![1.0, 0.5; 0.0, 0.2], 600),
+            (dmatrix![1.0, 0.5; 0.0, 0.2], 1),
+            (dmatrix![1.0, 0.5, -0.3], 300),
+        ] {
+            let gram = Gram::from_factor(factor).unwrap();
+            let (n, r) = (gram.batch_size(), gram.rank());
+            let mut law = MatrixLaw::new(n, d).unwrap();
+            law.push(&gram, run).unwrap();
+            let normals = |draw: Draw, columns| {
+                let mut all = DMatrix::<f64>::zeros(d, columns);
+                for (block, first) in (0..).zip((0..d).step_by(256)) {
+                    let mut rows = DMatrix::<f64>::zeros(256.min(d - first), columns);
+                    let stream = run.stream(Purpose::Targets, draw as u32, block);
+                    stream.fill_normal(rows.as_mut_slice());
+                    all.rows_mut(first, rows.nrows()).copy_from(&rows);
+                }
+                all / (d as f64).sqrt()
+            };
+            let product = normals(Draw::Weights, r) * gram.factor();
+            let gaussian = normals(Draw::Gaussian, n) / (n as f64).sqrt();
+            let (products, gaussians) = law.singular_values();
+            for (values, matrix) in [(&products[0], product), (&gaussians[0], gaussian)] {
+                assert_eq!(values.len(), n);
+                let squares = (matrix.transpose() * &matrix).symmetric_eigenvalues();
+                let mut squares: Vec<f64> = squares.iter().copied().collect();
+                squares.sort_by(|a, b| b.total_cmp(a));
+                for (value, square) in values.iter().zip(squares) {
+                    assert!((value * value - square).abs() < 1e-14);
+                }
+            }
+        }
+    }
+
+    /// Of one sample there is one singular value, and its spread is none.
+    #[test]
+    fn bounds_in_one_dimension() {
+        let gram = Gram::from_factor(dmatrix![1.0]).unwrap();
+        let mut law = MatrixLaw::new(1, 3).unwrap();
+        for run in 0..4 {
+            assert!(law.bracket().is_err());
+            law.push(&gram, Seed(3).replicate(run)).unwrap();
+        }
+        let bracket = law.bracket().unwrap();
+        let means = bracket.lower_bounds[1].1;
+        let moments = |values: &[DVector<f64>]| {
+            let values: Moments = values.iter().map(|x| x[0]).collect();
+            (values.mean(), values.standard_error().powi(2))
+        };
+        let (products, gaussians) = law.singular_values();
+        let ((a, square_a), (b, square_b)) = (moments(products), moments(gaussians));
+        assert_relative_eq!(means.sq, (a - b).powi(2), max_relative = 1e-13);
+        assert_relative_eq!(means.bias.unwrap(), square_a + square_b, max_relative = 1e-13);
+        // By the derivative 2 (a - b); deviations have the divisor N here, N - 1 there.
+        let error = 2.0 * (a - b).abs() * ((square_a + square_b) * 0.75).sqrt();
+        assert_relative_eq!(means.sampling_error.unwrap(), error, max_relative = 1e-13);
+        assert_eq!(bracket.lower_bounds[0].1.sq, 0.0);
+        assert_eq!(bracket.upper_bounds[0].1.sq, 0.0); // H is orthogonal
+    }
+}

@@ -214,6 +214,57 @@ fn plan_costs(cost: &DMatrix<f64>, f: &[f64], g: &[f64]) -> Entropic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_relative_eq;
+    use nalgebra::dmatrix;
+
+    fn of(rows: DMatrix<f64>) -> Sample {
+        Sample::from_rows(&rows).unwrap()
+    }
+
+    /// The points 0 and 1: a share q = 1/(1 + e^(1/epsilon)) of the mass goes to the other one.
+    #[test]
+    fn two_points() {
+        let pair = of(dmatrix![0.0; 1.0]);
+        for epsilon in [0.1f64, 1.0, 10.0] {
+            let leak = (-1.0 / epsilon).exp();
+            let (sharp, entropic) = (leak / (1.0 + leak), -epsilon * ((1.0 + leak) / 2.0).ln());
+            for other in [pair.clone(), of(dmatrix![1.0; 0.0]), of(dmatrix![0.0; 0.0; 1.0; 1.0])] {
+                let plan = pair.entropic_transport(&other, epsilon).unwrap();
+                assert_relative_eq!(plan.sharp, sharp, epsilon = 1e-11);
+                assert_relative_eq!(plan.entropic, entropic, epsilon = 1e-11);
+            }
+            // A translation costs its square besides; the terms of entropy cancel.
+            let apart = of(dmatrix![3.0; 4.0]);
+            let divergence = pair.sinkhorn_divergence(&apart, epsilon).unwrap();
+            assert_relative_eq!(divergence.entropic, 9.0, epsilon = 1e-10);
+            assert_relative_eq!(divergence.sharp, 9.0, epsilon = 1e-10);
+        }
+        let plane = of(dmatrix![0.0, 0.0]);
+        assert!(matches!(pair.entropic_transport(&plane, 1.0), Err(Error::ShapeMismatch { .. })));
+    }
+
+    /// A point has no entropy: its distance to two others is the mean one, and to itself none.
+    #[test]
+    fn from_a_point() {
+        let (point, others) = (of(dmatrix![0.0]), of(dmatrix![1.0; 3.0]));
+        let plan = point.entropic_transport(&others, 0.5).unwrap();
+        assert_relative_eq!(plan.sharp, 5.0, max_relative = 1e-13);
+        assert_relative_eq!(plan.entropic, 5.0, max_relative = 1e-13);
+        let divergence = point.sinkhorn_divergence(&others, 0.5).unwrap();
+        let within = others.entropic_transport(&others, 0.5).unwrap();
+        assert_relative_eq!(divergence.entropic, 5.0 - within.entropic / 2.0, epsilon = 1e-12);
+        assert_relative_eq!(divergence.sharp, 5.0 - within.sharp / 2.0, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn between_gaussians_a_translation_adds_its_square() {
+        let law = Gaussian::diagonal(&[1.0, 2.0]).unwrap();
+        let (left, right) =
+            (law.clone().with_mean(&[1.0, 2.0]), law.clone().with_mean(&[-2.0, 6.0]));
+        let apart = left.unwrap().entropic_transport(&right.unwrap(), 0.3).unwrap();
+        let within = law.entropic_transport(&law, 0.3).unwrap();
+        assert_relative_eq!(apart, within + 25.0, max_relative = 1e-14);
+    }
 
     /// Also where deviations are beyond all floats in units of epsilon.
     #[test]
