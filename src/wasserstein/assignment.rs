@@ -179,7 +179,7 @@ mod tests {
         let error = ((across - within) - (across_2 - within_2)).abs() / 2.0;
         assert!((w2.sampling_error.unwrap() - error).abs() < 1e-15);
 
-        let too_few = Error::BatchTooSmall { batch_size: 14, minimum: 16 };
+        let too_few = Error::SampleTooSmall { count: 14, minimum: 16 };
         assert_eq!(law.transport(4), Err(too_few));
         for batch in [0, LARGEST + 1] {
             assert!(matches!(law.transport(batch), Err(Error::InvalidParameter { .. })));

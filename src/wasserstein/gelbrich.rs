@@ -273,6 +273,6 @@ mod tests {
         assert_eq!(plain, with(&three, Correction::RandomMatrix).unwrap());
         assert_ne!(plain, with(&three, Correction::FirstOrder).unwrap());
         let alone = of(&dmatrix![0.0]).gelbrich(&target);
-        assert_eq!(alone, Err(Error::BatchTooSmall { batch_size: 1, minimum: 2 }));
+        assert_eq!(alone, Err(Error::SampleTooSmall { count: 1, minimum: 2 }));
     }
 }
