@@ -77,10 +77,14 @@ fn factors_may_be_taller_than_they_need() {
     let vanilla = Network::<f64>::new(8).normalization(Normalization::None);
     let factors = [dmatrix![0.0, 1.0, 0.0], dmatrix![0.0, 1.0, 0.0; 0.0, -1.0, 0.0]];
     let inputs = factors.map(|factor| Input::from_gram(Gram::from_factor(factor).unwrap()));
-    let linear = |input| vanilla.chain(input, Seed(1)).unwrap().advance(3).unwrap().log_scale();
-    let rectified = |input| {
-        let network = vanilla.activation(Relu);
-        network.chain(input, Seed(1)).unwrap().advance(3).unwrap().log_scale()
+    // By what factor three layers of the same normals stretch the sample that there is.
+    let linear = |input: &Input| {
+        let mut chain = vanilla.chain(input, Seed(1)).unwrap();
+        chain.advance(3).unwrap().log_scale() - input.log_scale()
+    };
+    let rectified = |input: &Input| {
+        let mut chain = vanilla.activation(Relu).chain(input, Seed(1)).unwrap();
+        chain.advance(3).unwrap().log_scale() - input.log_scale()
     };
     let [thin, tall] = &inputs;
     assert!((linear(thin) - linear(tall)).abs() < 1e-13);

@@ -303,9 +303,10 @@ deserialize_checked!(
 deserialize_checked!(
     Observable { moments: Moments, sample: Vec<f64> },
     |moments, sample| {
-        if sample.len() as u64 != moments.count().min(SAMPLE as u64) {
-            let expected = (moments.count().min(SAMPLE as u64) as usize, 1);
-            return Err(Error::ShapeMismatch { what: "the sample", found: (sample.len(), 1), expected });
+        let kept = moments.count().min(SAMPLE as u64) as usize;
+        if sample.len() != kept {
+            let (found, expected) = ((sample.len(), 1), (kept, 1));
+            return Err(Error::ShapeMismatch { what: "the sample", found, expected });
         }
         match sample.iter().position(|value| !value.is_finite()) {
             Some(row) => Err(Error::NotFinite { row, column: 0, value: sample[row] }),

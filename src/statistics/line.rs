@@ -19,7 +19,7 @@ pub enum Weighting {
 }
 
 /// The most points of a line: more fit no memory.
-const MOST: usize = 1 << 40;
+const MOST: u64 = 1 << 40;
 
 /// A straight line $`y = a + b x`$ fitted by least squares, with the errors of `a` and `b`.
 ///
@@ -144,8 +144,8 @@ impl Line {
             not_negative(name, in_range(name, value)?)?;
         }
         not_negative("chi squared", self.chi_squared.unwrap_or(0.0))?;
-        let least = usize::from(self.chi_squared.is_none());
-        if !(least..=MOST).contains(&self.degrees_of_freedom) {
+        let least = u64::from(self.chi_squared.is_none());
+        if !(least..=MOST).contains(&(self.degrees_of_freedom as u64)) {
             let (name, value) = ("degrees of freedom", self.degrees_of_freedom as f64);
             let expected = "up to 2^40, and at least 1 of points without errors";
             return Err(Error::InvalidParameter { name, value, expected });

@@ -185,6 +185,15 @@ mod tests {
         }
     }
 
+    /// Nothing is added where there was nothing, however large the numbers.
+    #[test]
+    fn merging_into_none_is_a_copy() {
+        let large = Moments::from_iter([1e200, 1e200]);
+        let mut none = Moments::new();
+        none.merge(&large).unwrap();
+        assert_eq!((none, none.sample_variance()), (large, 0.0));
+    }
+
     #[test]
     fn no_numbers_have_no_mean() {
         assert!(Moments::new().mean().is_nan());
