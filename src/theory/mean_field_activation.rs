@@ -358,6 +358,17 @@ mod tests {
             assert_relative_eq!(product(Kernel::Sine, a), sine, max_relative = 1e-14);
             assert_relative_eq!(product(Kernel::Sine, -a), -sine, max_relative = 1e-14);
         }
+        // arcsin(1/2) is a sixth of π.
+        assert_relative_eq!(Kernel::ArcSine.mean_product((1.0, 5.5), 1.5), 1.0 / 3.0);
+        assert_relative_eq!(Kernel::ArcSine.mean_product((5.5, 1.0), -1.5), -1.0 / 3.0);
+        for k in 1..300 {
+            // Multiples of one number, so large that the cosine rounds to one or beyond.
+            let (a, b) = (f64::from(k) * 1e20, 3e20);
+            let product = |c| Kernel::ArcSine.mean_product((a, b), c);
+            let c = a.sqrt() * b.sqrt();
+            assert_relative_eq!(product(c), 1.0, epsilon = 1e-7);
+            assert_relative_eq!(product(-c), -1.0, epsilon = 1e-7);
+        }
         // Of large numbers only the sign is left of erf.
         for a in [1e20, 1e200, 1e300] {
             assert_eq!(Kernel::ArcSine.mean_product((a, a), a), 1.0);
