@@ -218,6 +218,20 @@ mod tests {
         assert_eq!(bracket.ci(0.95), Ok((1.0, 3.0)));
     }
 
+    #[test]
+    fn what_is_known_of_runs_is_a_bound_from_above() {
+        let target = Gaussian::isotropic(2, 1.0).unwrap();
+        let sample = Sample::from_rows(&target.sample(20, crate::Seed(1), 0)).unwrap();
+        let runs: Moments = [0.25, 0.75].into_iter().collect();
+        let bracket = sample.bracket(&target, Some(&runs), crate::Seed(2)).unwrap();
+        let (bound, w2) = bracket.upper();
+        assert_eq!((bound, w2.sq, w2.sampling_error), (Bound::Coupling, 0.5, Some(0.25)));
+        assert_eq!(bracket.lower_bounds.len(), 5);
+        let alone = sample.bracket(&target, None, crate::Seed(2)).unwrap();
+        assert_eq!(alone.upper().0, Bound::Independent);
+        assert_eq!(alone.lower_bounds, bracket.lower_bounds);
+    }
+
     /// Squared lengths 17, 1, 41 and 9 about the target's mean.
     #[test]
     fn the_independent_coupling_by_hand() {

@@ -369,14 +369,32 @@ mod tests {
         let bins = normal_bins(3).unwrap();
         let z = 0.430_727_299_295_457_5;
         for (mean, deviation) in [(0.0, 1.0), (-2.0, 1.5), (1.0, 0.0)] {
-            let w2 = bins.w2(&[1.0, -1.0, 0.0], mean, deviation).unwrap().w2;
-            // (x - m)² - 2 s z (x - x_1) up to 0 and back again.
-            let potential = [-1.0, 0.0, 1.0].map(|x: f64| {
-                (x - mean).powi(2) + if x == 0.0 { 2.0 * deviation * z } else { 0.0 }
-            });
+            let w2 = bins.w2(&[1.5, -1.0, 0.0], mean, deviation).unwrap().w2;
+            // (x - m)² - 2 s times the integral of the edges, -z up to 0 and z from there.
+            let twice_u = 2.0 * deviation * z;
+            let potential = [
+                (1.0 + mean).powi(2),
+                mean * mean + twice_u,
+                (1.5 - mean).powi(2) + twice_u - 1.5 * twice_u,
+            ];
             let average = potential.iter().sum::<f64>() / 3.0;
             let variance = potential.iter().map(|x| (x - average).powi(2)).sum::<f64>() / 3.0;
             assert!((w2.sampling_error.unwrap() - (variance / 3.0).sqrt()).abs() < 1e-14);
+        }
+    }
+
+    /// The bias is that of a normal sample as wide as this one, and an offset of both is none.
+    #[test]
+    fn biases_are_proportional_to_the_width() {
+        let bins = normal_bins(4).unwrap();
+        let bias = |scale: f64, offset: f64| {
+            let numbers = [1.0, -0.5, 2.0, 0.25].map(|x| scale * x + offset);
+            let line = bins.w2(&numbers, 0.5 * scale + offset, scale).unwrap();
+            (line.w2.bias.unwrap() / scale / scale, line.w2.sq / scale / scale)
+        };
+        let (expected, sq) = bias(1.0, 0.0);
+        for (scale, offset) in [(0.125, 0.0), (8.0, 0.0), (1.0, 1e9), (0.125, -1e8)] {
+            assert_eq!(bias(scale, offset), (expected, sq));
         }
     }
 }

@@ -227,6 +227,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lengths_are_taken_from_the_mean_of_the_target() {
+        let rows = nalgebra::dmatrix![0.0, 2.0; 1.0, 2.0; 5.0, 2.0];
+        let point = Gaussian::isotropic(2, 0.0).unwrap().with_mean(&[1.0, 2.0]).unwrap();
+        let w2 = Sample::from_rows(&rows).unwrap().radial(&point).unwrap();
+        // Squared lengths 1, 0 and 16.
+        assert_relative_eq!(w2.sq, 17.0 / 3.0, max_relative = 1e-14);
+        let variance = 257.0f64 / 3.0 - (17.0f64 / 3.0).powi(2);
+        let error = (variance / 3.0).sqrt();
+        assert_relative_eq!(w2.sampling_error.unwrap(), error, max_relative = 1e-14);
+    }
+
     /// Means add up to the mean of the law; bins cut its variance to what is left within them; and
     /// at one draw the null bias is twice the variance.
     #[test]

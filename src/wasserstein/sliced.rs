@@ -177,3 +177,43 @@ fn mean_root(eigenvalues: &[f64], n: f64) -> f64 {
     let law = root(&|s| eigenvalues.iter().map(|v| (s * v).ln_1p()).sum());
     law / root(&|s| n * s.ln_1p())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::{DMatrix, dmatrix};
+
+    /// Any number of copies of one direction is the line itself, errors and all.
+    #[test]
+    fn copies_of_one_direction_are_a_line() {
+        let rows = dmatrix![1.5, 7.0; -1.0, 3.0; 0.0, 4.0; 4.0, -2.0];
+        let sample = Sample::from_rows(&rows).unwrap();
+        let target = Gaussian::diagonal(&[4.0, 9.0]).unwrap().with_mean(&[0.5, 1.0]).unwrap();
+        let line = normal_bins(4).unwrap().w2(rows.column(0).as_slice(), 0.5, 2.0).unwrap().w2;
+        for copies in [1, 16, 39] {
+            let axis = DMatrix::from_fn(2, copies, |i, _| if i == 0 { 1.0 } else { 0.0 });
+            let directions = Directions::from_columns(&axis).unwrap();
+            let sliced = sample.sliced(&target, &directions).unwrap();
+            assert_eq!(sliced.along.len(), copies);
+            let error = |w2: &W2| w2.sampling_error.unwrap();
+            assert!((sliced.w2.sq - line.sq).abs() < 1e-14);
+            assert!((sliced.w2.bias.unwrap() - line.bias.unwrap()).abs() < 1e-14);
+            assert!((error(&sliced.w2) - error(&line)).abs() < 1e-14);
+        }
+        let axes = sample.along_axes(&target).unwrap();
+        let other = normal_bins(4).unwrap().w2(rows.column(1).as_slice(), 1.0, 3.0).unwrap().w2;
+        assert!((axes.sq - line.sq - other.sq).abs() < 1e-13);
+        assert_eq!(axes.projection_error, Some(0.0));
+        let plane = Gaussian::isotropic(3, 1.0).unwrap();
+        let error = sample.along_axes(&plane).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { what: "the target", .. }));
+    }
+
+    /// A segment of variance 4 in the plane: the mean of |cos| is 2/π.
+    #[test]
+    fn a_segment_in_the_plane() {
+        let segment = Gaussian::from_factor(&dmatrix![1.2; 1.6]).unwrap();
+        let expected = 2.0 - 2.0 * 3.0 * 2.0 * std::f64::consts::FRAC_2_PI + 9.0;
+        assert!((segment.sliced_to_isotropic(3.0).unwrap() - expected).abs() < 1e-12);
+    }
+}

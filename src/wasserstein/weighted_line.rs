@@ -80,3 +80,24 @@ pub fn weighted_line_w2<T: Scalar>(
     };
     parts.with_errors(None, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_is_a_point_mass() {
+        let line = weighted_line_w2(&[3.0], &[2.0], 1.0, 2.0).unwrap();
+        assert_eq!((line.w2.sq, line.location, line.shape), (8.0, 4.0, 0.0));
+    }
+
+    #[test]
+    fn bad_lists_are_named() {
+        let none = weighted_line_w2::<f64>(&[], &[], 0.0, 1.0);
+        assert_eq!(none, Err(Error::Empty { rows: 0, columns: 1 }));
+        for (mean, deviation) in [(f64::NAN, 1.0), (0.0, -1.0)] {
+            let error = weighted_line_w2(&[1.0], &[1.0], mean, deviation).unwrap_err();
+            assert!(matches!(error, Error::InvalidParameter { .. }));
+        }
+    }
+}
