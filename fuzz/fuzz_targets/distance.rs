@@ -94,7 +94,9 @@ fuzz_target!(|case: Case| {
         number("intercept", line.intercept());
         assert!(!line.slope_error().is_nan() && !line.intercept_error().is_nan(), "{line:?}");
     }
-    let _ = correlated_mean(numbers);
+    if let Some(found) = correlated_mean(numbers) {
+        assert!(found.mean.is_finite() && found.standard_error >= 0.0);
+    }
     let _ = (quantile(numbers, case.level), quantile_interval(numbers, case.level, case.number));
     if let Ok(mapped) = map(numbers) {
         assert!((mapped.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{mapped:?}");

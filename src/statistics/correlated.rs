@@ -18,7 +18,7 @@ pub struct CorrelatedMean {
 
 /// The mean of a stationary series, by Geyer's initial monotone sequence (*Practical Markov chain
 /// Monte Carlo*, 1992): correlations are summed in pairs of lags as long as the pairs are positive and
-/// fall. None below four numbers.
+/// fall. None below four numbers, and if a number, or the sum of their squares, is not finite.
 ///
 /// The pairs are positive for reversible chains; for others the estimate is a good guide, to be
 /// held against [`BatchMeans`]. The error can be trusted if the series is some 50 times as long as
@@ -48,6 +48,9 @@ pub fn correlated_mean(series: &[f64]) -> Option<CorrelatedMean> {
         products.sum::<f64>() / n as f64
     };
     let variance = covariance(0);
+    if !variance.is_finite() {
+        return None;
+    }
     if variance == 0.0 {
         return Some(CorrelatedMean { mean, standard_error: 0.0, autocorrelation_time: 1.0 });
     }
@@ -203,6 +206,9 @@ mod tests {
     #[test]
     fn series_that_tell_nothing() {
         assert_eq!(correlated_mean(&[1.0, 2.0, 3.0]), None);
+        for bad in [f64::NAN, f64::INFINITY, 1e200] {
+            assert_eq!(correlated_mean(&[1.0, 2.0, bad, 3.0, 4.0]), None);
+        }
         let constant = correlated_mean(&[2.0; 10]).unwrap();
         assert_eq!((constant.mean, constant.standard_error), (2.0, 0.0));
         let alternating: Vec<f64> = (0..100).map(|k| f64::from(k % 2)).collect();
