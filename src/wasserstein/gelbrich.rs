@@ -259,6 +259,22 @@ mod tests {
         assert!((w2.sampling_error.unwrap() - (144.0f64 / 4.0).sqrt()).abs() < 1e-13);
     }
 
+    /// Of 1000 rows of N(0, 1), the mean of the distance to it is 2 - 2 E s, where
+    /// N s² is a chi square of N - 1 degrees of freedom: E chi_k = sqrt(k) (1 - 1/(4k) + ...).
+    #[test]
+    fn the_first_order_bias_is_that_of_normal_rows() {
+        let (count, degrees) = (1000.0f64, 999.0f64);
+        // Rows whose unbiased variance is one.
+        let deviation = (degrees / count).sqrt();
+        let rows =
+            DMatrix::from_fn(1000, 1, |i, _| if i % 2 == 0 { 1.0 } else { -1.0 }) * deviation;
+        let target = Gaussian::isotropic(1, 1.0).unwrap();
+        let sample = Sample::from_rows(&rows).unwrap();
+        let w2 = sample.moments().gelbrich_with(&target, Correction::FirstOrder).unwrap();
+        let mean_deviation = deviation * (1.0 - 0.25 / degrees);
+        assert!((w2.bias.unwrap() - (2.0 - 2.0 * mean_deviation)).abs() < 1.0 / (count * count));
+    }
+
     #[test]
     fn few_rows_have_the_first_order_correction() {
         let target = Gaussian::isotropic(1, 1.0).unwrap();

@@ -272,6 +272,22 @@ mod tests {
         }
     }
 
+    /// Singular values (s, 0) have the spread s/sqrt(2). Seven runs have halves of three.
+    #[test]
+    fn halves_of_a_sample_tell_the_bias() {
+        let with_spreads = |spreads: [f64; 7]| {
+            spreads.map(|spread| DVector::from_vec(vec![2f64.sqrt() * spread, 0.0])).to_vec()
+        };
+        let mut law = MatrixLaw::new(2, 1).unwrap();
+        law.of_product = with_spreads([1.0, 2.0, 3.0, 5.0, 4.0, 6.0, 9.0]); // halves 3 apart
+        law.of_gaussian = with_spreads([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]); // and 1
+        let w2 = law.spread_bound();
+        let squares = 1.0 + 4.0 + 9.0 + 16.0 + 16.0 + 25.0 + 64.0;
+        assert_relative_eq!(w2.sq, squares / 7.0, max_relative = 1e-14);
+        // Twice as much noise in halves, and two samples.
+        assert_relative_eq!(w2.bias.unwrap(), (9.0 + 1.0) / 4.0, max_relative = 1e-14);
+    }
+
     /// Of one sample there is one singular value, and its spread is none.
     #[test]
     fn bounds_in_one_dimension() {

@@ -200,6 +200,11 @@ mod tests {
             assert!((sliced.w2.bias.unwrap() - line.bias.unwrap()).abs() < 1e-14);
             assert!((error(&sliced.w2) - error(&line)).abs() < 1e-14);
         }
+        // Values come in the order of the directions.
+        let axes = DMatrix::from_fn(2, 39, |i, j| f64::from(u8::from((j < 20) == (i == 0))));
+        let sliced = sample.sliced(&target, &Directions::from_columns(&axes).unwrap()).unwrap();
+        assert!(sliced.along[..20].iter().all(|sq| (sq - line.sq).abs() < 1e-14));
+        assert!(sliced.along[20..].iter().all(|sq| (sq - line.sq).abs() > 1.0));
         let axes = sample.along_axes(&target).unwrap();
         let other = normal_bins(4).unwrap().w2(rows.column(1).as_slice(), 1.0, 3.0).unwrap().w2;
         assert!((axes.sq - line.sq - other.sq).abs() < 1e-13);

@@ -92,6 +92,26 @@ mod tests {
     }
 
     #[test]
+    fn whole_weights_are_repetitions() {
+        let numbers = [2.0, -1.0, 0.5];
+        for weights in [[1, 1, 1], [1, 1, 3], [3, 1, 2], [1, 5, 1], [2, 1, 4]] {
+            let repeated: Vec<f64> =
+                numbers.iter().zip(weights).flat_map(|(&x, w)| vec![x; w]).collect();
+            let bins = crate::wasserstein::normal_bins(repeated.len()).unwrap();
+            let expected = bins.w2(&repeated, 0.3, 1.5).unwrap();
+            let line = weighted_line_w2(&numbers, &weights.map(|w| w as f64), 0.3, 1.5).unwrap();
+            for (part, expected) in [
+                (line.w2.sq, expected.w2.sq),
+                (line.location, expected.location),
+                (line.scale, expected.scale),
+                (line.shape, expected.shape),
+            ] {
+                assert!((part - expected).abs() < 1e-14, "{weights:?}: {part} {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn bad_lists_are_named() {
         let none = weighted_line_w2::<f64>(&[], &[], 0.0, 1.0);
         assert_eq!(none, Err(Error::Empty { rows: 0, columns: 1 }));
