@@ -362,7 +362,8 @@ mod tests {
             let deviations: Vec<f64> = spectrum.iter().map(|x| x / sum - 1.0 / n).collect();
             let (p, q) = (map(&spectrum).unwrap(), map_of_deviations(&deviations).unwrap());
             for (p, q) in p.iter().zip(q) {
-                prop_assert!((p - 1.0 / n - q).abs() < 1e-15);
+                // A few roundings of numbers up to one.
+                prop_assert!((p - 1.0 / n - q).abs() < 4e-15);
             }
         }
 

@@ -247,6 +247,31 @@ mod tests {
         assert!((error - (variance / 4.0).sqrt()).abs() < 1e-14);
     }
 
+    /// Where both laws are does not matter, however the bias is told.
+    #[test]
+    fn estimates_move_with_both_laws() {
+        let rows = dmatrix![1.0, 0.0; 3.0, 2.0; -1.0, 0.5; 2.0, 2.0; 0.0, -3.0; 1.5, 1.0];
+        let of = |shift: f64, correction| {
+            let target = Gaussian::diagonal(&[1.0, 2.0]).unwrap();
+            let target = target.with_mean(&[shift, 1.0 - shift]).unwrap();
+            let rows =
+                DMatrix::from_fn(6, 2, |i, j| rows[(i, j)] + if j == 0 { shift } else { -shift });
+            let sample = Sample::from_rows(&rows).unwrap();
+            let told = sample.moments().gelbrich_with(&target, correction).unwrap();
+            let by_default = sample.gelbrich(&target).unwrap();
+            [told, by_default].map(|w2| [w2.sq, w2.bias.unwrap(), w2.sampling_error.unwrap()])
+        };
+        for correction in [Correction::FirstOrder, Correction::RandomMatrix] {
+            let here = of(0.0, correction);
+            for shift in [-4.0, 0.5, 4.0] {
+                let there = of(shift, correction);
+                for (here, there) in here.iter().flatten().zip(there.iter().flatten()) {
+                    assert!((here - there).abs() < 1e-12, "{here} {there}");
+                }
+            }
+        }
+    }
+
     /// Two coordinates that are independent add up, in their variances.
     #[test]
     fn two_dimensions_are_twice_one() {

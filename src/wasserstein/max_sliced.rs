@@ -186,6 +186,25 @@ mod tests {
         assert!(matches!(sample.max_sliced(&line, 2, Seed(2)), Err(Error::ShapeMismatch { .. })));
     }
 
+    /// One coordinate in a space turned at will is a coin, and all covariances are right: nothing but
+    /// the ascent leads there, where the distance is 2 - 2 sqrt(2/π).
+    #[test]
+    fn the_ascent_finds_what_no_spectrum_shows() {
+        let law = Gaussian::isotropic(3, 1.0).unwrap();
+        let mut rows = law.sample(4000, Seed(1), 0);
+        rows.column_mut(0).apply(|x| *x = x.signum());
+        let turn = nalgebra::dmatrix![2.0, -1.0, 2.0; 2.0, 2.0, -1.0; -1.0, 2.0, 2.0] / 3.0;
+        let sample = Sample::from_rows(&(rows * &turn)).unwrap();
+        let worst = sample.max_sliced(&law, 3, Seed(2)).unwrap();
+        assert!((turn * worst.direction)[0].abs() > 0.99);
+        assert!((worst.w2.debiased() - 0.404).abs() < 0.04);
+        let ascent = Ascent::new(&sample, &law).unwrap();
+        for start in ascent.starts(3, Seed(3).into()).column_iter() {
+            let (begin, _) = ascent.evaluate(&start.into_owned(), &mut Scratch::default());
+            assert!(ascent.climb(start.into_owned()).0 > begin);
+        }
+    }
+
     /// Against differences of the value, with a singular target about another mean.
     #[test]
     fn slopes_are_half_the_derivatives() {
