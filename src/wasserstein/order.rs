@@ -112,6 +112,39 @@ mod tests {
         }
     }
 
+    /// The sort that comes last would hide it, and take its time.
+    #[test]
+    fn keys_have_the_order_of_numbers() {
+        let ascending = [f64::MIN, -2.0, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, 1.5, f64::MAX];
+        assert!(ascending.windows(2).all(|pair| key(pair[0]) < key(pair[1])));
+    }
+
+    #[test]
+    fn the_radix_sort_orders_the_highest_bits() {
+        let mut keys: Vec<u64> =
+            (0..5000).map(|k| u64::wrapping_mul(k, 0x9e37_79b9_7f4a_7c15)).collect();
+        let mut sorter = Sorter { keys: keys.clone(), ..Sorter::default() };
+        sorter.radix_sort();
+        keys.sort_by_key(|key| key >> SHIFTS[0]);
+        assert_eq!(sorter.keys, keys); // stable, too
+    }
+
+    /// Exchanges that are few are made in place; the numbers stay where too many are needed.
+    #[test]
+    fn the_insertion_sort_knows_when_to_give_up() {
+        let sorter = |values: Vec<f64>| {
+            let places = (0..values.len() as u32).collect();
+            Sorter { values, places, ..Sorter::default() }
+        };
+        let mut near = sorter((0..100).map(|k| f64::from(k ^ 3)).collect());
+        assert!(near.insertion_sort() && near.values.is_sorted());
+        assert!((0..100).all(|k| near.places[k as usize] == k ^ 3));
+        let mut far = sorter((0..100).rev().map(f64::from).collect());
+        assert!(!far.insertion_sort() && !far.values.is_sorted());
+        far.values.sort_unstable_by(f64::total_cmp);
+        assert!(far.values.iter().zip(0..).all(|(&value, k)| value == f64::from(k)));
+    }
+
     proptest! {
         #[test]
         fn sorts_like_the_standard_library(
