@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_input_table;
 mod components;
 mod convolution;
+mod coverage;
 mod engines;
 mod ensemble;
 mod golden_values;
