@@ -9,12 +9,15 @@
 
 mod correlated;
 mod line;
+mod mean;
 mod moments;
 mod quantile;
 mod student;
 
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use line::{Line, Weighting};
+#[allow(unused_imports)]
+pub(crate) use mean::SplitMean;
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use quantile::{quantile, quantile_interval};
