@@ -2,7 +2,8 @@
 //!
 //! | function | method | accuracy |
 //! | --- | --- | --- |
-//! | [`symmetric_eigenvalues`], [`symmetric_eigen`] | faer, checked, else Jacobi | n roundings of the largest |
+//! | [`symmetric_eigenvalues`] | Householder and QL, from order 256 faer; checked, else Jacobi | n roundings of the largest |
+//! | [`symmetric_eigen`] | faer, checked, else Jacobi | n roundings of the largest |
 //! | [`drawn_eigenvalues`] | Householder and QL, same bits on every instruction set | n roundings of the largest |
 //! | [`singular_values`], [`singular_vectors`] | faer, checked, else Jacobi | n roundings of the largest |
 //! | [`graded_singular_values`], [`principal_axes`] | Jacobi | relative, for graded rows |

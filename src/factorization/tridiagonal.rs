@@ -18,7 +18,7 @@ pub(crate) fn drawn_eigenvalues(matrix: DMatrix<f64>) -> Vec<f64> {
 /// lower triangle is read.
 ///
 /// Cost: `2/3 n³` multiply-adds in one pass over the triangle for each column.
-fn eigenvalues(mut a: DMatrix<f64>) -> Option<Vec<f64>> {
+pub(super) fn eigenvalues(mut a: DMatrix<f64>) -> Option<Vec<f64>> {
     let n = a.nrows();
     let scale = a.amax();
     if scale == 0.0 {

@@ -131,17 +131,21 @@ fn procrustes(f: &DMatrix<f64>, h: &DMatrix<f64>) -> Result<f64> {
         return Ok(0.0);
     }
     let products = f.transpose() * &h;
-    let nuclear: f64 = factorization::singular_values(products.clone())?.iter().sum();
     let total = f.norm_squared() + h.norm_squared();
-    let difference = total - 2.0 * nuclear;
-    let squared = if difference > CANCELS * total {
-        difference
-    } else {
-        let turned = factorization::singular_vectors(products)?
-            .map_or(difference.max(0.0), |SingularVectors { left, right }| {
-                (f * left * right.transpose() - h).norm_squared()
-            });
-        turned.min(unturned)
+    let difference = || -> Result<f64> {
+        let values = factorization::singular_values(products.clone())?;
+        Ok(total - 2.0 * values.iter().sum::<f64>())
+    };
+    // The distance is not above the cost of the identity.
+    let far = if unturned > CANCELS * total { Some(difference()?) } else { None };
+    let squared = match far.filter(|&difference| difference > CANCELS * total) {
+        Some(difference) => difference,
+        None => match factorization::singular_vectors(products.clone())? {
+            Some(SingularVectors { left, right }) => {
+                (f * left * right.transpose() - h).norm_squared().min(unturned)
+            }
+            None => difference()?.max(0.0).min(unturned),
+        },
     };
     Ok(squared * scale * scale)
 }
