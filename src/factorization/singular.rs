@@ -75,14 +75,14 @@ fn decompose(
 }
 
 /// Whether the sum of the squared singular values is the squared norm. Comparisons with NaN fail.
-fn lengths_fit(matrix: &DMatrix<f64>, values: &[f64]) -> bool {
+pub(super) fn lengths_fit(matrix: &DMatrix<f64>, values: &[f64]) -> bool {
     let norm = matrix.norm();
     let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
     (length - norm).abs() <= tolerance(values.len()) * norm
 }
 
 /// Whether both sides are orthonormal and give the matrix back.
-fn fits(matrix: &DMatrix<f64>, values: &[f64], vectors: &SingularVectors) -> bool {
+pub(super) fn fits(matrix: &DMatrix<f64>, values: &[f64], vectors: &SingularVectors) -> bool {
     let SingularVectors { left, right } = vectors;
     let count = values.len();
     let bound = tolerance(matrix.nrows().max(matrix.ncols()));

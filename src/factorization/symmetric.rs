@@ -82,7 +82,7 @@ fn decompose(matrix: &DMatrix<f64>, values: &mut [f64], vectors: Option<MatMut<'
 
 /// Whether the sum of the eigenvalues is the trace, and that of their squares the squared norm.
 /// Comparisons with NaN fail.
-fn values_fit(matrix: &DMatrix<f64>, values: &[f64]) -> bool {
+pub(super) fn values_fit(matrix: &DMatrix<f64>, values: &[f64]) -> bool {
     let norm = matrix.norm();
     let bound = tolerance(values.len()) * norm;
     let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
@@ -91,7 +91,7 @@ fn values_fit(matrix: &DMatrix<f64>, values: &[f64]) -> bool {
 }
 
 /// Whether the vectors are orthonormal and the matrix times them are their multiples.
-fn fits(matrix: &DMatrix<f64>, eigen: &Eigen) -> bool {
+pub(super) fn fits(matrix: &DMatrix<f64>, eigen: &Eigen) -> bool {
     let Eigen { values, vectors } = eigen;
     let bound = tolerance(values.len());
     let mut multiples = vectors.clone();

@@ -164,6 +164,40 @@ fn scales_pass_through() {
     }
 }
 
+/// Results that are off by more than rounding, or not finite, do not pass.
+#[test]
+fn wrong_results_are_refused() {
+    let matrix = dead_features(20, 3, 1);
+    let Eigen { values, vectors } = symmetric_eigen(matrix.clone()).unwrap();
+    assert!(symmetric::values_fit(&matrix, &values));
+    let right = Eigen { values: values.clone(), vectors: vectors.clone() };
+    assert!(symmetric::fits(&matrix, &right));
+    for (place, change) in [(0, 1e-10), (1, -1e-10), (19, 1e-10), (4, f64::NAN), (5, f64::INFINITY)]
+    {
+        let mut wrong = values.clone();
+        wrong[place] += change * values[0];
+        assert!(!symmetric::values_fit(&matrix, &wrong), "{place}");
+        let wrong = Eigen { values: wrong, vectors: vectors.clone() };
+        assert!(!symmetric::fits(&matrix, &wrong), "{place}");
+        let mut turned = Eigen { values: values.clone(), vectors: vectors.clone() };
+        turned.vectors[(3, place)] += change;
+        assert!(!symmetric::fits(&matrix, &turned), "{place}");
+    }
+    let lengths = singular_values(matrix.clone()).unwrap();
+    let SingularVectors { left, right } = singular_vectors(matrix.clone()).unwrap().unwrap();
+    assert!(singular::lengths_fit(&matrix, &lengths));
+    for (place, change) in [(0, 1e-10), (1, -1e-10), (4, f64::NAN)] {
+        let mut wrong = lengths.clone();
+        wrong[place] += change * lengths[0];
+        assert!(!singular::lengths_fit(&matrix, &wrong), "{place}");
+        let mut turned = SingularVectors { left: left.clone(), right: right.clone() };
+        assert!(singular::fits(&matrix, &lengths, &turned));
+        assert!(!singular::fits(&matrix, &wrong, &turned), "{place}");
+        turned.right[(3, place)] += change;
+        assert!(!singular::fits(&matrix, &lengths, &turned), "{place}");
+    }
+}
+
 #[test]
 fn what_is_not_finite_is_named() {
     for bad in [f64::NAN, f64::INFINITY] {
@@ -223,14 +257,14 @@ proptest! {
 }
 
 const HILBERT: [f64; 10] = [
-    1.7519196702651775,
-    0.3429295484835091,
-    0.035741816271639236,
-    0.0025308907686700381,
-    0.00012874961427637708,
-    4.7296892931823475e-6,
-    1.228967738751175e-7,
-    2.1474388173504786e-9,
-    2.2667467477629255e-11,
-    1.0931538193796658e-13,
+    1.751_919_670_265_177_5,
+    0.342_929_548_483_509_1,
+    0.035_741_816_271_639_24,
+    0.002_530_890_768_670_038,
+    0.000_128_749_614_276_377_1,
+    4.729_689_293_182_347e-6,
+    1.228_967_738_751_175e-7,
+    2.147_438_817_350_479e-9,
+    2.266_746_747_762_926e-11,
+    1.093_153_819_379_666e-13,
 ];
