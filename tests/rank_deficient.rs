@@ -41,7 +41,7 @@ fn identical_images_have_orthogonal_weights() {
 /// standard error by mpmath 1.4.1 at 30 digits.
 #[test]
 fn standard_error_of_a_line() {
-    let x = |i: usize| if i % 8 == 0 { 1.0 / (i + 1) as f64 } else { 0.0 };
+    let x = |i: usize| if i.is_multiple_of(8) { 1.0 / (i + 1) as f64 } else { 0.0 };
     let rows = DMatrix::from_fn(5, 28, |j, i| j as f64 * x(i));
     let sample = Sample::from_rows(&rows).unwrap();
     let w2 = sample.gelbrich(&Gaussian::isotropic(28, 1.0).unwrap()).unwrap();
