@@ -141,7 +141,9 @@ fn damaged_files_are_named() {
 #[test]
 fn every_number_is_itself() {
     let numbers = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0, -0.0, f64::MIN_POSITIVE, 1e308];
-    let same = |left: f64, right: f64| left.to_bits() == right.to_bits() || left.is_nan() && right.is_nan();
+    let same = |left: f64, right: f64| {
+        left.to_bits() == right.to_bits() || left.is_nan() && right.is_nan()
+    };
     let folder = Folder::new("numbers");
     let sweep = Sweep::open(&folder.0, &"numbers").unwrap();
     for reading in [false, true] {
@@ -151,7 +153,10 @@ fn every_number_is_itself() {
         };
         let found = sweep.over(&numbers).run(compute).unwrap();
         for ((bare, some, list), number) in found.into_iter().zip(numbers) {
-            assert!([bare, some.unwrap(), list[0]].into_iter().all(|x| same(x, number)), "{number}");
+            assert!(
+                [bare, some.unwrap(), list[0]].into_iter().all(|x| same(x, number)),
+                "{number}"
+            );
         }
     }
     for configuration in numbers {

@@ -35,6 +35,13 @@ use crate::{Error, Result};
 pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
     let (path, contents) = (path.as_ref(), contents.as_ref());
     let written = match destination(path).map_err(|error| failed(path, &error))? {
+        // Opened once more, a file that is standard output would be written to in two places.
+        Destination::Stream(stream)
+            if STANDARD_OUTPUT.iter().any(|name| stream == Path::new(name)) =>
+        {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(contents).and_then(|()| stdout.flush())
+        }
         Destination::Stream(stream) => {
             OpenOptions::new().append(true).open(stream).and_then(|mut it| it.write_all(contents))
         }
@@ -45,7 +52,7 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
 }
 
 /// Checks that files can be written, before anything is computed for them: each by itself, and no
-/// two of them the same. Makes the folders above them.
+/// two of them the same. Makes the folders above them, and removes what killed processes left there.
 ///
 /// ```
 /// use orthogap::report::file;
@@ -75,6 +82,7 @@ fn writable(path: &Path) -> IoResult<Option<PathBuf>> {
     create_folder_of(&target)?;
     drop(Temporary::beside(&target)?);
     let folder = folder_of(&target).canonicalize()?;
+    let _ = remove_leftovers(&folder); // a folder may be written to and not listed
     Ok(target.file_name().map(|name| folder.join(name)))
 }
 
@@ -83,7 +91,9 @@ fn writable(path: &Path) -> IoResult<Option<PathBuf>> {
 pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<bool> {
     let linked = place(path, contents, |from| match fs::hard_link(from, path) {
         // Some file systems have no links.
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+        {
             let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
             file.write_all(contents).and_then(|()| file.sync_all())
         }
@@ -97,7 +107,6 @@ pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<bool> {
 }
 
 /// Removes the temporary files that killed processes left in a folder.
-#[cfg_attr(not(feature = "sweep"), allow(dead_code, reason = "sweeps alone have a folder"))]
 pub(crate) fn remove_leftovers(folder: &Path) -> IoResult<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -120,6 +129,9 @@ pub(crate) fn failed(path: &Path, reason: &impl Display) -> Error {
     let path = if path.as_os_str().is_empty() { Path::new("\"\"") } else { path };
     Error::File { path: path.to_owned(), reason: reason.to_string() }
 }
+
+/// What `/dev/stdout` leads to.
+const STANDARD_OUTPUT: [&str; 2] = ["/proc/self/fd/1", "/dev/fd/1"];
 
 /// Where a path leads to.
 enum Destination {
@@ -184,9 +196,7 @@ fn place(path: &Path, contents: &[u8], name_it: impl Fn(&Path) -> IoResult<()>) 
         name_it(&temporary.path)
     };
     // A temporary file that was not locked yet may have been taken for a leftover.
-    let vanished = |outcome: &IoResult<()>| {
-        matches!(outcome, Err(error) if error.kind() == ErrorKind::NotFound)
-    };
+    let vanished = |outcome: &IoResult<()>| matches!(outcome, Err(error) if error.kind() == ErrorKind::NotFound);
     let mut outcomes = std::iter::repeat_with(&mut attempt).take(ATTEMPTS);
     outcomes.find(|outcome| !vanished(outcome)).unwrap_or_else(attempt)?;
     #[cfg(unix)]

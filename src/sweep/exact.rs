@@ -254,8 +254,9 @@ impl<'de> Deserializer<'de> for Written {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.0 {
-            Value::Array(items) => SeqDeserializer::new(items.into_iter().map(Written))
-                .deserialize_any(visitor),
+            Value::Array(items) => {
+                SeqDeserializer::new(items.into_iter().map(Written)).deserialize_any(visitor)
+            }
             Value::Object(entries) => match Self::special(&entries) {
                 Some(number) => visitor.visit_f64(number),
                 None => map(entries).deserialize_any(visitor),
@@ -401,7 +402,6 @@ mod tests {
     }
 
     fn kinds() -> impl Strategy<Value = Kind> {
-        
         let fields = (numbers(), prop::collection::vec(numbers(), 0..3));
         let by_number = prop::collection::btree_map(any::<i64>(), numbers(), 0..3);
         prop_oneof![

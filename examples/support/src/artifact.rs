@@ -1,20 +1,45 @@
-//! A result file: written whole or not at all, into folders that it makes.
-#![allow(dead_code, reason = "each example uses its own part of this file")]
+//! The files that an example writes.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
-/// Writes `contents`, text or bytes, to a sibling of `path` first and renames that, so nobody ever sees half of it.
-pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let written = fs::write(&part, contents).and_then(|()| fs::rename(&part, path));
-    written.inspect_err(|_| drop(fs::remove_file(&part)))
+use orthogap::report::file;
+
+use crate::command::Result;
+use crate::say;
+
+/// Writes files and says where. All are tried, whatever one of them does; what has no contents is
+/// left out. The error is one line with every failure.
+pub fn publish<'a>(outputs: impl IntoIterator<Item = (&'a Path, Option<Vec<u8>>)>) -> Result<()> {
+    let mut failures = Vec::new();
+    for (path, contents) in outputs {
+        let Some(contents) = contents else { continue };
+        match file::write(path, contents) {
+            Ok(()) => say!("wrote {}", path.display()),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("; ").into()) }
 }
 
-/// Writes `contents` and prints where; an error names the path, too.
-pub fn publish(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), String> {
-    write(path, contents).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("wrote {}", path.display());
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_output_is_tried() {
+        let folder = std::env::temp_dir().join(format!("orthogap-publish-{}", std::process::id()));
+        let [blocked, written] = ["blocked", "written"].map(|name| folder.join(name));
+        std::fs::create_dir_all(&blocked).unwrap();
+        let contents = || Some(b"x".to_vec());
+        let outputs =
+            [(&*blocked, contents()), (&*written, contents()), (Path::new(""), contents())];
+        let error = publish(outputs).unwrap_err().to_string();
+        let expected = format!(
+            "{}: it is a folder, not a file; \"\": an empty path names no file",
+            blocked.display()
+        );
+        assert_eq!(error, expected);
+        assert_eq!(std::fs::read(&written).unwrap(), b"x");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,29 +1,28 @@
 //! What the examples behind the paper's figures share: their command line, their runs, and how
 //! their numbers are shown and written.
-#![allow(dead_code, unused_imports, reason = "each example uses its own part of this file")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::{CommandFactory, Parser};
 use orthogap::Seed;
-use orthogap::report::Table;
+use orthogap::report::{Table, file};
 
 pub use comparison::{Comparison, Known, known};
 pub use ensembles::{Job, STATISTICS, band, run_all, statistics};
 
-use crate::artifact;
-use crate::command::{self, Arguments, Result};
+use crate::command::{self, Result, at_least, seed, threads};
 use crate::images::Source;
+use crate::{artifact, say};
 
 mod comparison;
 mod ensembles;
-#[cfg(test)]
-pub mod tests;
+pub mod promises;
 
 /// An example that repeats a figure of the paper.
 pub struct Paper {
-    /// Its name, which its files bear, too.
+    /// Its name, which its files have, too.
     pub name: &'static str,
     /// What it shows, the first lines of the help.
     pub about: &'static str,
@@ -34,21 +33,32 @@ pub struct Paper {
 }
 
 /// What the command line asks for.
+#[derive(Debug, Parser)]
 pub struct Options {
-    /// Independent runs of each case.
+    /// Independent runs of each case, at least 2
+    #[arg(long, value_name = "R", value_parser = at_least::<2, u32>)]
     pub runs: u32,
-    /// Equal seeds give equal files.
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     pub seed: Seed,
-    /// 0 for all cores.
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     pub threads: usize,
-    /// Where images come from.
+    /// digits, or cifar10:DIR with the data set's binary version
+    #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     pub source: Source,
-    /// The file of all numbers.
+    /// Every number
+    #[arg(long, value_name = "PATH")]
     pub csv: PathBuf,
-    /// The same as JSON Lines, if asked for.
+    /// The same as JSON Lines
+    #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
-    /// The file of the figure.
+    /// The figure
+    #[arg(long, value_name = "PATH")]
     pub svg: PathBuf,
+    /// Fewer runs, in a second or two
+    #[arg(long)]
+    pub quick: bool,
 }
 
 /// What an example found.
@@ -72,77 +82,60 @@ pub type Experiment = fn(&Options) -> Result<Outcome>;
 impl Paper {
     /// The `main` of the example: parses the arguments, does the experiment, prints and writes.
     pub fn main(&self, experiment: Experiment) -> ExitCode {
-        let parse = |arguments| self.parse(arguments);
-        command::run(self.name, &self.help(), parse, |options| self.work(&options, experiment))
+        command::run_as(self.command(), |options| self.work(&options, experiment))
     }
 
-    fn help(&self) -> String {
-        let Self { name, about, runs: (usual, quick), .. } = self;
-        let images = "  --data SOURCE   digits, or cifar10:DIR with the data set's binary version \
-                      [digits]\n";
-        let images = if self.images { images } else { "" };
-        format!(
-            "{about}\n\nUsage: cargo run --release --example {name} -- [OPTIONS]\n\n\
-             \x20 --runs R        independent runs of each case, at least 2 [{usual}; quick: {quick}]\n\
-             \x20 --seed S        equal seeds give equal files, whatever the threads [1]\n\
-             \x20 --threads T     0 takes all cores [0]\n{images}\
-             \x20 --csv PATH      every number [target/orthogap/{name}.csv]\n\
-             \x20 --json PATH     the same as JSON Lines [not written]\n\
-             \x20 --svg PATH      the figure [target/orthogap/{name}.svg]\n\
-             \x20 --quick         fewer runs, in a second or two\n\
-             \x20 --help          this text\n"
-        )
-    }
-
-    /// The options; nothing if help is asked for.
-    fn parse(&self, mut arguments: Arguments) -> Result<Option<Options>> {
-        let file = |kind| PathBuf::from(format!("target/orthogap/{}.{kind}", self.name));
-        let (mut runs, mut quick) = (None, false);
-        let mut options = Options {
-            runs: 0,
-            seed: Seed(1),
-            threads: 0,
-            source: Source::Digits,
-            csv: file("csv"),
-            json: None,
-            svg: file("svg"),
-        };
-        while let Some(option) = arguments.option()? {
-            match option.as_str() {
-                "help" => return Ok(None),
-                "quick" => quick = true,
-                "runs" => runs = Some(arguments.at_least(2)?),
-                "seed" => options.seed = Seed(arguments.value()?),
-                "threads" => options.threads = arguments.value()?,
-                "data" if self.images => options.source = arguments.value::<String>()?.parse()?,
-                "csv" => options.csv = arguments.value()?,
-                "json" => options.json = Some(arguments.value()?),
-                "svg" => options.svg = arguments.value()?,
-                _ => return Err(arguments.unknown()),
-            }
+    /// The options with the defaults of this example.
+    fn command(&self) -> clap::Command {
+        let number = |runs: u32| clap::builder::OsStr::from(runs.to_string());
+        let file =
+            |kind| clap::builder::OsStr::from(format!("target/orthogap/{}.{kind}", self.name));
+        let (usual, quick) = (number(self.runs.0), number(self.runs.1));
+        let images = self.images;
+        let command = Options::command().about(self.about);
+        let command = command
+            .mut_arg("runs", |runs| {
+                let help =
+                    format!("Independent runs of each case, at least 2 [quick: {}]", self.runs.1);
+                runs.help(help)
+                    .required(false)
+                    .default_value(usual)
+                    .default_value_if("quick", "true", quick)
+            })
+            .mut_arg("csv", |csv| csv.required(false).default_value(file("csv")))
+            .mut_arg("svg", |svg| svg.required(false).default_value(file("svg")));
+        match images {
+            true => command,
+            // There is nothing to choose from.
+            false => command.mut_arg("source", |source| source.hide(true).value_parser(no_images)),
         }
-        let default = if quick { self.runs.1 } else { self.runs.0 };
-        options.runs = runs.map_or(Ok(default), u32::try_from).unwrap_or(u32::MAX);
-        if options.runs > MAX_RUNS {
-            return Err(format!("--runs: at most {MAX_RUNS}").into());
-        }
-        Ok(Some(options))
     }
 
     fn work(&self, options: &Options, experiment: Experiment) -> Result<()> {
         let started = Instant::now();
+        if options.runs > MAX_RUNS {
+            return Err(format!("--runs: at most {MAX_RUNS}").into());
+        }
+        let json = options.json.as_deref();
+        file::check([&*options.csv, &*options.svg].into_iter().chain(json))?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
         let outcome = pool.install(|| experiment(options))?;
-        println!("{}", outcome.text);
-        println!("{}", Comparison::table(&outcome.comparisons));
-        artifact::publish(&options.csv, outcome.data.csv())?;
-        if let Some(path) = &options.json {
-            artifact::publish(path, outcome.data.json_lines())?;
-        }
-        if let Some(svg) = outcome.svg {
-            artifact::publish(&options.svg, &svg)?;
-        }
-        println!("{} runs of each case in {:.1?}", options.runs, started.elapsed());
+        say!("{}", outcome.text);
+        say!("{}", Comparison::table(&outcome.comparisons)?);
+        let lines = json
+            .map(|path| Ok::<_, command::Error>((path, Some(outcome.data.json_lines()?.into()))));
+        let files: [(&Path, Option<Vec<u8>>); 2] = [
+            (&options.csv, Some(outcome.data.csv().into())),
+            (&options.svg, outcome.svg.map(Into::into)),
+        ];
+        artifact::publish(files.into_iter().chain(lines.transpose()?))?;
+        say!("{} runs of each case in {:.1?}", options.runs, started.elapsed());
         Ok(())
     }
+}
+
+/// Takes the default of `--data`, and nothing else.
+fn no_images(text: &str) -> Result<Source> {
+    let refused = || "this example has no images".into();
+    text.parse().ok().filter(|source| *source == Source::Digits).ok_or_else(refused)
 }
