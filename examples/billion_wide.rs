@@ -20,7 +20,7 @@ use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
 
 use orthogap_examples::command::{self, Precision, Result, positive, seed, threads};
-use orthogap_examples::{artifact, say};
+use orthogap_examples::{artifact, memory, say};
 
 const NOTES: &str = "\
 After Ctrl-C, SIGTERM or SIGHUP the layers that are done are printed and written, and the exit code
@@ -164,6 +164,8 @@ fn experiment(
     stop: impl Fn(u64) -> bool + Send,
 ) -> Result<ExitCode> {
     file::check([&options.csv])?;
+    let grams = [2, options.batch_size, options.batch_size];
+    memory::check("the state of a chain", &grams, size_of::<f64>())?;
     // The chain is made in the pool, too: it makes room for as many threads as it finds.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let ended = pool.install(|| match options.scalar {

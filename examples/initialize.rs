@@ -140,6 +140,8 @@ fn experiment(options: &Options) -> Result<()> {
     file::check([&options.out, &options.csv].into_iter().cloned().chain(batch))?;
     let weights = [options.depth, options.width, options.width];
     memory::check("the weights of all layers", &weights, size_of::<f32>())?;
+    let head = [options.classes, options.width];
+    memory::check("the weights of the head", &head, size_of::<f32>())?;
     let images = Images::load(&options.source)?;
     let room = images.len().saturating_sub(options.fresh);
     let batch_size = options.batch_size.unwrap_or_else(|| (3 * options.width).min(room));

@@ -328,8 +328,13 @@ fn experiment(options: &Options) -> Result<()> {
     let cells = options.cells();
     file::check([&options.csv, &options.json, &options.svg])?;
     for cell in &cells {
-        let axes = [cell.width, cell.batch_size];
-        memory::check("the representations of a layer", &axes, 2 * size_of::<f64>())?;
+        // Layer norm needs the representations, the others their Gram matrix.
+        let rows = match cell.normalization {
+            Normalizer::LayerNorm => cell.width,
+            _ => cell.batch_size,
+        };
+        let axes = [2, rows, cell.batch_size];
+        memory::check("the state of a chain", &axes, size_of::<f64>())?;
     }
     let sweep = Sweep::open(&options.folder, &options.configuration)?;
     let bar = ProgressBar::new(cells.len() as u64)

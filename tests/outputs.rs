@@ -223,6 +223,11 @@ fn sizes_are_refused_before_anything_is_allocated() {
         ("quickstart --threads 1000000", "expected 0, for all cores, to 1024"),
         ("billion_wide --width 18446744073709551615", "from 1 to 1099511627776"),
         ("train --width 18446744073709551615", "from 1 to 1099511627776"),
+        (
+            "billion_wide --batch 1000000 --width 1000000000",
+            "the state of a chain would take 1.4901e4",
+        ),
+        ("train --runs 4294967295", "the records of all epochs would take"),
         ("train --width 4294967296", "the parameters of a network would take 6.1848e12 GiB"),
         ("train --threads 1000000", "expected 0, for all cores, to 1024"),
     ] {

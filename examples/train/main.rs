@@ -23,7 +23,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use course::{Course, Job};
+use course::{Course, Job, Record};
 use data::Data;
 use options::{Arguments, Options};
 
@@ -109,6 +109,9 @@ fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
     let deepest = options.depths.iter().copied().max().unwrap_or(0);
     let parameters = [3, deepest, options.width, fan_in]; // weights, velocity and gradient
     memory::check("the parameters of a network", &parameters, size_of::<T>())?;
+    let cases = options.depths.len() * options.inits.len();
+    let records = [options.runs as usize, cases, options.epochs.saturating_add(1)];
+    memory::check("the records of all epochs", &records, size_of::<Record>())?;
     let data = Data::<T>::load(options)?;
     say!("{}", report::scale(options, &data));
     let courses = simulate(options, &data)?;

@@ -231,7 +231,8 @@ fn unchanged(path: &Path, found: &Value, expected: &Value) -> Result<()> {
 
 /// The first entry in which two values differ.
 fn difference(found: &Value, expected: &Value, place: String) -> Option<(String, Value, Value)> {
-    let same = |left: &Value, right: &Value| left.to_string() == right.to_string(); // 0 is not -0
+    let text = |value: &Value| value.to_string();
+    let same = |left, right| text(left) == text(right); // 0 is not -0
     if same(found, expected) {
         return None;
     }

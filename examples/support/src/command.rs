@@ -7,7 +7,7 @@ use std::process::{ExitCode, Termination};
 use std::thread::available_parallelism;
 
 use clap::error::ErrorKind;
-use clap::{FromArgMatches, Parser, ValueEnum};
+use clap::{ArgAction, FromArgMatches, Parser, ValueEnum};
 use indicatif::{ParallelProgressIterator, ProgressBar, ProgressStyle};
 use orthogap::Seed;
 use rayon::prelude::*;
@@ -83,6 +83,7 @@ pub fn run_as<O: FromArgMatches, R: Termination>(
     command: clap::Command,
     work: impl FnOnce(O) -> Result<R>,
 ) -> ExitCode {
+    console::begin();
     let matches = last_wins(command).try_get_matches();
     let outcome = match matches.and_then(|matches| O::from_arg_matches(&matches)) {
         Ok(options) => check_environment().and_then(|()| work(options)).map(R::report),
@@ -92,22 +93,20 @@ pub fn run_as<O: FromArgMatches, R: Termination>(
         }
         Err(error) => Err(in_one_line(&error)),
     };
-    let code = outcome.unwrap_or_else(|error| fail(&error));
-    match console::finish() {
-        Ok(()) => code,
-        Err(error) => fail(&format!("standard output: {error}")),
-    }
+    let printed = console::finish().map_err(|error| format!("standard output: {error}"));
+    outcome.and_then(|code| Ok(printed.map(|()| code)?)).unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
 }
 
 /// Lets an option that is given twice override itself, so that scripts can append theirs.
 fn last_wins(command: clap::Command) -> clap::Command {
-    command.args_override_self(true)
-}
-
-/// Prints an error as one line.
-fn fail(error: &dyn Display) -> ExitCode {
-    complain(error);
-    ExitCode::FAILURE
+    let set = |arg: clap::Arg| match arg.get_action() {
+        ArgAction::Append => arg.action(ArgAction::Set), // of a list, too
+        _ => arg,
+    };
+    command.args_override_self(true).mut_args(set)
 }
 
 /// Prints a line on standard error, which may be closed, under the name of the program.

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Whether this is a program. In a test, which may capture what is printed, it is not.
+static PROGRAM: AtomicBool = AtomicBool::new(false);
 /// The first error of standard output.
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -16,10 +19,18 @@ macro_rules! say {
 
 /// Prints a line; see [`say!`](crate::say).
 pub fn line(text: fmt::Arguments) {
+    if !PROGRAM.load(Ordering::Relaxed) {
+        return println!("{text}");
+    }
     let mut failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
     if failure.is_none() {
         *failure = writeln!(io::stdout().lock(), "{text}").err();
     }
+}
+
+/// Begins to keep errors, which would be panics in a test.
+pub(crate) fn begin() {
+    PROGRAM.store(true, Ordering::Relaxed);
 }
 
 /// Flushes standard output and returns its first error. A reader that closed the pipe had enough:

@@ -110,6 +110,7 @@ impl Images {
     }
 
     /// The number of images.
+    #[expect(clippy::len_without_is_empty, reason = "a data set has images")]
     pub fn len(&self) -> usize {
         self.values.len() / self.dimension()
     }
