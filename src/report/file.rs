@@ -237,3 +237,36 @@ impl Drop for Temporary {
         let _ = fs::remove_file(&self.path);
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_are_replaced_or_created() {
+        let folder = std::env::temp_dir().join(format!("orthogap-file-{}", std::process::id()));
+        let (path, other) = (folder.join("deep/a"), folder.join("deep/b"));
+        write(&path, "first").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        write(&path, "second").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(create(&path, b"third"), Ok(false));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
+        assert_eq!(create(&other, b"third"), Ok(true));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "third");
+        assert_eq!(fs::read_dir(folder.join("deep")).unwrap().count(), 2, "nothing is left over");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn links_that_go_in_circles_are_refused() {
+        let folder = std::env::temp_dir().join(format!("orthogap-circle-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("b", folder.join("a")).unwrap();
+        std::os::unix::fs::symlink("a", folder.join("b")).unwrap();
+        assert!(matches!(write(folder.join("a"), "x"), Err(Error::File { .. })));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
