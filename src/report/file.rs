@@ -1,6 +1,6 @@
 //! Files that appear whole or not at all.
 //!
-//! [`write`] puts the contents on disk under a temporary name in the same folder, and then renames
+//! [`write()`] puts the contents on disk under a temporary name in the same folder, and then renames
 //! it. Readers see the old contents or the new ones, even if the process is killed or several
 //! processes write the same file.
 
