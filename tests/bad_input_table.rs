@@ -140,6 +140,21 @@ fn recipes() {
             let network = network.pooling(Pooling::max(3)?);
             refused(network.chain(&four(), Seed(1)))
         } => "pooling window = 3 is invalid: expected a window no larger than the image";
+        "pooling without images": {
+            let network = wide().pooling(Pooling::max(2)?);
+            refused(network.chain(&four(), Seed(1)))
+        }
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+        "a dense layer pooled after images": {
+            let images = Images::new(1, 2, 2)?;
+            let network = wide().convolution(Convolution::new(1)?, images);
+            let chain = network.explicit_chain(&four(), Seed(1))?;
+            refused(chain.then(wide().pooling(Pooling::max(2)?)))
+        }
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+        "a classifier that pools no images":
+            Classifier::sample(&[wide().pooling(Pooling::max(2)?)], 4, 2, Seed(1))
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
         "groups that do not divide": {
             let network = wide().normalization(SampleNorm::group(3, 0.0)?);
             refused(network.chain(&four(), Seed(1))?.step())
