@@ -90,7 +90,15 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     #[must_use]
     pub fn activation<B: Activation>(self, activation: B) -> Network<T, B, W> {
         let Self {
-            width, weights, normalization, order, residual, convolution, pooling, arithmetic, ..
+            width,
+            weights,
+            normalization,
+            order,
+            residual,
+            convolution,
+            pooling,
+            arithmetic,
+            ..
         } = self;
         Network {
             width,
