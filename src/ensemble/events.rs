@@ -45,10 +45,9 @@ impl EventCount {
 
     /// Refuses more runs with events than there were.
     pub(super) fn check(&self, runs: u32) -> Result<()> {
-        let with_events = self.first.iter().map(|&(_, runs)| u64::from(runs)).sum::<u64>();
-        if with_events > u64::from(runs) {
+        if self.runs() > runs {
             let (name, expected) = ("runs with an event", "at most as many as there were runs");
-            return Err(Error::InvalidParameter { name, value: with_events as f64, expected });
+            return Err(Error::InvalidParameter { name, value: self.runs().into(), expected });
         }
         Ok(())
     }
@@ -56,9 +55,10 @@ impl EventCount {
 
 deserialize_checked!(EventCount { first: Vec<(usize, u32)> }, |first| {
     let ascending = first.windows(2).all(|pair| pair[0].0 < pair[1].0);
-    match first.iter().find(|&&(_, runs)| runs == 0 || !ascending) {
+    let runs = first.iter().try_fold(0u32, |sum, &(_, runs)| sum.checked_add(runs));
+    match first.iter().find(|&&(_, more)| more == 0 || !ascending || runs.is_none()) {
         Some(&(layer, _)) => {
-            let expected = "layers in ascending order, each with at least one run";
+            let expected = "ascending layers, each with a run or more, below 2^32 in all";
             Err(Error::InvalidParameter { name: "layer of an event", value: layer as f64, expected })
         }
         None => Ok(EventCount { first }),
