@@ -10,8 +10,9 @@ use crate::{Error, Event, Result, Run};
 /// Something that can be run many times, and gives the same few numbers each time.
 ///
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
-/// stretch of layers that is averaged over. A run that ends early leaves rows empty. [`Observed`](super::Observed) does so with the layers of
-/// a network; [`from_fn`] makes an experiment of a closure.
+/// stretch of layers that is averaged over. A run that ends early leaves rows empty.
+/// [`Observed`](super::Observed) fills it with the layers of a network; [`from_fn`] makes an
+/// experiment of a closure.
 pub trait Experiment: Sync {
     /// The names of the columns.
     fn observables(&self) -> &[String];

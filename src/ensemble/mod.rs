@@ -36,7 +36,7 @@
 //!
 //! # Repeatability
 //!
-//! Run `k` of an ensemble is [`Seed::replicate`]`(k)`, whoever does it. Records come back in the order
+//! Run `k` of an ensemble is [`Seed::replicate`]`(k)` on every machine. Records come back in the order
 //! of runs and are taken in one by one, so equal seeds give equal bits on any number of threads or
 //! machines, and 100 runs followed by 100 more are the same as 200.
 //!
@@ -308,7 +308,7 @@ impl<'a> Ensemble<'a> {
     }
 }
 
-/// Whether numbers tell their mean with a standard error, and are enough to know the error.
+/// Whether the mean of some numbers has a standard error that is small enough, and known.
 fn is_known(values: &[f64], standard_error: f64) -> bool {
     let moments: Moments = values.iter().copied().collect();
     let deviation = moments.sample_variance().sqrt();
