@@ -44,6 +44,7 @@ impl EventCount {
     }
 
     /// Refuses more runs with events than there were.
+    #[cfg(feature = "serde")]
     pub(super) fn check(&self, runs: u32) -> Result<()> {
         if self.runs() > runs {
             let (name, expected) = ("runs with an event", "at most as many as there were runs");

@@ -103,6 +103,7 @@ impl fmt::Display for Mean {
 
 /// Refuses moments that are not those of their sample, but for rounding, or of more numbers with the
 /// sample among them.
+#[cfg(feature = "serde")]
 fn check_moments(moments: &Moments, sample: &[f64]) -> Result<()> {
     let part: Moments = sample.iter().copied().collect();
     let (count, kept) = (moments.count() as f64, part.count() as f64);

@@ -1,7 +1,6 @@
 //! The statistics of an ensemble: a cell for each observable of each layer.
 
-use super::experiment::{self, Layers, Record};
-use super::{Ensemble, EventCount, Mean, Observable};
+use super::{Ensemble, EventCount, Layers, Mean, Observable, Record};
 use crate::report::{Table, Value};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Seed};
@@ -339,7 +338,7 @@ deserialize_checked!(
         rank_loss: EventCount
     },
     |observables, layers, seed, first_run, runs, cells, stopped, stops, dead_samples, rank_loss| {
-        experiment::check(&observables, &layers)?;
+        super::experiment::check(&observables, &layers)?;
         let expected = (layers.len(), observables.len());
         if cells.len() != expected.0 * expected.1 {
             let (found, expected) = ((cells.len(), 1), (expected.0 * expected.1, 1));
