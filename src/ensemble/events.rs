@@ -1,6 +1,7 @@
 //! How many runs an irreversible event met, and at which layers.
 
 use crate::serialization::deserialize_checked;
+#[cfg(feature = "serde")]
 use crate::{Error, Result};
 
 /// How many runs met a kind of [`Event`](crate::Event), and at which layer each did first.

@@ -91,7 +91,7 @@ fn means_where_runs_stop() {
         let name = format!("{}, error {error}", law.0);
         let mut means = Moments::new();
         let mut errors = Moments::new();
-        let case = Case { shortfall, excess: 0.03, ..case("Ensemble::run_until", &name, 200) };
+        let case = Case { shortfall, excess: 0.03, ..case("Ensemble::run_until", &name, 120) };
         case.check(|seed| {
             let enough = Precision { layer: 0, observable: "x", standard_error: error };
             let summary = summary(law, Seed(seed), |ensemble| ensemble.run_until(enough, 100_000));
@@ -142,7 +142,7 @@ fn differences_of_means() {
 #[test]
 fn critical_widths() {
     for (batch_size, layers, crossing, repetitions) in
-        [(3, 2000, 4.2591, 100), (8, 2000, 22.778, 40)]
+        [(3, 2000, 4.2591, 100), (8, 2000, 22.778, 30)]
     {
         let law = format!("n = {batch_size}, {layers} layers");
         let case =
