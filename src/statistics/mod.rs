@@ -4,10 +4,12 @@
 //! | numbers | what tells their mean, and how well |
 //! | --- | --- |
 //! | independent, such as one of each run | [`Moments`] |
+//! | two independent samples, whose means are compared | [`Moments::difference`] |
 //! | the layers of one run, each like the one before | [`correlated_mean`], or [`BatchMeans`] in a stream |
 //! | a quantity against depth or width | [`Line`] |
 
 mod correlated;
+mod difference;
 mod line;
 mod mean;
 mod moments;
@@ -15,6 +17,7 @@ mod quantile;
 mod student;
 
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
+pub use difference::Difference;
 pub use line::{Line, Weighting};
 #[allow(unused_imports)]
 pub(crate) use mean::SplitMean;

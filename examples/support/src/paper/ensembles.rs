@@ -34,7 +34,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
     let summaries = (first_case..).zip(jobs).map(|(case, job)| {
         progress.set_message(job.name.clone());
         let ensemble = Ensemble::new(&*job.experiment, options.seed);
-        let mut summary = Summary::new(ensemble.experiment(), case * options.runs);
+        let mut summary = Summary::new(&ensemble, case * options.runs);
         ensemble.extend_while(&mut summary, options.runs, |runs| {
             progress.set_position(done + u64::from(runs) * job.cost as u64);
             ControlFlow::Continue(())
