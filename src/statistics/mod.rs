@@ -10,19 +10,22 @@
 
 mod correlated;
 mod difference;
+mod gamma;
+#[cfg(test)]
+mod golden;
 mod line;
 mod mean;
 mod moments;
+mod normal;
 mod quantile;
 mod student;
 
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
 pub use line::{Line, Weighting};
-#[allow(unused_imports)]
-pub(crate) use mean::SplitMean;
 pub use moments::Moments;
 pub(crate) use moments::countable;
+pub use normal::{normal_cdf, normal_quantile};
 pub use quantile::{quantile, quantile_interval};
 
 /// An interval of numbers, ends included.

@@ -130,7 +130,7 @@ impl Moments {
     /// ```
     #[must_use]
     pub fn confidence_interval(&self, level: f64) -> Option<Interval> {
-        let quantile = two_sided(level, self.count.checked_sub(1)?)?;
+        let quantile = two_sided(level, self.count.checked_sub(1)? as f64)?;
         Some(Interval::around(self.mean, quantile * self.standard_error()))
     }
 }

@@ -4,6 +4,7 @@
 //! times as many. `cargo test coverage -- --nocapture` prints a row for each case and level.
 
 mod ensemble;
+mod statistics;
 
 /// The levels that each case is held to.
 pub const LEVELS: [f64; 2] = [0.68, 0.95];
