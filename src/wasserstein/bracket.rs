@@ -1,7 +1,6 @@
 //! Lower and upper bounds side by side.
 
 use crate::statistics::Moments;
-use crate::wasserstein::line::deviation;
 use crate::wasserstein::{Directions, Gaussian, Kind, Law, Of, Sample, W2};
 use crate::{Result, Run};
 
@@ -157,11 +156,8 @@ impl Sample {
             .collect();
         let count = squares.len() as f64;
         let sq = squares.iter().sum::<f64>() / count + target.total_variance();
-        W2 {
-            bias: Some(0.0),
-            sampling_error: Some(deviation(&squares) / count.sqrt()),
-            ..W2::of_samples(sq, Kind::Upper, Of::Population)
-        }
+        W2 { bias: Some(0.0), ..W2::of_samples(sq, Kind::Upper, Of::Population) }
+            .with_influence(&squares)
     }
 }
 
@@ -172,6 +168,7 @@ pub(super) fn coupling_bound(moments: &Moments, law: Law) -> W2 {
         law,
         bias: Some(0.0),
         sampling_error: error.is_finite().then_some(error),
+        sampling_degrees: moments.count() as f64 - 1.0,
         ..W2::of_samples(moments.mean(), Kind::Upper, Of::Population)
     }
 }
@@ -240,7 +237,7 @@ mod tests {
         let w2 = Sample::from_rows(&rows).unwrap().independent_coupling(&target);
         assert!((w2.sq - (17.0 + 0.5)).abs() < 1e-14);
         let variance = (0.0f64 + 256.0 + 576.0 + 64.0) / 4.0;
-        assert!((w2.standard_error().unwrap() - variance.sqrt() / 2.0).abs() < 1e-13);
+        assert!((w2.standard_error().unwrap() - (variance / 3.0).sqrt()).abs() < 1e-13);
         assert_eq!(w2.bias, Some(0.0));
     }
 }
