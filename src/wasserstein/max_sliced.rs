@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 use crate::wasserstein::gaussian::Gaussian;
 use crate::wasserstein::line::{NormalBins, Scratch};
-use crate::wasserstein::{Kind, Of, Sample, W2, normal_bins, parallel};
+use crate::wasserstein::{Directions, Sample, W2, normal_bins, parallel};
 use crate::{Error, Purpose, Result, Run};
 
 /// The distance along the worst direction found.
@@ -65,7 +65,7 @@ impl Sample {
                 self.centered()[(2 * i + first, j)] - shift[j]
             })
         };
-        let (sought, kept) = (Sample::from_rows(&half(0))?, half(1));
+        let (sought, kept) = (Sample::from_rows(&half(0))?, Sample::from_rows(&half(1))?);
         let ascent = Ascent::new(&sought, target)?;
         let starts = ascent.starts(starts, run.into());
         let found = parallel::map(starts.ncols(), |k| ascent.climb(starts.column(k).into_owned()));
@@ -73,14 +73,10 @@ impl Sample {
             .into_iter()
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .expect("the spectrum alone gives a start");
-        let deviation = target.deviations_along(&DMatrix::from_column_slice(
-            direction.len(),
-            1,
-            direction.as_slice(),
-        ))[0];
-        let line = normal_bins(kept.nrows())?.w2((kept * &direction).as_slice(), 0.0, deviation)?;
-        let w2 = W2 { kind: Kind::Lower, of: Of::Empirical, ..line.w2 };
-        Ok(MaxSliced { w2, direction })
+        let centered = target.clone().with_mean(&vec![0.0; self.dimension()])?;
+        let along = kept.sliced(&centered, &Directions::from_columns(&direction)?)?.w2;
+        // The direction is not a sample of all of them, but the one that is asked about.
+        Ok(MaxSliced { w2: W2 { projection_error: Some(0.0), ..along }, direction })
     }
 }
 
