@@ -12,6 +12,10 @@ impl Sample {
     /// brings no two points farther apart. It is exact for every law that is symmetric about m, a
     /// mixture of isotropic Gaussians or a sphere.
     ///
+    /// The bias is exact for normal samples of any variance about m, and right to first order in 1/N
+    /// for others; one sample has none. The standard error is at least that of rounding squares of
+    /// this size, which is all there is on a sphere.
+    ///
     /// Cost: a sort, and about 10 µs for each sample to find quantiles.
     ///
     /// ```
@@ -60,7 +64,11 @@ impl Sample {
             .collect();
         let sq = residual / count + tau * tau * chi.remainder;
         let bias = chi.bias(sorted, tau);
-        Ok(W2 { bias, ..W2::of_samples(sq, Kind::Lower, Of::Empirical) }.with_influence(&potential))
+        let w2 = W2 { bias, ..W2::of_samples(sq, Kind::Lower, Of::Empirical) }
+            .with_influence(&potential);
+        let squares = sorted.iter().map(|x| x * x).sum::<f64>() / count + target.total_variance();
+        let rounding = 4.0 * f64::EPSILON * squares;
+        Ok(W2 { sampling_error: w2.sampling_error.map(|error| error.max(rounding)), ..w2 })
     }
 }
 
@@ -77,6 +85,7 @@ impl Gaussian {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Moments;
     use approx::assert_relative_eq;
     use std::f64::consts::PI;
 
@@ -105,6 +114,43 @@ mod tests {
                 let expected = 1.5 * null * 2.0 / gap;
                 assert_relative_eq!(w2.bias.unwrap(), expected, max_relative = 1e-9);
             }
+        }
+    }
+
+    /// On a sphere lengths say the same whatever the sample: n - 2 sqrt(n) E chi_n + n, from mpmath
+    /// at 30 digits.
+    #[test]
+    fn a_sphere_has_no_noise() {
+        for (n, truth) in [
+            (8, 0.491_028_804_576_734_76),
+            (512, 0.499_877_631_818_488),
+            (4096, 0.499_984_736_554_623_4),
+        ] {
+            let target = Gaussian::isotropic(n, 1.0).unwrap();
+            let mut rows = target.sample(30, crate::Seed(1), 0);
+            rows.row_iter_mut().for_each(|mut row| row *= (n as f64).sqrt() / row.norm());
+            let w2 = Sample::from_rows(&rows).unwrap().radial(&target).unwrap();
+            let (low, high) = w2.ci(0.95).unwrap();
+            assert!(low < truth && truth < high && high - low < 1e-14 * n as f64, "{n}: {w2:?}");
+        }
+    }
+
+    /// Draws of the target, and of a law half as wide: the mean of what is left without the bias,
+    /// over 2000 samples of 5, to four standard errors; the bias is 30 times as large.
+    #[test]
+    fn biases_are_exact_for_normal_samples() {
+        let target = Gaussian::isotropic(3, 1.0).unwrap();
+        for scale in [1.0, 0.5] {
+            let (mut excess, mut bias) = (Moments::new(), Moments::new());
+            for seed in 0..2000 {
+                let rows = target.sample(5, crate::Seed(seed), 0) * scale;
+                let w2 = Sample::from_rows(&rows).unwrap().radial(&target).unwrap();
+                excess.push(w2.debiased() - 3.0 * (1.0 - scale).powi(2));
+                bias.push(w2.bias.unwrap());
+            }
+            let error = excess.standard_error();
+            assert!(excess.mean().abs() < 4.0 * error, "{scale}: {excess:?} {bias:?}");
+            assert!(bias.mean() > 10.0 * error, "{scale}: {excess:?} {bias:?}");
         }
     }
 
