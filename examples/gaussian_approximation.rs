@@ -35,7 +35,7 @@ Usage: cargo run --release --example gaussian_approximation -- [OPTIONS]
   --width D,D,...   widths of the networks                 [32,128,512; quick: 32,128]
   --batch N         digits in the batch, at most the smallest width               [4]
   --depth L         layers                                            [25; quick: 10]
-  --runs R          random networks of each width, at least 4      [2000; quick: 200]
+  --runs R          random networks of each width, at least 50     [2000; quick: 200]
   --seed S          equal seeds give equal files, whatever the threads            [1]
   --threads T       0 takes all cores                                             [0]
   --csv PATH        every bound    [target/orthogap/gaussian_approximation.csv]
@@ -68,7 +68,7 @@ fn parse(mut arguments: Arguments) -> command::Result<Option<Options>> {
             "width" => widths = Some(arguments.positives()?),
             "batch" => batch_size = arguments.at_least(2)?,
             "depth" => depth = Some(arguments.positive()?),
-            "runs" => runs = Some(arguments.at_least(4)?),
+            "runs" => runs = Some(arguments.at_least(50)?),
             "seed" => seed = arguments.value()?,
             "threads" => threads = arguments.value()?,
             "csv" => csv = arguments.value()?,
@@ -345,7 +345,7 @@ mod tests {
         for (arguments, message) in [
             ("--bogus", "unknown option --bogus"),
             ("--width 32,x", "--width \"x\": expected a whole number above 0"),
-            ("--runs 3", "--runs \"3\": expected a whole number from 4 on"),
+            ("--runs 49", "--runs \"49\": expected a whole number from 50 on"),
             ("--batch 1", "--batch \"1\": expected a whole number from 2 on"),
             ("32", "unexpected argument \"32\""),
         ] {
@@ -359,7 +359,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("orthogap-gaussian-{}", std::process::id()));
         let files = [1, 3].map(|threads| {
             let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
-            let arguments = format!("--width 8,16 --depth 2 --runs 20 --threads {threads}");
+            let arguments = format!("--width 8,16 --depth 2 --runs 50 --threads {threads}");
             let options = options(&arguments).unwrap();
             experiment(Options { csv: csv.clone(), svg: svg.clone(), ..options }).unwrap();
             [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())

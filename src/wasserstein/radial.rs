@@ -16,7 +16,7 @@ impl Sample {
     /// for others; one sample has none. The standard error is at least that of rounding squares of
     /// this size, which is all there is on a sphere.
     ///
-    /// Cost: a sort, and about 10 µs for each sample to find quantiles.
+    /// Cost: a sort, and about 3 µs for each sample to find quantiles, 30 µs at n = 4096.
     ///
     /// ```
     /// use nalgebra::dmatrix;
