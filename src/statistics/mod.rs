@@ -21,6 +21,7 @@ pub use line::{Line, Weighting};
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use quantile::{quantile, quantile_interval};
+pub(crate) use student::two_sided;
 
 /// An interval of numbers, ends included.
 ///
