@@ -55,11 +55,11 @@ struct Options {
         default_value_if("quick", "true", "10")
     )]
     depth: usize,
-    /// Random networks of each width, at least 4 [quick: 200]
+    /// Random networks of each width, at least 50 [quick: 200]
     #[arg(
         long,
         value_name = "R",
-        value_parser = at_least::<4, u32>,
+        value_parser = at_least::<50, u32>,
         default_value = "2000",
         default_value_if("quick", "true", "200")
     )]
@@ -344,8 +344,8 @@ mod tests {
                 "invalid value 'x' for '--width <D,D,...>': expected a whole number from 1 to 1099511627776",
             ),
             (
-                "--runs 3",
-                "invalid value '3' for '--runs <R>': expected a whole number from 4 to 4294967295",
+                "--runs 49",
+                "invalid value '49' for '--runs <R>': expected a whole number from 50 to 4294967295",
             ),
             (
                 "--batch 1",

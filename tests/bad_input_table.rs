@@ -638,7 +638,7 @@ fn distances() {
         "a radius of another dimension": sample().radial(&normal())
             => "the target is 3 x 1, expected 2 x 1";
         "a bracket of another dimension": sample().bracket(&normal(), None, Seed(1))
-            => "the mean is 2 x 1, expected 3 x 1";
+            => "the target is 3 x 1, expected 2 x 1";
         "a law of another dimension": normal().w2(&Gaussian::isotropic(2, 1.0)?)
             => "the mean is 3 x 1, expected 2 x 1";
         "no directions": Directions::random(3, 0, Seed(1)) => "a 3 x 0 matrix holds no batch";
@@ -652,7 +652,7 @@ fn distances() {
         "too few rows for two halves":
             Sample::from_rows(&dmatrix![1.0; 0.0; -1.0])?
                 .max_sliced(&Gaussian::isotropic(1, 1.0)?, 2, Seed(1))
-            => "3 independent draws are too few: at least 4 needed";
+            => "3 independent draws are too few: at least 50 needed";
         "no numbers": normal_bins(0) => "a 0 x 1 matrix holds no batch";
         "too many numbers": normal_bins(1 << 31)
             => "count = 2147483648 is invalid: expected fewer than 2^31 samples";

@@ -7,6 +7,9 @@
 //! | two independent samples, whose means are compared | [`Moments::difference`] |
 //! | the layers of one run, each like the one before | [`correlated_mean`], or [`BatchMeans`] in a stream |
 //! | a quantity against depth or width | [`Line`] |
+//!
+//! Quantiles of samples are [`quantile`] and [`quantile_interval`], those of the normal law
+//! [`normal_quantile`].
 
 mod correlated;
 mod difference;
@@ -22,11 +25,13 @@ mod student;
 
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
+pub(crate) use gamma::{binet, gamma_below_and_above};
 pub use line::{Line, Weighting};
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use normal::{normal_cdf, normal_quantile};
 pub use quantile::{quantile, quantile_interval};
+pub(crate) use student::two_sided;
 
 /// An interval of numbers, ends included.
 ///

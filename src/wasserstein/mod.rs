@@ -59,6 +59,7 @@ mod bias;
 mod bracket;
 mod bures;
 mod calibration;
+mod chi;
 mod directions;
 mod distance;
 mod gaussian;

@@ -3,6 +3,7 @@
 //! Repetitions are few by default; with `ORTHOGAP_COVERAGE=full` in the environment they are ten
 //! times as many. `cargo test coverage -- --nocapture` prints a row for each case and level.
 
+mod directions;
 mod ensemble;
 mod statistics;
 
