@@ -587,7 +587,7 @@ fn ensembles_and_statistics() {
         "batches of another length": BatchMeans::new(2).merge(&BatchMeans::new(3))
             => "length of the other's batches = 3 is invalid: expected the same length";
         "a line that overflows": Line::through(&[(-1e308, 0.0), (0.0, 1.0), (1e308, 2.0)])
-            => "the spread of x = inf is invalid: expected points whose squares do not overflow";
+            => "the range of x = inf is invalid: expected points whose squares do not overflow";
     }
 }
 
