@@ -127,8 +127,13 @@ fn results_are_checked() {
     refused::<Moments>(&moments(2, 0.5, -0.5), "sum of squares = -0.5 is invalid");
     refused::<Moments>(&moments(1, 0.5, 0.5), "sum of squares = 0.5 is invalid");
     refused::<Moments>(&moments(0, 0.5, 0.0), "mean = 0.5 is invalid");
+    let remainder = moments(1, 0.5, 0.0).replace("er\":0.0", "er\":0.125");
+    refused::<Moments>(&remainder, "remainder of the mean = 0.125 is invalid");
     refused::<Moments>(&moments(u64::MAX, 0.5, 0.5), "count = 18446744073709552000 is invalid");
-    refused::<Moments>(r#"{"count":1,"mean":null,"sum_of_squares":0.0}"#, "invalid type: null");
+    refused::<Moments>(
+        r#"{"count":1,"mean":null,"mean_remainder":0.0,"sum_of_squares":0.0}"#,
+        "invalid type: null",
+    );
     let mut most: Moments = serde_json::from_str(&moments(1 << 53, 0.5, 0.5)).unwrap();
     assert!(most.merge(&most.clone()).is_err(), "more than 2^53");
 
@@ -175,7 +180,10 @@ fn results_are_checked() {
 }
 
 fn moments(count: u64, mean: f64, sum_of_squares: f64) -> String {
-    format!(r#"{{"count":{count},"mean":{mean:?},"sum_of_squares":{sum_of_squares:?}}}"#)
+    format!(
+        r#"{{"count":{count},"mean":{mean:?},"mean_remainder":0.0,
+        "sum_of_squares":{sum_of_squares:?}}}"#
+    )
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl BatchMeans {
     pub fn push(&mut self, value: f64) {
         self.current.push(value);
         if self.current.count() == self.length {
-            self.means.push(self.current.mean());
+            self.means.push_split(self.current.split_mean());
             self.current = Moments::new();
         }
     }

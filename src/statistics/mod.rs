@@ -11,6 +11,7 @@
 mod correlated;
 mod difference;
 mod line;
+mod mean;
 mod moments;
 mod quantile;
 mod student;
@@ -18,6 +19,8 @@ mod student;
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
 pub use line::{Line, Weighting};
+#[allow(unused_imports)]
+pub(crate) use mean::SplitMean;
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use quantile::{quantile, quantile_interval};

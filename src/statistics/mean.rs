@@ -1,0 +1,97 @@
+//! Means that keep the digits that rounding would take from the numbers less their mean.
+
+/// A mean as the unevaluated sum of two numbers, `high` and the much smaller `low`.
+///
+/// A mean near 1e15 is rounded to a multiple of 1/8. Numbers that differ by one would be off by as
+/// much after subtracting it; both parts are subtracted instead, the larger one first.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct SplitMean {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl SplitMean {
+    /// The mean of pairs of a number and its weight; NaN if there are none.
+    ///
+    /// It is finite where the differences of numbers and their weighted sum are.
+    pub(crate) fn weighted(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let mut pairs = pairs.into_iter();
+        let Some((first, weight)) = pairs.next() else {
+            return Self { high: f64::NAN, low: 0.0 };
+        };
+        let (sum, total) = pairs.fold((0.0, weight), |(sum, total), (value, weight)| {
+            (sum + weight * (value - first), total + weight)
+        });
+        Self { high: first, low: 0.0 }.shifted(sum / total)
+    }
+
+    /// The mean of numbers with equal weights; NaN if there are none.
+    pub(crate) fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
+        Self::weighted(numbers.into_iter().map(|number| (number, 1.0)))
+    }
+
+    /// This mean plus a number, with the error of the sum in the lower part (Knuth's two-sum).
+    pub(crate) fn shifted(self, by: f64) -> Self {
+        let by = self.low + by;
+        let high = self.high + by;
+        let added = high - self.high;
+        let low = (self.high - (high - added)) + (by - added);
+        Self { high, low: if high.is_finite() { low } else { 0.0 } }
+    }
+
+    /// This mean minus another.
+    pub(crate) fn minus(self, other: Self) -> f64 {
+        (self.high - other.high) + (self.low - other.low)
+    }
+
+    /// A number minus this mean.
+    pub(crate) fn deviation(self, number: f64) -> f64 {
+        (number - self.high) - self.low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Floats are 1/8 apart at 1e15, and 2 apart at 1e16.
+    #[test]
+    fn deviations_keep_their_digits() {
+        let deviations = |numbers: &[f64]| -> Vec<f64> {
+            let mean = SplitMean::of(numbers.iter().copied());
+            numbers.iter().map(|&x| mean.deviation(x)).collect()
+        };
+        let third = [1.0, 2.0, 4.0].map(|x| 1e15 + x);
+        for (found, expected) in deviations(&third).iter().zip([-4.0, -1.0, 5.0]) {
+            assert!((found - expected / 3.0).abs() < 1e-15, "{found}");
+        }
+        assert_eq!(deviations(&[1e16, 1e16 + 2.0]), [-1.0, 1.0]);
+        assert_eq!(deviations(&[-1e308, -1e308]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn means_that_are_not_numbers() {
+        assert!(SplitMean::of([]).high.is_nan());
+        assert_eq!(SplitMean::of([1.0, f64::INFINITY]).high, f64::INFINITY);
+    }
+
+    proptest! {
+        /// Against exact sums of integers.
+        #[test]
+        fn means_match_integers(
+            offset in (-1i64 << 52)..(1 << 52),
+            numbers in proptest::collection::vec((-1000i64..1000, 1i64..9), 1..20),
+        ) {
+            let pairs = numbers.iter().map(|&(x, w)| ((offset + x) as f64, w as f64));
+            let mean = SplitMean::weighted(pairs);
+            let total: i64 = numbers.iter().map(|pair| pair.1).sum();
+            let sum: i64 = numbers.iter().map(|(x, w)| x * w).sum();
+            for (x, _) in &numbers {
+                let expected = (x * total - sum) as f64 / total as f64;
+                let found = mean.deviation((offset + x) as f64);
+                prop_assert!((found - expected).abs() < 1e-12, "{} {}", found, expected);
+            }
+        }
+    }
+}
