@@ -407,6 +407,21 @@ mod tests {
         }
     }
 
+    /// As in a row of batch normalisation: floats are 2 apart at 1e16.
+    #[test]
+    fn means_are_not_rounded() {
+        let h = nalgebra::dmatrix![1.0; 2.0; 4.0; 0.0; 3.0; 3.0];
+        let far = h.map(|x| 1e16 + 2.0 * x);
+        let g = nalgebra::dmatrix![1.0; 0.0; 0.0; 5.0; 2.0; 1.0];
+        for norm in [SampleNorm::layer(0.0).unwrap(), SampleNorm::group(2, 0.0).unwrap()] {
+            let difference = norm.normalize(&far).unwrap() - norm.normalize(&h).unwrap();
+            assert!(difference.amax() < 1e-15);
+            // Where rows are twice as long, gradients are half as large.
+            let pulled = norm.pullback(&far, &g.map(|x| 1e16 + 2.0 * x)).unwrap();
+            assert!((pulled - norm.pullback(&h, &g).unwrap()).amax() < 1e-14);
+        }
+    }
+
     #[test]
     fn errors_of_a_pullback_are_placed() {
         let norm = SampleNorm::group(2, 0.0).unwrap();

@@ -19,7 +19,6 @@ mod student;
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
 pub use line::{Line, Weighting};
-#[allow(unused_imports)]
 pub(crate) use mean::SplitMean;
 pub use moments::Moments;
 pub(crate) use moments::countable;
