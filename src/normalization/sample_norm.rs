@@ -71,6 +71,10 @@ impl SampleNorm {
     /// Group normalisation: the features of a sample in `groups` equal groups, one after the
     /// other, each centred and brought to unit root mean square.
     ///
+    /// Of images a group is some channels of all pixels, as in PyTorch. In a dense layer that
+    /// normalises flattened images before its linear map it is all channels of some pixels, since
+    /// channels are innermost: see [`Classifier::new`](crate::train::Classifier::new).
+    ///
     /// ```
     /// use approx::assert_relative_eq;
     /// use nalgebra::dmatrix;
