@@ -226,7 +226,8 @@ pub enum Error {
         /// What happened, in words.
         reason: String,
     },
-    /// A step of training met a loss or a gradient that is not finite, and was not taken.
+    /// A step of training met a loss, a gradient, a running statistic or a new parameter that is not
+    /// finite, and was not taken.
     Diverged {
         /// The step, counted from 0.
         step: usize,
@@ -362,7 +363,11 @@ impl fmt::Display for Error {
             }
             Self::Experiment { ref reason } => write!(f, "the experiment failed: {reason}"),
             Self::Diverged { step, loss } => {
-                write!(f, "step {step} diverged (loss {loss}); it was not taken")
+                write!(
+                    f,
+                    "step {step} diverged (loss {loss}) and was not taken: \
+                     a smaller learning rate may help"
+                )
             }
         }
     }
