@@ -3,6 +3,7 @@
 use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
 use crate::wasserstein::quantile::{normal_cdf, normal_density, normal_quantile};
+use crate::wasserstein::split_mean::{SplitMean, average, subtract_mean};
 use crate::wasserstein::{Kind, Of, W2};
 use crate::{Error, Result, Scalar};
 
@@ -20,6 +21,8 @@ pub struct NormalBins {
     /// $`1 - N \sum_i c_i^2`$.
     remainder: f64,
     null_bias: f64,
+    /// The share of the gap between two neighbours in the bias for a target of deviation one.
+    gap_bias: Vec<f64>,
 }
 
 /// A squared distance on the line and its parts, `sq` = location + scale + shape.
@@ -43,6 +46,9 @@ pub struct LineW2 {
     /// $`S^2 - \sigma_q^2`$: how far they are from every normal law.
     pub shape: f64,
 }
+
+/// Below this many numbers no standard error is stated.
+const FEWEST: usize = 20;
 
 /// The bins for samples of `count` numbers.
 ///
@@ -75,8 +81,9 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
     means.extend((!count.is_multiple_of(2)).then_some(0.0));
     means.extend(upper);
     let remainder = 1.0 - masses * means.iter().map(|c| c * c).sum::<f64>();
-    let null_bias = null_bias(&means);
-    Ok(NormalBins { edges, means, remainder, null_bias })
+    let null_bias = 2.0 - 2.0 * mean_pairing(&means);
+    let gap_bias = gap_bias(&edges, null_bias);
+    Ok(NormalBins { edges, means, remainder, null_bias, gap_bias })
 }
 
 /// The integral of z over the bins with these inner edges.
@@ -108,23 +115,54 @@ pub(super) fn check_count(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// $`E\, W_2^2(P_N, N(0, 1))`$ for N numbers from N(0, 1), $`2 - 2 \sum_i c_i E x_{(i)}`$.
+/// $`E \sum_i v_i x_{(i)}`$ for N numbers from N(0, 1) and values v with $`v_{N+1-i} = -v_i`$.
 ///
 /// The i-th of N numbers has the density $`N \varphi(z)`$ times the probability of i - 1 among
 /// the N - 1 others below z, so the sum is N times an integral of z and of the binomial mean of
-/// c. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
+/// v. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
 /// faster than any power of the step.
-fn null_bias(means: &[f64]) -> f64 {
+fn mean_pairing(values: &[f64]) -> f64 {
     const STEP: f64 = 1.0 / 12.0;
-    let others = means.len() - 1;
+    let others = values.len() - 1;
     let half: f64 = (1..=(9.0 / STEP) as usize)
         .map(|k| {
             let z = -(k as f64) * STEP;
             let below = normal_cdf(z);
-            z * normal_density(z) * binomial_mean(means, others, below, 1.0 - below)
+            z * normal_density(z) * binomial_mean(values, others, below, 1.0 - below)
         })
         .sum();
-    2.0 - 4.0 * (others + 1) as f64 * STEP * half
+    2.0 * (others + 1) as f64 * STEP * half
+}
+
+/// The weights of the N - 1 gaps between sorted numbers in the bias for a target of deviation one.
+///
+/// With $`h(p) = \varphi(\Phi^{-1}(p))`$ the distance depends on the distribution function F of the
+/// numbers by $`-2 \int h(F(x))\, dx`$. Since $`h'' = -1/h`$, the noise of an empirical F adds
+/// $`\frac1N \int F (1 - F)/h(F)\, dx`$ to first order, a sum over gaps. That lacks what normal tails
+/// beyond the sample add, so the outermost gaps get as much more as makes the mean over normal
+/// samples equal to `null_bias`.
+fn gap_bias(edges: &[f64], null_bias: f64) -> Vec<f64> {
+    let count = (edges.len() + 1) as f64;
+    let first_order = |(i, &z): (u32, &f64)| {
+        let p = f64::from(i) / count;
+        p * (1.0 - p) / (count * normal_density(z))
+    };
+    let mut gaps: Vec<f64> = (1..).zip(edges).map(first_order).collect();
+    let mean = |gaps: &[f64]| {
+        let of_number = |i: usize| {
+            let below = i.checked_sub(1).map_or(0.0, |i| gaps[i]);
+            below - gaps.get(i).copied().unwrap_or(0.0)
+        };
+        mean_pairing(&(0..=gaps.len()).map(of_number).collect::<Vec<f64>>())
+    };
+    let lacking = null_bias - mean(&gaps);
+    let mut outermost = vec![0.0; gaps.len()];
+    for end in [0, gaps.len().saturating_sub(1)] {
+        outermost[end..].iter_mut().take(1).for_each(|gap| *gap += 1.0);
+    }
+    let tail = lacking / mean(&outermost);
+    gaps.iter_mut().zip(&outermost).for_each(|(gap, outer)| *gap += tail * outer);
+    gaps
 }
 
 /// The mean of `values[k]` over the binomial law of `trials` and probabilities p and q = 1 - p.
@@ -190,9 +228,19 @@ impl NormalBins {
 
     /// The squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation²).
     ///
-    /// Exact: the target is never sampled. A deviation of zero is a point mass. The bias stated
-    /// is exact for normal samples of any mean and variance; the standard error is that of the
-    /// Kantorovich potential at the samples, and means nothing where the distance is near zero.
+    /// Exact: the target is never sampled. A deviation of zero is a point mass.
+    ///
+    /// The bias is a weighted sum of the gaps between sorted numbers, to first order
+    /// $`\frac{s}{N} \sum_i (x_{(i+1)} - x_{(i)}) \frac{p_i (1 - p_i)}{\varphi(z_i)}`$ with
+    /// $`p_i = i/N`$. Its mean is exact for normal samples of any mean and variance and N of at least
+    /// 2. For other laws it is right to first order in 1/N: from N = 10 on within 7 % for uniform and
+    /// exponential numbers, Student's t of 5 degrees and coins, within 13 % for lognormal numbers.
+    ///
+    /// The standard error is that of the Kantorovich potential at the samples (divisor N - 1), and
+    /// means nothing where the distance is near zero. Below 20 numbers it is `None`, because
+    /// intervals would contain the truth too rarely; at 95 %, those of normal samples that are too
+    /// wide by half contain it with probability 0.88 at N = 20 and 0.94 at N = 200. Skewed and
+    /// heavy-tailed samples need more. One number has no bias stated either.
     ///
     /// Cost: one sort.
     ///
@@ -223,13 +271,14 @@ impl NormalBins {
         check_normal(mean, deviation)?;
         let mut scratch = Scratch::default();
         let parts = self.evaluate(&numbers, mean, deviation, &mut scratch);
-        let error = scratch.potential_deviation() / (self.count() as f64).sqrt();
-        parts.with_errors(self.bias(&parts, deviation), error)
+        let bias = (self.count() > 1).then(|| self.bias(&parts, deviation));
+        let error = standard_error(&scratch.potential).filter(|_| self.count() >= FEWEST);
+        parts.with_errors(bias, error)
     }
 
-    /// The bias that normal samples would have.
+    /// The estimated bias for a target of this deviation; 0 for one number, which tells nothing.
     pub(super) fn bias(&self, parts: &Parts, deviation: f64) -> f64 {
-        deviation * parts.sigma.max(0.0) * self.null_bias
+        deviation * parts.unit_bias
     }
 
     /// The parts for finite numbers; leaves potentials in `scratch`.
@@ -241,14 +290,16 @@ impl NormalBins {
         scratch: &mut Scratch,
     ) -> Parts {
         let count = self.count() as f64;
-        let shift = scratch.center(numbers, mean);
+        let shift = scratch.center(numbers).less(mean);
         let sorted = &scratch.sorter.values;
         let sigma: f64 = sorted.iter().zip(&self.means).map(|(x, c)| x * c).sum();
         let slope = sigma * count;
         let residual: f64 =
             sorted.iter().zip(&self.means).map(|(x, c)| (x - slope * c).powi(2)).sum();
+        let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
         let parts = Parts {
             sigma,
+            unit_bias: gaps.zip(&self.gap_bias).map(|(gap, weight)| gap * weight).sum(),
             location: shift * shift,
             scale: (deviation - sigma).powi(2),
             shape: residual / count + sigma * sigma * self.remainder,
@@ -263,23 +314,19 @@ impl NormalBins {
 pub(super) struct Scratch {
     centered: Vec<f64>,
     pub(super) sorter: Sorter,
-    /// The Kantorovich potential $`(x - m)^2 - 2 u`$, $`du = s z\, dx`$, at the sorted numbers.
+    /// The Kantorovich potential $`(x - m)^2 - 2 u`$, $`du = s z\, dx`$, at the sorted numbers, less a
+    /// constant: the square of the mean's distance to m, beside which the rest would lose its digits.
     pub(super) potential: Vec<f64>,
 }
 
 impl Scratch {
-    /// Centres and sorts; returns the mean of the numbers less `mean`, which goes first so that a
-    /// large offset that both share costs no digits.
-    fn center(&mut self, numbers: &[f64], mean: f64) -> f64 {
-        let count = numbers.len() as f64;
+    /// Centres and sorts; returns the mean.
+    fn center(&mut self, numbers: &[f64]) -> SplitMean {
         self.centered.clear();
-        self.centered.extend(numbers.iter().map(|x| x - mean));
-        let first = self.centered.iter().sum::<f64>() / count;
-        self.centered.iter_mut().for_each(|x| *x -= first);
-        let rest = self.centered.iter().sum::<f64>() / count;
-        self.centered.iter_mut().for_each(|x| *x -= rest);
+        self.centered.extend(numbers);
+        let mean = subtract_mean(&mut self.centered, average);
         self.sorter.sort(&self.centered);
-        first + rest
+        mean
     }
 
     fn integrate(&mut self, shift: f64, deviation: f64, edges: &[f64]) {
@@ -291,27 +338,30 @@ impl Scratch {
         self.potential.extend(sorted.iter().zip(steps).map(|(&x, z)| {
             twice_u += 2.0 * deviation * z * (x - last);
             last = x;
-            (x + shift).powi(2) - twice_u
+            x * (x + 2.0 * shift) - twice_u
         }));
-    }
-
-    /// The standard deviation of the potential over the sample.
-    pub(super) fn potential_deviation(&self) -> f64 {
-        deviation(&self.potential)
     }
 }
 
 /// The standard deviation (divisor N) of numbers.
 pub(super) fn deviation(numbers: &[f64]) -> f64 {
-    let count = numbers.len() as f64;
-    let mean = numbers.iter().sum::<f64>() / count;
-    (numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt()
+    let mut centered = numbers.to_vec();
+    subtract_mean(&mut centered, average);
+    (centered.iter().map(|x| x * x).sum::<f64>() / centered.len() as f64).sqrt()
+}
+
+/// The standard error of the mean of independent numbers; `None` for fewer than two.
+pub(super) fn standard_error(numbers: &[f64]) -> Option<f64> {
+    let degrees = numbers.len().checked_sub(1).filter(|degrees| *degrees > 0)?;
+    Some(deviation(numbers) / (degrees as f64).sqrt())
 }
 
 /// The parts of a squared distance on the line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts {
     pub(super) sigma: f64,
+    /// The estimated bias for a target of deviation one.
+    pub(super) unit_bias: f64,
     pub(super) location: f64,
     pub(super) scale: f64,
     pub(super) shape: f64,

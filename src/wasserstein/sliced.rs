@@ -2,7 +2,7 @@
 
 use nalgebra::DVector;
 
-use crate::wasserstein::line::{Scratch, deviation};
+use crate::wasserstein::line::{Scratch, standard_error};
 use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins, parallel};
 use crate::{Error, Result};
 
@@ -63,7 +63,7 @@ impl Sample {
         self.check_dimension("the target", target.dimension())?;
         self.check_dimension("a direction", directions.dimension())?;
         let bins = normal_bins(self.count())?;
-        let means = directions.columns().tr_mul(&(target.mean() - self.moments().mean()));
+        let means = directions.columns().tr_mul(&-self.moments().mean_less(target.mean()));
         let deviations = target.deviations_along(directions.columns());
         let count = directions.count();
         let share = count.div_ceil(SHARES.min(count));
@@ -96,7 +96,7 @@ impl Sample {
         potential /= count as f64;
         let w2 = W2 {
             bias: Some(bias / count as f64),
-            sampling_error: Some(deviation(potential.as_slice()) / (self.count() as f64).sqrt()),
+            sampling_error: standard_error(potential.as_slice()),
             projection_error: Some(directions.standard_error(&along)),
             ..W2::of_samples(along.iter().sum::<f64>() / count as f64, Kind::Lower, Of::Empirical)
         };
