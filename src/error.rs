@@ -202,6 +202,30 @@ pub enum Error {
         /// The number of classes, labelled from 0.
         classes: usize,
     },
+    /// A name that nothing has.
+    UnknownName {
+        /// What was looked for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A record or a summary is not of this ensemble.
+    OtherEnsemble {
+        /// What differs.
+        entry: &'static str,
+        /// Its value in the record or the summary.
+        found: String,
+        /// Its value in the ensemble.
+        expected: String,
+    },
+    /// An [`Experiment`](crate::ensemble::Experiment) failed for a reason of its author's. It ends
+    /// the ensemble.
+    Experiment {
+        /// What happened, in words.
+        reason: String,
+    },
     /// A step of training met a loss or a gradient that is not finite, and was not taken.
     Diverged {
         /// The step, counted from 0.
@@ -221,6 +245,24 @@ impl Error {
             Self::DegenerateRow { row, value } => Self::DegenerateRow { row: row + first, value },
             other => other,
         }
+    }
+
+    /// Whether the numbers of one run of an experiment are at fault, so that other runs can go on.
+    pub(crate) fn ends_a_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Collapsed { .. }
+                | Self::Silent { .. }
+                | Self::Breakdown { .. }
+                | Self::Diverged { .. }
+                | Self::NotFinite { .. }
+                | Self::Overflow { .. }
+                | Self::ZeroMatrix { .. }
+                | Self::ZeroColumn { .. }
+                | Self::RankDeficient { .. }
+                | Self::DegenerateRow { .. }
+                | Self::DegenerateSample { .. }
+        )
     }
 }
 
@@ -312,6 +354,13 @@ impl fmt::Display for Error {
             Self::LabelOutOfRange { sample, label, classes } => {
                 write!(f, "sample {sample} has label {label}, not one of {classes} classes from 0")
             }
+            Self::UnknownName { what, ref name, ref known } => {
+                write!(f, "no {what} is {name:?}: there are {}", known.join(", "))
+            }
+            Self::OtherEnsemble { entry, ref found, ref expected } => {
+                write!(f, "the runs are of another ensemble: {entry} is {found}, not {expected}")
+            }
+            Self::Experiment { ref reason } => write!(f, "the experiment failed: {reason}"),
             Self::Diverged { step, loss } => {
                 write!(f, "step {step} diverged (loss {loss}); it was not taken")
             }

@@ -6,7 +6,7 @@ use orthogap::activation::{Identity, LeakyRelu, Relu, Tanh};
 use orthogap::backward::{Scaled, Tape};
 use orthogap::chain::{Alone, Team};
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{Ensemble, Observed, Precision, from_fn};
+use orthogap::ensemble::{Ensemble, Metric, Observed, Precision, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::theory::bounds::{self, A1, Version, Width};
@@ -16,7 +16,7 @@ use orthogap::theory::{stationary, wasserstein_law};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
 use orthogap::wasserstein::{self, Directions, MatrixLaw, RowMoments, Sample};
 use orthogap::weights::{Gaussian, Iterative, Lsuv, Orthogonal, Scale, Spherical, Stack, Uniform};
-use orthogap::{Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric};
+use orthogap::{Error, Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric};
 
 /// Rows of what is done, how, and what it must print.
 macro_rules! refusals {
@@ -140,6 +140,21 @@ fn recipes() {
             let network = network.pooling(Pooling::max(3)?);
             refused(network.chain(&four(), Seed(1)))
         } => "pooling window = 3 is invalid: expected a window no larger than the image";
+        "pooling without images": {
+            let network = wide().pooling(Pooling::max(2)?);
+            refused(network.chain(&four(), Seed(1)))
+        }
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+        "a dense layer pooled after images": {
+            let images = Images::new(1, 2, 2)?;
+            let network = wide().convolution(Convolution::new(1)?, images);
+            let chain = network.explicit_chain(&four(), Seed(1))?;
+            refused(chain.then(wide().pooling(Pooling::max(2)?)))
+        }
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+        "a classifier that pools no images":
+            Classifier::sample(&[wide().pooling(Pooling::max(2)?)], 4, 2, Seed(1))
+            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
         "groups that do not divide": {
             let network = wide().normalization(SampleNorm::group(3, 0.0)?);
             refused(network.chain(&four(), Seed(1))?.step())
@@ -466,22 +481,61 @@ fn ensembles_and_statistics() {
     refusals! {
         "no runs": Ensemble::new(&from_fn(["x"], 0, |_| Ok([1.0])), Seed(1)).run(0)
             => "runs = 0 is invalid: expected at least one run";
-        "a NaN value": Ensemble::new(&from_fn(["x"], 0, |_| Ok([f64::NAN])), Seed(1)).run(1)
-            => "entry (0, 0) is NaN, not a finite number";
+        "a mean of no values":
+            Ensemble::new(&from_fn(["x"], 0, |_| Ok([f64::NAN])), Seed(1)).run(9)?.mean(0, "x")
+            => "0 independent draws are too few: at least 2 needed";
+        "nothing observed": {
+            let input = four();
+            let observed = Observed::new(&wide(), &input).at([1]);
+            refused(Ensemble::new(&observed, Seed(1)).run(1))
+        } => "the number of observables = 0 is invalid: expected at least one";
+        "no layer observed": {
+            let input = four();
+            let observed = Observed::new(&wide(), &input).observe("one", |_| Ok(1.0));
+            refused(Ensemble::new(&observed, Seed(1)).run(1))
+        } => "the number of layers = 0 is invalid: expected at least one";
+        "layers in reverse": {
+            let input = four();
+            #[expect(clippy::reversed_empty_ranges, reason = "which is refused")]
+            let observed = Observed::new(&wide(), &input).observe("one", |_| Ok(1.0)).mean_over(9..=3);
+            refused(Ensemble::new(&observed, Seed(1)).run(1))
+        }
+            => "the last of some layers = 3 is invalid: expected a layer not before the first";
+        "one name twice": Ensemble::new(&from_fn(["x", "x"], 0, |_| Ok([1.0; 2])), Seed(1)).run(1)
+            => "\"x\" cannot be read: expected a name that no other observable has";
+        "a failure of the user's":
+            Ensemble::new(
+                &from_fn(["x"], 0, |_| {
+                    Err::<[f64; 1], _>(Error::Experiment { reason: "no data".to_owned() })
+                }),
+                Seed(1),
+            )
+            .run(1)
+            => "the experiment failed: no data";
+        "the mean of what was not observed":
+            Ensemble::new(&from_fn(["x", "y"], 0, |_| Ok([1.0; 2])), Seed(1)).run(2)?.mean(0, "z")
+            => "no observable is \"z\": there are x, y";
+        "the mean at another layer":
+            Ensemble::new(&from_fn(["x"], 1..=9, |_| Ok([1.0])), Seed(1)).run(2)?.mean(9, "x")
+            => "no observed layer is \"9\": there are 1-9";
+        "no such metric": "rank".parse::<Metric>()
+            => "no metric is \"rank\": there are orthogonality_gap, lyapunov, isometry_gap, min_singular_value, condition_number, stable_rank, participation_ratio, effective_rank, coupling_bound";
+        "the difference to one number": Moments::from_iter([1.0, 2.0]).difference(&Moments::from_iter([1.0]))
+            => "1 independent draws are too few: at least 2 needed";
         "the error of a run": {
             let experiment = from_fn(["x"], 0, |_| Input::orthogonal(0).map(|_| [0.0]));
             refused(Ensemble::new(&experiment, Seed(1)).run(1))
         } => "a 0 x 0 matrix holds no batch";
         "more runs than there are": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
-            let mut last = orthogap::ensemble::Summary::new(&experiment, u32::MAX - 1);
-            refused(Ensemble::new(&experiment, Seed(1)).extend(&mut last, 5))
+            let ensemble = Ensemble::new(&experiment, Seed(1));
+            refused(ensemble.extend(&mut Summary::new(&ensemble, u32::MAX - 1), 5))
         } => "run 4294967299 exceeds 4294967295, the last one with a random stream of its own";
         "no such observable": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "y", standard_error: 0.1 };
             refused(Ensemble::new(&experiment, Seed(1)).run_until(enough, 100))
-        } => "layer = 0 is invalid: expected a layer at which the observable is recorded";
+        } => "no observable is \"y\": there are x";
         "no precision is enough": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "x", standard_error: 0.0 };
@@ -497,7 +551,11 @@ fn ensembles_and_statistics() {
             let (x, y) = (Ensemble::new(&x, Seed(1)), Ensemble::new(&y, Seed(1)));
             x.share(0..2)?.merge(&y.share(2..4)?)
         }
-            => "the summary of another experiment = 2 is invalid: expected the same layers and observables";
+            => "the runs are of another ensemble: the list of observables is y, not x";
+        "two seeds": {
+            let x = from_fn(["x"], 0, |_| Ok([1.0]));
+            Ensemble::new(&x, Seed(1)).share(0..2)?.merge(&Ensemble::new(&x, Seed(2)).share(2..4)?)
+        } => "the runs are of another ensemble: the seed is 2, not 1";
         "an observed network that is too narrow": {
             let input = four();
             let observed = Observed::new(&Network::<f64>::new(2), &input)
@@ -580,7 +638,7 @@ fn distances() {
         "a radius of another dimension": sample().radial(&normal())
             => "the target is 3 x 1, expected 2 x 1";
         "a bracket of another dimension": sample().bracket(&normal(), None, Seed(1))
-            => "the mean is 2 x 1, expected 3 x 1";
+            => "the target is 3 x 1, expected 2 x 1";
         "a law of another dimension": normal().w2(&Gaussian::isotropic(2, 1.0)?)
             => "the mean is 3 x 1, expected 2 x 1";
         "no directions": Directions::random(3, 0, Seed(1)) => "a 3 x 0 matrix holds no batch";
@@ -594,7 +652,7 @@ fn distances() {
         "too few rows for two halves":
             Sample::from_rows(&dmatrix![1.0; 0.0; -1.0])?
                 .max_sliced(&Gaussian::isotropic(1, 1.0)?, 2, Seed(1))
-            => "3 independent draws are too few: at least 4 needed";
+            => "3 independent draws are too few: at least 50 needed";
         "no numbers": normal_bins(0) => "a 0 x 1 matrix holds no batch";
         "too many numbers": normal_bins(1 << 31)
             => "count = 2147483648 is invalid: expected fewer than 2^31 samples";
@@ -772,6 +830,20 @@ fn assignments() {
     }
 }
 
+#[test]
+fn tables() {
+    use orthogap::report::{Table, file};
+    refusals! {
+        "too many values": Table::new(["a"]).push([1.0.into(), 2.0.into()])
+            => "a row of the table is 1 x 2, expected 1 x 1";
+        "two columns of one name": Table::new(["a", "a"]).json_lines()
+            => "\"a\" cannot be read: expected the name of one column, not of two";
+        "no file": file::write("", "x") => "\"\": an empty path names no file";
+        "a folder": file::write("src", "x") => "src: it is a folder, not a file";
+        "a folder to come": file::write("new/", "x") => "new/: it names a folder, not a file";
+    }
+}
+
 #[cfg(feature = "sweep")]
 #[test]
 fn sweeps() {
@@ -789,5 +861,7 @@ fn sweeps() {
             => "share = 10 is invalid: expected a share from 0 to their number less one";
         "a folder that is a file": Sweep::open("Cargo.toml", &1)
             => "Cargo.toml: File exists (os error 17)";
+        "a folder without a name": Sweep::open("", &1)
+            => "\"\": an empty path names no folder";
     }
 }

@@ -101,8 +101,9 @@ fn fields_are_checked() {
 fn results_are_checked() {
     let summary = |first: u32, stopped: u32, cells: &str, stops: &str| {
         format!(
-            r#"{{"observables":["x"],"layers":[{{"first":1,"last":1}}],"first_run":{first},
-            "runs":2,"cells":[{cells}],"stopped":{stopped},"stops":[{stops}]}}"#
+            r#"{{"observables":["x"],"layers":[{{"first":1,"last":1}}],"seed":3,"first_run":{first},
+            "runs":2,"cells":[{cells}],"stopped":{stopped},"stops":[{stops}],
+            "dead_samples":{{"first":[]}},"rank_loss":{{"first":[]}}}}"#
         )
     };
     let cell = |count: u64, sample: &str| {
@@ -115,6 +116,7 @@ fn results_are_checked() {
     refused::<Summary>(&summary(u32::MAX, 0, &none, ""), "runs = 2 is invalid");
     refused::<Summary>(&summary(0, 3, &none, &stops), "runs = 2 is invalid");
     refused::<Summary>(&summary(0, 0, &cell(3, "0.0,0.0,0.0"), ""), "runs = 2 is invalid");
+    refused::<Summary>(&summary(0, 1, &none, &stop(0)), "runs of a cell = 0 is invalid");
     refused::<Summary>(&summary(0, 2, &none, ""), "the list of stops is 0 x 1, expected 2 x 1");
     refused::<Summary>(&summary(1, 2, &none, &stops), "run of a stop = 0 is invalid");
     let twice = format!("{},{}", stop(1), stop(1));
@@ -157,7 +159,10 @@ fn results_are_checked() {
 
     let record = |run: u32, row: &str, stopped: u32| {
         let stop = stop(stopped);
-        format!(r#"{{"run":{run},"rows":[null,{row}],"columns":2,"stop":{stop}}}"#)
+        format!(
+            r#"{{"run":{{"seed":3,"replicate":{run}}},"rows":[null,{row}],"columns":2,"stop":{stop},
+            "first_events":{{"dead_samples":null,"rank_loss":4}}}}"#
+        )
     };
     refused::<Record>(&record(1, "[0.5]", 1), "the record of a run is 2 x 1, expected 2 x 2");
     refused::<Record>(&record(1, "[0.5,1.5]", 2), "run = 2 is invalid");
@@ -178,6 +183,60 @@ fn summaries_come_back_to_the_bit() {
     let experiment = from_fn(["third"], 1..=9, |run| Ok([f64::from(run.index()) / 3.0]));
     let summary = Ensemble::new(&experiment, Seed(1)).run(1100).unwrap();
     assert_eq!(there_and_back::<Summary>(&summary), summary);
+}
+
+/// A summary in which one number, or two that belong together, were changed is not believed.
+#[test]
+fn summaries_are_not_believed_blindly() {
+    let network = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    let input = Input::orthogonal(3).unwrap();
+    let experiment = Observed::new(&network, &input)
+        .observe("log_scale", |layer| Ok(layer.log_scale()))
+        .observe("rank", |layer| Ok(layer.rank() as f64))
+        .at([0, 2])
+        .mean_over(1..=4);
+    let ensemble = Ensemble::new(&experiment, Seed(7));
+    let summary = ensemble.run(20).unwrap();
+    assert!(summary.dead_samples().runs() > 0);
+    let json = serde_json::to_string(&summary).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(json.contains(from), "{from}: {json}");
+        json.replacen(from, to, 1)
+    };
+    refused::<Summary>(&changed(r#""runs":20"#, r#""runs":21"#), "runs of a cell = ");
+    refused::<Summary>(&changed(r#""runs":20"#, r#""runs":19"#), "runs = 19 is invalid");
+    refused::<Summary>(
+        &changed(r#"{"first":1,"last":4}"#, r#"{"first":4,"last":1}"#),
+        "the last of some layers = 1 is invalid: expected a layer not before the first",
+    );
+    refused::<Summary>(
+        &changed(r#"["log_scale","rank"]"#, r#"["rank","rank"]"#),
+        "\\\"rank\\\" cannot be read: expected a name that no other observable has",
+    );
+    let moments = summary.at(2, "log_scale").unwrap().moments();
+    for (from, factor) in [(moments.mean(), 1.0 + 1e-6), (moments.mean(), -1.0)] {
+        let to = format!(r#""mean":{:?}"#, from * factor);
+        refused::<Summary>(&changed(&format!(r#""mean":{from:?}"#), &to), "moments of the sample");
+    }
+    let value = summary.at(2, "log_scale").unwrap().sample()[3];
+    refused::<Summary>(
+        &changed(&format!("{value:?}"), &format!("{:?}", value + 0.1)),
+        "moments of the sample",
+    );
+    let first = serde_json::to_string(summary.dead_samples().first_layers()).unwrap();
+    refused::<Summary>(&changed(&first, "[[1,21]]"), "runs with an event = 21 is invalid");
+    refused::<Summary>(&changed(&first, "[[2,1],[1,1]]"), "layer of an event = 2 is invalid");
+    let mut other = serde_json::from_str(&changed(r#""seed":7"#, r#""seed":8"#)).unwrap();
+    let error = ensemble.extend(&mut other, 30).unwrap_err();
+    assert_eq!(error.to_string(), "the runs are of another ensemble: the seed is 8, not 7");
+
+    // Beyond the sample: more numbers cannot spread less than those that are known.
+    let experiment = from_fn(["third"], 1, |run| Ok([f64::from(run.index()) / 3.0]));
+    let summary = Ensemble::new(&experiment, Seed(1)).run(1100).unwrap();
+    let json = serde_json::to_string(&summary).unwrap();
+    let mean = summary.at(1, "third").unwrap().moments().mean();
+    let far = json.replacen(&format!(r#""mean":{mean:?}"#), r#""mean":18333.0"#, 1);
+    refused::<Summary>(&far, "moments of the sample");
 }
 
 /// Runs that stop early, more than are kept with their reasons.

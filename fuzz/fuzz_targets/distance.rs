@@ -53,6 +53,11 @@ fn distances(case: &Case) -> Result<()> {
     distance("radial", sample.radial(&law).or_else(|_| sample.gelbrich(&law))?, case.level);
     let directions = Directions::orthogonal(sample.dimension(), 8, Seed(1))?;
     distance("sliced", sample.sliced(&law, &directions)?.lower_bound(), case.level);
+    // The least number of samples that is not refused.
+    let rows = &case.rows.0;
+    let rows =
+        DMatrix::from_fn(rows.nrows().max(50), rows.ncols(), |i, j| rows[(i % rows.nrows(), j)]);
+    let sample = Sample::from_rows(&rows)?;
     distance("max sliced", sample.max_sliced(&law, 2, Seed(1))?.w2, case.level);
     let bracket = sample.bracket(&law, None, Seed(1))?;
     distance("lower", bracket.lower().1, case.level);

@@ -53,8 +53,8 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
     /// `width x (C k²)`, or of the images; [`Error::Empty`] and [`Error::NotFinite`] of the input;
-    /// [`Error::Overflow`] of the product; those of the normalisation, the convolution, the pooling,
-    /// and [`Residual::weight`].
+    /// [`Error::Overflow`] of the product; [`Error::InvalidParameter`] for a dense network with
+    /// pooling; those of the normalisation, the convolution, the pooling, and [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(
@@ -65,6 +65,7 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
         weights: &'a DMatrix<T>,
     ) -> Result<Self> {
         input.check()?;
+        network.check_pooling()?;
         if input.matrix.is_empty() {
             let (rows, columns) = input.matrix.shape();
             return Err(Error::Empty { rows, columns });

@@ -1,10 +1,11 @@
-//! What happens to a chain for good: samples that die, directions that are lost.
+//! Irreversible events of a chain: samples that die, directions that are lost.
 
 use std::fmt;
 
 use super::Layer;
 
-/// Something that happened at a layer and that no later layer is likely to undo.
+/// An event at a layer that no later layer is likely to undo. An ensemble
+/// [counts](crate::ensemble::Summary::dead_samples) the runs that met one.
 ///
 /// ```
 /// use orthogap::{Event, Input, Network, Seed};
@@ -29,9 +30,9 @@ pub enum Event {
         /// Which samples, counted from 0.
         samples: Vec<usize>,
     },
-    /// Directions fell beneath the precision of `f64`, 2.2e-16 of the norm, for the first time:
-    /// the samples have become linearly dependent for whoever computes with `H`. Below the
-    /// critical width (about n²/4) this is their fate.
+    /// Directions fell below the precision of `f64`, 2.2e-16 of the norm, for the first time: the
+    /// columns of `H` have become linearly dependent to that precision. Below the critical width
+    /// (about n²/4) this always happens eventually.
     RankLoss {
         /// The layer.
         layer: usize,
@@ -41,7 +42,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The layer at which it happened.
+    /// The layer of the event.
     #[must_use]
     pub fn layer(&self) -> usize {
         match self {
@@ -61,7 +62,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Looks at every layer of a chain and remembers what happened.
+/// Looks at every layer of a chain and remembers its events.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     events: Vec<Event>,
@@ -79,7 +80,7 @@ impl Watch {
         &self.events
     }
 
-    /// Writes what happened at a layer into it.
+    /// Writes the events of a layer into it.
     pub(super) fn look(&mut self, layer: &mut Layer) {
         layer.events.clear();
         if has_large_diagonal(layer) {
@@ -116,8 +117,8 @@ fn dead_samples(layer: &Layer) -> Vec<usize> {
     columns.filter(|(_, x)| x.iter().all(|&x| x == 0.0)).map(|(j, _)| j).collect()
 }
 
-/// How many rows of the factor, which has norm one, `f64` can tell from zero. The others span as
-/// many directions in which the representations are as good as flat.
+/// The number of rows of the factor, which has norm one, that differ from zero in the precision of
+/// `f64`.
 fn visible_rank(layer: &Layer) -> usize {
     let visible = f64::EPSILON * f64::EPSILON;
     let factor = layer.factor();

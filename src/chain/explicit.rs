@@ -178,11 +178,13 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images.
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a dense network with pooling.
     pub fn then<B: Activation, V: WeightInit>(
         self,
         network: Network<T, B, V>,
     ) -> Result<ExplicitChain<T, B, V>> {
+        network.check_pooling()?;
         let Self { run, layer, watch, held, failed, .. } = self;
         let images = network.convolution_layer().map(|layer| layer.input);
         Ok(ExplicitChain { network, run, layer, watch, held: held.into_images(images)?, failed })

@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 
 use super::Stop;
 use crate::serialization::deserialize_checked;
-use crate::{Error, Result, Run};
+use crate::{Error, Event, Result, Run};
 
-/// Something that can be run many times, and tells the same few numbers each time.
+/// Something that can be run many times, and gives the same few numbers each time.
 ///
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
-/// stretch of layers that is averaged over. [`Observed`](super::Observed) does so with the layers of
-/// a network; [`from_fn`] makes an experiment of a closure.
+/// stretch of layers that is averaged over. A run that ends early leaves rows empty.
+/// [`Observed`](super::Observed) fills it with the layers of a network; [`from_fn`] makes an
+/// experiment of a closure.
 pub trait Experiment: Sync {
     /// The names of the columns.
     fn observables(&self) -> &[String];
@@ -19,10 +20,16 @@ pub trait Experiment: Sync {
     /// What the rows are about.
     fn layers(&self) -> &[Layers];
 
-    /// Does one run. A run that ends early is recorded with [`Record::stop`].
+    /// Does one run.
     ///
     /// # Errors
-    /// Whatever means that the experiment cannot be run at all: it ends the ensemble.
+    /// An error of the numbers of this run [stops](super::Summary::stops) it, and the ensemble goes
+    /// on; what it recorded before counts. These are [`Error::Collapsed`], [`Error::Silent`],
+    /// [`Error::Breakdown`], [`Error::Diverged`], [`Error::NotFinite`], [`Error::Overflow`],
+    /// [`Error::ZeroMatrix`], [`Error::ZeroColumn`], [`Error::RankDeficient`],
+    /// [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any other error means that the
+    /// experiment cannot be run, and ends the ensemble; failures of the experiment's own code are
+    /// [`Error::Experiment`].
     fn run(&self, run: Run, record: &mut Record) -> Result<()>;
 }
 
@@ -35,12 +42,46 @@ pub trait Experiment: Sync {
 /// assert_eq!(Layers::from(101..=500).to_string(), "101-500");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Layers {
     /// The first layer; 0 is the input.
     pub first: usize,
     /// The last layer.
     pub last: usize,
+}
+
+impl Layers {
+    /// Refuses layers that end before they begin.
+    fn check(self) -> Result<Self> {
+        let Self { first, last } = self;
+        if last < first {
+            let (name, expected) = ("the last of some layers", "a layer not before the first");
+            return Err(Error::InvalidParameter { name, value: last as f64, expected });
+        }
+        Ok(self)
+    }
+}
+
+deserialize_checked!(Layers { first: usize, last: usize }, |first, last| {
+    Layers { first, last }.check()
+});
+
+/// Refuses to observe nothing, layers that end before they begin, and observables of one name.
+pub(super) fn check(observables: &[String], layers: &[Layers]) -> Result<()> {
+    for (name, count) in
+        [("the number of observables", observables.len()), ("the number of layers", layers.len())]
+    {
+        if count == 0 {
+            return Err(Error::InvalidParameter { name, value: 0.0, expected: "at least one" });
+        }
+    }
+    for (index, name) in observables.iter().enumerate() {
+        if observables[..index].contains(name) {
+            let expected = "a name that no other observable has";
+            return Err(Error::Unreadable { text: name.clone(), expected });
+        }
+    }
+    layers.iter().try_for_each(|layers| layers.check().map(drop))
 }
 
 impl From<usize> for Layers {
@@ -65,20 +106,31 @@ impl fmt::Display for Layers {
     }
 }
 
-/// What one run tells: a table of numbers, with gaps where the run did not get to.
+/// The numbers of one run: a table with gaps where the run did not get to.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Record {
-    pub(super) run: u32,
+    pub(super) run: Run,
     pub(super) rows: Vec<Option<Vec<f64>>>,
     columns: usize,
     pub(super) stop: Option<Stop>,
+    pub(super) first_events: FirstEvents,
+}
+
+/// The layers at which a run met its first event of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub(super) struct FirstEvents {
+    pub dead_samples: Option<usize>,
+    pub rank_loss: Option<usize>,
 }
 
 impl Record {
     pub(super) fn new(experiment: &dyn Experiment, run: Run) -> Self {
         let (rows, columns) = (experiment.layers().len(), experiment.observables().len());
-        Self { run: run.index(), rows: vec![None; rows], columns, stop: None }
+        let first_events = FirstEvents::default();
+        Self { run, rows: vec![None; rows], columns, stop: None, first_events }
     }
 
     /// Fills a row, with a number for each observable.
@@ -102,21 +154,38 @@ impl Record {
         self.columns
     }
 
-    /// Says that the run ended early, and why; what was recorded counts.
+    /// Ends the run early, for a reason; what was recorded before counts.
     pub fn stop(&mut self, reason: &Error) {
-        self.stop = Some(Stop { run: self.run, reason: reason.to_string() });
+        self.stop = Some(Stop { run: self.run.index(), reason: reason.to_string() });
+    }
+
+    /// Notes an irreversible event of a chain. [`Observed`](super::Observed) notes all of them, and
+    /// a [`Summary`](super::Summary) counts the runs that met one.
+    pub fn note(&mut self, event: &Event) {
+        let first = match event {
+            Event::DeadSamples { .. } => &mut self.first_events.dead_samples,
+            Event::RankLoss { .. } => &mut self.first_events.rank_loss,
+        };
+        *first = Some(first.map_or(event.layer(), |first| first.min(event.layer())));
     }
 }
 
 deserialize_checked!(
-    Record { run: u32, rows: Vec<Option<Vec<f64>>>, columns: usize, stop: Option<Stop> },
-    |run, rows, columns, stop| {
-        let stopped = stop.as_ref().map_or(run, |stop| stop.run);
-        if run == u32::MAX || stopped != run {
+    Record {
+        run: Run,
+        rows: Vec<Option<Vec<f64>>>,
+        columns: usize,
+        stop: Option<Stop>,
+        first_events: FirstEvents
+    },
+    |run, rows, columns, stop, first_events| {
+        let stopped = stop.as_ref().map_or(run.index(), |stop| stop.run);
+        if run.index() == u32::MAX || stopped != run.index() {
             let expected = "a number below 2^32 - 1, the same for the run and its stop";
             return Err(Error::InvalidParameter { name: "run", value: stopped.into(), expected });
         }
-        let mut record = Record { run, rows: vec![None; rows.len()], columns, stop };
+        let empty = vec![None; rows.len()];
+        let mut record = Record { run, rows: empty, columns, stop, first_events };
         for (row, values) in rows.iter().enumerate() {
             if let Some(values) = values {
                 record.set(row, values)?;
@@ -134,7 +203,10 @@ pub struct FromFn<F> {
     function: F,
 }
 
-/// An experiment of a closure that tells `N` numbers, the observables, about some layers.
+/// An experiment of a closure that returns `N` numbers, the observables, about some layers.
+///
+/// A closure whose run collapses returns the error, and the run [stops](super::Summary::stops). See
+/// [`Experiment::run`] for the errors that do so.
 ///
 /// The logarithm of a run's mean gap, which is not the mean of its logarithm:
 ///
@@ -148,7 +220,7 @@ pub struct FromFn<F> {
 ///     Ok([(gaps.sum::<Result<f64>>()? / 100.0).ln()])
 /// });
 /// let summary = Ensemble::new(&experiment, Seed(7)).run(50)?;
-/// assert!(summary.at(100, "log_mean_gap").is_some_and(|mean| (mean.moments().mean() + 1.6).abs() < 0.1));
+/// assert!((summary.mean(1..=100, "log_mean_gap")?.value + 1.6).abs() < 0.1);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 pub fn from_fn<const N: usize, F>(

@@ -1,6 +1,6 @@
 //! The experiment that sends a batch through a network and looks at its layers.
 
-use super::{Experiment, Layers, Record};
+use super::{Experiment, Layers, Metric, Record};
 use crate::activation::Activation;
 use crate::weights::WeightInit;
 use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
@@ -8,25 +8,23 @@ use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
 /// The layers of a [`Network`], looked at.
 ///
 /// Any number of observables, each at every chosen layer. A run whose chain breaks down, or one of
-/// whose observables cannot be told, [stops](super::Summary::stops) there; what went before counts.
+/// whose observables is undefined, [stops](super::Summary::stops) there; what it recorded before
+/// counts. Samples that die and ranks that fall are [counted](super::Summary::dead_samples).
 ///
 /// ```
 /// use orthogap::activation::Relu;
-/// use orthogap::ensemble::{Ensemble, Observed};
+/// use orthogap::ensemble::{Ensemble, Metric, Observed};
 /// use orthogap::{Input, Network, Seed};
 ///
 /// let network = Network::<f32>::new(64).activation(Relu);
 /// let input = Input::near_collinear(2, 1e-3)?;
 /// let experiment = Observed::new(&network, &input)
 ///     .observe("cosine", |layer| layer.cosine(0, 1))
-///     .observe_all(["condition_number", "effective_rank"], |layer| {
-///         let spectrum = layer.spectrum();
-///         Ok([spectrum.condition_number(), spectrum.effective_rank()])
-///     })
+///     .observe_metrics([Metric::ConditionNumber, Metric::EffectiveRank])
 ///     .at((0..=20).step_by(5));
 /// let summary = Ensemble::new(&experiment, Seed(7)).run(64)?;
-/// let cosine = |layer| summary.at(layer, "cosine").expect("observed").moments().mean();
-/// assert!(cosine(0) > 0.999 && cosine(20) < 0.7);
+/// assert!(summary.mean(0, "cosine")?.value > 0.999 && summary.mean(20, "cosine")?.value < 0.7);
+/// assert!(summary.mean(20, "effective_rank")?.interval.low > 1.5);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 pub struct Observed<'a> {
@@ -125,6 +123,31 @@ impl<'a> Observed<'a> {
         self
     }
 
+    /// The same with metrics as observables, under their [names](Metric::name). Those of the spectrum
+    /// share one decomposition. A metric that is infinite, such as the condition number of a batch
+    /// that lost its rank, stops the run.
+    ///
+    /// ```
+    /// use orthogap::ensemble::{Ensemble, Metric, Observed};
+    /// use orthogap::{Input, Network, Seed};
+    ///
+    /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
+    /// let experiment = Observed::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([5]);
+    /// let summary = Ensemble::new(&experiment, Seed(1)).run(10)?;
+    /// assert!(summary.mean(5, "stable_rank")?.value > 1.0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn observe_metrics(mut self, metrics: impl Into<Vec<Metric>>) -> Self {
+        let metrics = metrics.into();
+        self.observables.extend(metrics.iter().map(ToString::to_string));
+        self.measures.push(Box::new(move |layer, values| {
+            Metric::measure(&metrics, layer.gram(), values);
+            Ok(())
+        }));
+        self
+    }
+
     /// The same, looking at some more layers; 0 is the input.
     #[must_use]
     pub fn at(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
@@ -132,7 +155,8 @@ impl<'a> Observed<'a> {
         self
     }
 
-    /// The same with means over a stretch of layers, first and last included.
+    /// The same with means over a stretch of layers, first and last included. An ensemble refuses a
+    /// stretch that ends before it begins.
     #[must_use]
     pub fn mean_over(mut self, layers: impl Into<Layers>) -> Self {
         self.layers.push(layers.into());
@@ -145,8 +169,10 @@ impl<'a> Observed<'a> {
         self.layers.iter().enumerate().filter(move |(_, layers)| holds(layers)).map(|(row, _)| row)
     }
 
-    /// Takes a layer in: adds to the sums of its rows, and records those that end with it.
+    /// Takes a layer in: notes its events, adds to the sums of its rows, and records those that end
+    /// with it.
     fn look(&self, layer: &Layer, sums: &mut [Vec<f64>], record: &mut Record) -> Result<()> {
+        layer.events().iter().for_each(|event| record.note(event));
         let mut values = Vec::new();
         for row in self.rows_of(layer.depth()) {
             if values.is_empty() {
@@ -183,15 +209,9 @@ impl Experiment for Observed<'_> {
         let mut chain = (self.start)(run)?;
         let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
         let mut sums = vec![Vec::new(); self.layers.len()];
-        let mut walk = || {
-            self.look(chain.layer(), &mut sums, record)?;
-            for _ in 0..depth {
-                self.look(chain.step()?, &mut sums, record)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = walk() {
-            record.stop(&error);
+        self.look(chain.layer(), &mut sums, record)?;
+        for _ in 0..depth {
+            self.look(chain.step()?, &mut sums, record)?;
         }
         Ok(())
     }

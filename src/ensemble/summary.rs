@@ -1,27 +1,30 @@
 //! The statistics of an ensemble: a cell for each observable of each layer.
 
-use super::{Experiment, Layers, Record};
+use super::{Ensemble, EventCount, Layers, Mean, Observable, Record};
 use crate::report::{Table, Value};
 use crate::serialization::deserialize_checked;
-use crate::statistics::{Moments, quantile};
-use crate::{Error, Result};
+use crate::{Error, Result, Seed};
 
 /// Statistics of consecutive runs of an experiment.
 ///
 /// Takes [`Record`]s in one by one, in the order of runs. A run that stopped early counts at the
 /// layers that it reached, so the numbers of runs can fall with depth: [`stopped`](Self::stopped)
-/// says whether they do, and means of what is left are means of survivors.
+/// says whether they do, and means of what is left are means of survivors. A run in which samples
+/// [died](Self::dead_samples) or the [rank fell](Self::rank_loss) counts at all layers.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {
     observables: Vec<String>,
     layers: Vec<Layers>,
+    seed: Seed,
     first_run: u32,
     runs: u32,
     /// Row by row.
     cells: Vec<Observable>,
     stopped: u32,
     stops: Vec<Stop>,
+    dead_samples: EventCount,
+    rank_loss: EventCount,
 }
 
 /// A run that ended before its last layer.
@@ -34,69 +37,26 @@ pub struct Stop {
     pub reason: String,
 }
 
-/// What the runs tell of one observable at one layer, or on average over some.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Observable {
-    moments: Moments,
-    sample: Vec<f64>,
-}
-
-/// How many values of a cell are kept: the error of a quantile is below .016 in probability.
-const SAMPLE: usize = 1000;
-
 /// How many stops are kept with their reason.
 const STOPS: usize = 16;
 
-impl Observable {
-    /// Mean and variance over all runs.
-    #[must_use]
-    pub fn moments(&self) -> &Moments {
-        &self.moments
-    }
-
-    /// The values of the first 1000 runs that got here, in their order: since runs are independent,
-    /// as good a sample as any.
-    #[must_use]
-    pub fn sample(&self) -> &[f64] {
-        &self.sample
-    }
-
-    /// The `p`-quantile of [`sample`](Self::sample), by [`quantile`]; none of no values.
-    #[must_use]
-    pub fn quantile(&self, p: f64) -> Option<f64> {
-        let mut ascending = self.sample.clone();
-        ascending.sort_by(f64::total_cmp);
-        quantile(&ascending, p)
-    }
-
-    fn push(&mut self, value: f64) {
-        self.moments.push(value);
-        if self.sample.len() < SAMPLE {
-            self.sample.push(value);
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.moments.merge(&other.moments).expect("a number a run, and runs have 32 bits");
-        let room = SAMPLE.saturating_sub(self.sample.len());
-        self.sample.extend(other.sample.iter().take(room));
-    }
-}
-
 impl Summary {
-    /// Of no runs yet, the first to be `first_run`.
+    /// Creates an empty summary of an ensemble, whose first run will be `first_run`.
     #[must_use]
-    pub fn new(experiment: &dyn Experiment, first_run: u32) -> Self {
+    pub fn new(ensemble: &Ensemble<'_>, first_run: u32) -> Self {
+        let experiment = ensemble.experiment();
         let (observables, layers) = (experiment.observables(), experiment.layers());
         Self {
             observables: observables.to_vec(),
             layers: layers.to_vec(),
+            seed: ensemble.seed(),
             first_run,
             runs: 0,
             cells: vec![Observable::default(); observables.len() * layers.len()],
             stopped: 0,
             stops: Vec::new(),
+            dead_samples: EventCount::default(),
+            rank_loss: EventCount::default(),
         }
     }
 
@@ -110,6 +70,12 @@ impl Summary {
     #[must_use]
     pub fn layers(&self) -> &[Layers] {
         &self.layers
+    }
+
+    /// The seed of the runs.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// How many runs there were.
@@ -136,6 +102,76 @@ impl Summary {
         &self.stops
     }
 
+    /// The runs in which samples died, by the layer at which the first did.
+    ///
+    /// ```
+    /// use orthogap::ensemble::{Ensemble, Metric, Observed};
+    /// use orthogap::{Input, Network, Seed, activation::Relu, normalization::Normalization};
+    ///
+    /// let narrow = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    /// let input = Input::orthogonal(3)?;
+    /// let observed =
+    ///     Observed::new(&narrow, &input).observe_metrics([Metric::OrthogonalityGap]).at([1, 20]);
+    /// let summary = Ensemble::new(&observed, Seed(1)).run(100)?;
+    /// let dead = summary.dead_samples();
+    /// assert!(dead.until(1) > 0 && dead.until(1) < dead.runs());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn dead_samples(&self) -> &EventCount {
+        &self.dead_samples
+    }
+
+    /// The runs in which the rank fell, by the layer at which it first did.
+    #[must_use]
+    pub fn rank_loss(&self) -> &EventCount {
+        &self.rank_loss
+    }
+
+    /// The mean of an observable at a layer, or of its averages over a stretch of layers, with its
+    /// errors.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    /// use orthogap::ensemble::{Ensemble, from_fn};
+    ///
+    /// let experiment = from_fn(["index"], 50, |run| Ok([f64::from(run.index())]));
+    /// let summary = Ensemble::new(&experiment, Seed(1)).run(9)?;
+    /// let index = summary.mean(50, "index")?;
+    /// assert!(index.value == 4.0 && index.interval.contains(2.0));
+    /// let error = summary.mean(50, "indices").unwrap_err();
+    /// assert_eq!(error.to_string(), "no observable is \"indices\": there are index");
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`], with the names that there are, if there is no such observable or these
+    /// layers were not looked at; [`Error::SampleTooSmall`] if fewer than two runs got there.
+    pub fn mean(&self, layers: impl Into<Layers>, observable: &str) -> Result<Mean> {
+        let layers = layers.into();
+        let (row, column) = self.position(|&found| found == layers, layers, observable)?;
+        self.cells[row * self.observables.len() + column].mean()
+    }
+
+    /// The first row whose layers are `wanted`, and the column of an observable.
+    pub(super) fn position(
+        &self,
+        is_wanted: impl FnMut(&Layers) -> bool,
+        wanted: impl ToString,
+        observable: &str,
+    ) -> Result<(usize, usize)> {
+        let unknown = |what, name, known| Error::UnknownName { what, name, known };
+        let column =
+            self.observables.iter().position(|name| name == observable).ok_or_else(|| {
+                unknown("observable", observable.to_owned(), self.observables.clone())
+            })?;
+        let row = self.layers.iter().position(is_wanted).ok_or_else(|| {
+            let known = self.layers.iter().map(ToString::to_string).collect();
+            unknown("observed layer", wanted.to_string(), known)
+        })?;
+        Ok((row, column))
+    }
+
     /// An observable at a layer, or averaged over the layers that end with it; none if that was not
     /// looked at.
     ///
@@ -144,20 +180,17 @@ impl Summary {
     /// [`over`]: Self::over
     #[must_use]
     pub fn at(&self, layer: usize, observable: &str) -> Option<&Observable> {
-        let row = self.layers.iter().position(|layers| layers.last == layer)?;
-        self.cell(row, observable)
+        self.cell(self.position(|layers| layers.last == layer, layer, observable).ok()?)
     }
 
     /// An observable averaged over a stretch of layers, or at a single one.
     #[must_use]
     pub fn over(&self, layers: impl Into<Layers>, observable: &str) -> Option<&Observable> {
         let layers = layers.into();
-        let row = self.layers.iter().position(|&found| found == layers)?;
-        self.cell(row, observable)
+        self.cell(self.position(|&found| found == layers, layers, observable).ok()?)
     }
 
-    fn cell(&self, row: usize, observable: &str) -> Option<&Observable> {
-        let column = self.observables.iter().position(|name| name == observable)?;
+    fn cell(&self, (row, column): (usize, usize)) -> Option<&Observable> {
         self.cells.get(row * self.observables.len() + column)
     }
 
@@ -165,12 +198,22 @@ impl Summary {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if it is of another run than the [next](Self::next_run),
-    /// [`Error::ShapeMismatch`] if it has another shape.
+    /// [`Error::OtherEnsemble`] if it is of another seed, [`Error::ShapeMismatch`] if it has another
+    /// shape, [`Error::Experiment`] if it leaves rows empty although the run did not stop.
     pub fn push(&mut self, record: &Record) -> Result<()> {
         let columns = self.observables.len();
-        self.expect_next(record.run)?;
-        let found = (record.rows.len(), record.columns());
-        self.expect_shape("the record of a run", found)?;
+        self.expect_seed(record.run.seed())?;
+        self.expect_next(record.run.index())?;
+        let (found, expected) =
+            ((record.rows.len(), record.columns()), (self.layers.len(), columns));
+        if found != expected {
+            return Err(Error::ShapeMismatch { what: "the record of a run", found, expected });
+        }
+        if let (None, Some(row)) = (&record.stop, record.rows.iter().position(Option::is_none)) {
+            let (run, layers) = (self.next_run(), self.layers[row]);
+            let reason = format!("run {run} recorded nothing at layer {layers} and did not stop");
+            return Err(Error::Experiment { reason });
+        }
         for (row, values) in record.rows.iter().enumerate() {
             let cells = &mut self.cells[row * columns..][..columns];
             for (cell, &value) in cells.iter_mut().zip(values.iter().flatten()) {
@@ -180,6 +223,12 @@ impl Summary {
         self.runs += 1;
         self.stopped += u32::from(record.stop.is_some());
         self.keep_stops(record.stop.as_slice());
+        let first = record.first_events;
+        for (count, layer) in
+            [(&mut self.dead_samples, first.dead_samples), (&mut self.rank_loss, first.rank_loss)]
+        {
+            layer.into_iter().for_each(|layer| count.add(layer, 1));
+        }
         Ok(())
     }
 
@@ -189,23 +238,16 @@ impl Summary {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `other` does not begin with the [next run](Self::next_run),
-    /// [`Error::ShapeMismatch`] if it is of another experiment.
+    /// [`Error::OtherEnsemble`] if it is of another experiment or seed.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.expect_alike(other)?;
         self.expect_next(other.first_run)?;
-        self.expect_shape("the summary", (other.layers.len(), other.observables.len()))?;
-        if (&self.layers, &self.observables) != (&other.layers, &other.observables) {
-            let name = "the summary of another experiment";
-            let expected = "the same layers and observables";
-            return Err(Error::InvalidParameter {
-                name,
-                value: f64::from(other.first_run),
-                expected,
-            });
-        }
         self.cells.iter_mut().zip(&other.cells).for_each(|(cell, other)| cell.merge(other));
         self.runs += other.runs;
         self.stopped += other.stopped;
         self.keep_stops(&other.stops);
+        self.dead_samples.merge(&other.dead_samples);
+        self.rank_loss.merge(&other.rank_loss);
         Ok(())
     }
 
@@ -217,10 +259,30 @@ impl Summary {
         Ok(())
     }
 
-    fn expect_shape(&self, what: &'static str, found: (usize, usize)) -> Result<()> {
-        let expected = (self.layers.len(), self.observables.len());
+    fn expect_seed(&self, found: Seed) -> Result<()> {
+        self.expect_same("the seed", found.0, self.seed.0)
+    }
+
+    /// Refuses a summary of another seed or experiment.
+    pub(super) fn expect_alike(&self, other: &Self) -> Result<()> {
+        let layers = |summary: &Self| {
+            summary.layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        self.expect_seed(other.seed)?;
+        let (found, expected) = (other.observables.join(", "), self.observables.join(", "));
+        self.expect_same("the list of observables", found, expected)?;
+        self.expect_same("the list of layers", layers(other), layers(self))
+    }
+
+    fn expect_same<V: PartialEq + ToString>(
+        &self,
+        entry: &'static str,
+        found: V,
+        expected: V,
+    ) -> Result<()> {
         if found != expected {
-            return Err(Error::ShapeMismatch { what, found, expected });
+            let (found, expected) = (found.to_string(), expected.to_string());
+            return Err(Error::OtherEnsemble { entry, found, expected });
         }
         Ok(())
     }
@@ -231,16 +293,18 @@ impl Summary {
     }
 
     /// A line for each observable of each layer: runs, mean, standard error, the interval that holds
-    /// the mean with probability 0.95, and the quantiles .025, .5 and .975 of runs.
+    /// the mean with probability 0.95, the quantiles .025, .5 and .975 of runs, and how many of all
+    /// runs had dead samples or had lost rank by the last of the layers.
     #[must_use]
     pub fn table(&self) -> Table {
         let columns = ["layer", "observable", "runs", "mean", "standard_error", "low", "high"];
-        let mut table = Table::new(columns.into_iter().chain(["q025", "median", "q975"]));
+        let more = ["q025", "median", "q975", "dead_samples", "rank_loss"];
+        let mut table = Table::new(columns.into_iter().chain(more));
         for (cells, layers) in self.cells.chunks(self.observables.len().max(1)).zip(&self.layers) {
             for (cell, observable) in cells.iter().zip(&self.observables) {
                 let moments = cell.moments();
                 let interval = moments.confidence_interval(0.95);
-                table.push([
+                let row = [
                     Value::from(layers.to_string()),
                     observable.as_str().into(),
                     moments.count().into(),
@@ -251,7 +315,10 @@ impl Summary {
                     cell.quantile(0.025).into(),
                     cell.quantile(0.5).into(),
                     cell.quantile(0.975).into(),
-                ]);
+                    u64::from(self.dead_samples.until(layers.last)).into(),
+                    u64::from(self.rank_loss.until(layers.last)).into(),
+                ];
+                table.push(row).expect("a value for each column");
             }
         }
         table
@@ -262,24 +329,39 @@ deserialize_checked!(
     Summary {
         observables: Vec<String>,
         layers: Vec<Layers>,
+        seed: Seed,
         first_run: u32,
         runs: u32,
         cells: Vec<Observable>,
         stopped: u32,
-        stops: Vec<Stop>
+        stops: Vec<Stop>,
+        dead_samples: EventCount,
+        rank_loss: EventCount
     },
-    |observables, layers, first_run, runs, cells, stopped, stops| {
+    |observables, layers, seed, first_run, runs, cells, stopped, stops, dead_samples, rank_loss| {
+        super::experiment::check(&observables, &layers)?;
         let expected = (layers.len(), observables.len());
         if cells.len() != expected.0 * expected.1 {
             let (found, expected) = ((cells.len(), 1), (expected.0 * expected.1, 1));
             return Err(Error::ShapeMismatch { what: "the list of cells", found, expected });
         }
-        let most = cells.iter().map(|cell| cell.moments.count()).max();
+        let most = cells.iter().map(|cell| cell.moments().count()).max();
         let counted = u64::from(stopped).max(most.unwrap_or(0));
         if first_run.checked_add(runs).is_none() || counted > runs.into() {
             let (name, expected) = ("runs", "as many as are numbered, stopped or counted");
             return Err(Error::InvalidParameter { name, value: f64::from(runs), expected });
         }
+        // A row is recorded whole, and only runs that stopped leave one out.
+        for row in cells.chunks(observables.len()) {
+            let counts = row.iter().map(|cell| cell.moments().count());
+            let least = u64::from(runs - stopped).max(row[0].moments().count());
+            if let Some(count) = counts.into_iter().find(|&count| count < least) {
+                let (name, expected) = ("runs of a cell", "those of its row, and all without stops");
+                return Err(Error::InvalidParameter { name, value: count as f64, expected });
+            }
+        }
+        dead_samples.check(runs)?;
+        rank_loss.check(runs)?;
         let kept = STOPS.min(stopped as usize);
         if stops.len() != kept {
             let (found, expected) = ((stops.len(), 1), (kept, 1));
@@ -293,21 +375,17 @@ deserialize_checked!(
             }
             next = stop.run + 1;
         }
-        Ok(Summary { observables, layers, first_run, runs, cells, stopped, stops })
-    }
-);
-
-deserialize_checked!(
-    Observable { moments: Moments, sample: Vec<f64> },
-    |moments, sample| {
-        let kept = moments.count().min(SAMPLE as u64) as usize;
-        if sample.len() != kept {
-            let (found, expected) = ((sample.len(), 1), (kept, 1));
-            return Err(Error::ShapeMismatch { what: "the sample", found, expected });
-        }
-        match sample.iter().position(|value| !value.is_finite()) {
-            Some(row) => Err(Error::NotFinite { row, column: 0, value: sample[row] }),
-            None => Ok(Observable { moments, sample }),
-        }
+        Ok(Summary {
+            observables,
+            layers,
+            seed,
+            first_run,
+            runs,
+            cells,
+            stopped,
+            stops,
+            dead_samples,
+            rank_loss,
+        })
     }
 );

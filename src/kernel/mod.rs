@@ -5,8 +5,8 @@
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
 //! touches. [`weights`] multiplies weights as they are drawn,
-//! [`product`] any two matrices; [`triangular`] and [`tridiagonal`]
-//! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width.
+//! [`product`] any two matrices; [`triangular`] is for the small matrices beside the rows,
+//! [`quadrature`] for the laws at infinite width.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
@@ -27,5 +27,4 @@ pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;
 pub mod triangular;
-pub mod tridiagonal;
 pub mod weights;

@@ -45,7 +45,8 @@ pub struct Network<T, A = Identity, W = Gaussian> {
     activation: A,
     order: Order,
     residual: Option<Residual>,
-    convolution: Option<ConvolutionLayer>,
+    convolution: Option<(Convolution, Images)>,
+    pooling: Option<Pooling>,
     arithmetic: PhantomData<T>,
 }
 
@@ -64,6 +65,7 @@ impl<T: Scalar> Network<T> {
             order: Order::default(),
             residual: None,
             convolution: None,
+            pooling: None,
             arithmetic: PhantomData,
         }
     }
@@ -88,7 +90,15 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     #[must_use]
     pub fn activation<B: Activation>(self, activation: B) -> Network<T, B, W> {
         let Self {
-            width, weights, normalization, order, residual, convolution, arithmetic, ..
+            width,
+            weights,
+            normalization,
+            order,
+            residual,
+            convolution,
+            pooling,
+            arithmetic,
+            ..
         } = self;
         Network {
             width,
@@ -98,6 +108,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             order,
             residual,
             convolution,
+            pooling,
             arithmetic,
         }
     }
@@ -115,7 +126,15 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     #[must_use]
     pub fn weights<V: WeightInit>(self, weights: V) -> Network<T, A, V> {
         let Self {
-            width, normalization, activation, order, residual, convolution, arithmetic, ..
+            width,
+            normalization,
+            activation,
+            order,
+            residual,
+            convolution,
+            pooling,
+            arithmetic,
+            ..
         } = self;
         Network {
             width,
@@ -125,6 +144,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             order,
             residual,
             convolution,
+            pooling,
             arithmetic,
         }
     }
@@ -167,15 +187,23 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// ```
     #[must_use]
     pub fn convolution(self, convolution: Convolution, input: Images) -> Self {
-        let pooling = self.convolution.and_then(|layer| layer.pooling);
-        Self { convolution: Some(ConvolutionLayer { convolution, input, pooling }), ..self }
+        Self { convolution: Some((convolution, input)), ..self }
     }
 
-    /// The same with every layer pooled at its end; nothing to do with a dense network.
+    /// The same with every layer pooled at its end. Only images can be pooled: a chain, a tape or a
+    /// classifier refuses a dense layer with pooling.
+    ///
+    /// ```
+    /// use orthogap::convolution::Pooling;
+    /// use orthogap::{Input, Network, Seed};
+    ///
+    /// let dense = Network::<f64>::new(16).pooling(Pooling::max(2)?);
+    /// assert!(dense.chain(&Input::orthogonal(4)?, Seed(1)).is_err());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
     #[must_use]
     pub fn pooling(self, pooling: Pooling) -> Self {
-        let pooled = |layer| ConvolutionLayer { pooling: Some(pooling), ..layer };
-        Self { convolution: self.convolution.map(pooled), ..self }
+        Self { pooling: Some(pooling), ..self }
     }
 
     /// The number `d` of neurons of a layer, or channels of a convolution.
@@ -241,7 +269,15 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// The same recipe in another arithmetic.
     pub(crate) fn in_arithmetic<U: Scalar>(&self) -> Network<U, A, W> {
         let Self {
-            width, weights, normalization, activation, order, residual, convolution, ..
+            width,
+            weights,
+            normalization,
+            activation,
+            order,
+            residual,
+            convolution,
+            pooling,
+            ..
         } = *self;
         Network {
             width,
@@ -251,6 +287,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             order,
             residual,
             convolution,
+            pooling,
             arithmetic: PhantomData,
         }
     }
@@ -272,7 +309,18 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
 
     /// The convolution that is the linear map, if it is one.
     pub(crate) fn convolution_layer(&self) -> Option<ConvolutionLayer> {
-        self.convolution
+        let (convolution, input) = self.convolution?;
+        Some(ConvolutionLayer { convolution, input, pooling: self.pooling })
+    }
+
+    /// Refuses to pool what is no image.
+    pub(crate) fn check_pooling(&self) -> Result<()> {
+        if self.pooling.is_some() && self.convolution.is_none() {
+            let name = "the number of convolutions of a layer with pooling";
+            let expected = "1: only images can be pooled";
+            return Err(Error::InvalidParameter { name, value: 0.0, expected });
+        }
+        Ok(())
     }
 
     /// The operations of a layer in place.
@@ -287,7 +335,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             let expected = "a width from 1 to 2^40";
             return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
-        let (flattened, columns) = match self.convolution {
+        self.check_pooling()?;
+        let (flattened, columns) = match self.convolution_layer() {
             None => (width, batch_size),
             Some(layer) => {
                 let expected = (layer.input.len(), batch_size);
@@ -312,8 +361,6 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
 
 /// A convolution in the place of a dense linear map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub(crate) struct ConvolutionLayer {
     pub convolution: Convolution,
     /// The shape of the input of the network.

@@ -4,20 +4,24 @@
 //! | numbers | what tells their mean, and how well |
 //! | --- | --- |
 //! | independent, such as one of each run | [`Moments`] |
+//! | two independent samples, whose means are compared | [`Moments::difference`] |
 //! | the layers of one run, each like the one before | [`correlated_mean`], or [`BatchMeans`] in a stream |
 //! | a quantity against depth or width | [`Line`] |
 
 mod correlated;
+mod difference;
 mod line;
 mod moments;
 mod quantile;
 mod student;
 
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
+pub use difference::Difference;
 pub use line::{Line, Weighting};
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use quantile::{quantile, quantile_interval};
+pub(crate) use student::two_sided;
 
 /// An interval of numbers, ends included.
 ///

@@ -11,7 +11,7 @@ pub(super) fn normal_quantile(level: f64) -> Option<f64> {
 }
 
 /// The same of Student's law.
-pub(super) fn two_sided(level: f64, degrees_of_freedom: u64) -> Option<f64> {
+pub(crate) fn two_sided(level: f64, degrees_of_freedom: u64) -> Option<f64> {
     let z = normal_quantile(level)?;
     let degrees = degrees_of_freedom as f64;
     if degrees_of_freedom > 10_000_000 {

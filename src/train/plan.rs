@@ -32,6 +32,7 @@ impl Plan {
         self,
         recipe: &Network<T, A, W>,
     ) -> Result<(Option<Images>, usize, Self)> {
+        recipe.check_pooling()?;
         let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
             if recipe.convolution_layer().is_some() {
                 let (found, expected) = ((self.features, 1), (0, 0));

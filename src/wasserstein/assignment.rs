@@ -93,7 +93,7 @@ impl MatrixLaw {
     /// Batches of runs are transported to one another and debiased by transports between two
     /// batches of the same law: $`\frac12 (d(A, B) + d(A', B')) - \frac12 (d(A, A') + d(B, B'))`$
     /// with `sq` the first half and the bias the second; the standard error is that of the mean
-    /// over groups of four batches.
+    /// over groups of four batches, and intervals are Student's.
     ///
     /// Cost: four assignments of `batch` vectors for every two batches.
     ///
@@ -125,6 +125,7 @@ impl MatrixLaw {
             law: Law::Matrix,
             bias: Some(within.mean()),
             sampling_error: Some(debiased.standard_error()),
+            sampling_degrees: (groups - 1) as f64,
             ..W2::of_samples(across.mean(), Kind::Estimate, Of::Population)
         })
     }

@@ -2,6 +2,8 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
+use crate::factorization::orthonormal;
+use crate::statistics::Moments;
 use crate::wasserstein::gaussian::finite_matrix;
 use crate::wasserstein::quantile::normal_quantile;
 use crate::{Error, Purpose, Result, Run, Scalar};
@@ -11,14 +13,17 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 /// | constructor | error of an average over them |
 /// | --- | --- |
 /// | [`random`](Self::random) | the standard one, stated |
-/// | [`orthogonal`](Self::orthogonal) | smaller, stated from whole bases |
+/// | [`orthogonal`](Self::orthogonal) | smaller, stated from the means of bases |
 /// | [`low_discrepancy`](Self::low_discrepancy) | smaller still in few dimensions; the one stated is too large |
-/// | [`axes`](Self::axes), [`from_columns`](Self::from_columns) | as if they were random |
+/// | [`axes`](Self::axes) | as if they were a random basis |
+/// | [`from_columns`](Self::from_columns) | as if they were random |
+///
+/// On a line all directions agree, and the error is zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     columns: DMatrix<f64>,
-    /// So many in a row depend on one another.
-    block: usize,
+    /// Whether they are orthonormal bases, one after the other.
+    bases: bool,
 }
 
 impl Directions {
@@ -52,7 +57,8 @@ impl Directions {
             let norm = column.norm();
             column /= norm;
         }
-        Ok(Self { columns, block: 1 })
+        let bases = columns.nrows() == 1;
+        Ok(Self { columns, bases })
     }
 
     /// The axes of n dimensions, an orthonormal basis.
@@ -60,7 +66,8 @@ impl Directions {
     /// # Errors
     /// [`Error::Empty`] in dimension 0.
     pub fn axes(dimension: usize) -> Result<Self> {
-        Self::from_columns(&DMatrix::<f64>::identity(dimension, dimension))
+        let axes = DMatrix::<f64>::identity(dimension, dimension);
+        Ok(Self { bases: true, ..Self::from_columns(&axes)? })
     }
 
     /// Independent uniform directions.
@@ -80,10 +87,21 @@ impl Directions {
         Self::from_columns(&normals(dimension, count, run.into()))
     }
 
-    /// Uniform orthonormal bases, independent of one another; the last may be incomplete.
+    /// Uniform orthonormal bases, independent of one another: the fewest that have `count`
+    /// directions or more.
     ///
     /// A quantity that is nearly quadratic in the direction has nearly the same sum over every
-    /// basis, so its average is far more exact than over independent directions.
+    /// basis, so its average is far more exact than over independent directions. Errors are stated
+    /// from the means of bases, and intervals are Student's. A single basis has an error for n >= 3
+    /// only, as large as independent directions would have it or larger.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    /// use orthogap::wasserstein::Directions;
+    ///
+    /// assert_eq!(Directions::orthogonal(2, 5, Seed(1))?.count(), 6);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0 or for no directions.
@@ -95,10 +113,10 @@ impl Directions {
         let mut columns = normals(dimension, bases * dimension, run.into());
         for basis in 0..bases {
             let mut block = columns.columns_mut(basis * dimension, dimension);
-            let q = block.clone_owned().qr().q();
+            let q = orthonormal(block.clone_owned());
             block.copy_from(&q);
         }
-        Ok(Self { block: dimension, ..Self::from_columns(&columns.columns(0, count))? })
+        Ok(Self { bases: true, ..Self::from_columns(&columns)? })
     }
 
     /// Evenly spread directions: a randomly shifted lattice of the generalised golden ratio
@@ -153,14 +171,37 @@ impl Directions {
         self.columns.ncols()
     }
 
-    /// The standard error of the mean of a value for each direction: from the means of whole
-    /// blocks if there are two at least, else as if all were independent. Infinite for one value.
-    pub(super) fn standard_error(&self, values: &[f64]) -> f64 {
-        let whole = values.len() / self.block;
-        let block = if whole >= 2 { self.block } else { 1 };
-        let means = values.chunks_exact(block).map(|block| block.iter().sum::<f64>());
-        let means: crate::statistics::Moments = means.map(|sum| sum / block as f64).collect();
-        if means.count() < 2 { f64::INFINITY } else { means.standard_error() }
+    /// Whether they are orthonormal bases, one after the other.
+    pub(super) fn are_bases(&self) -> bool {
+        self.bases
+    }
+
+    /// The standard error of the mean of an even function that has these values at the directions,
+    /// and its degrees of freedom.
+    ///
+    /// From two bases on, it is the error of the mean of their means. In one basis, values of
+    /// spherical harmonics of degree l have the correlation $`P_l(0)`$ (Legendre's polynomial in
+    /// n dimensions, one at 1). That is largest for l = 4, where it is
+    /// $`\frac{3}{(n - 1)(n + 1)}`$. So the variance of their mean is at most
+    /// $`\frac{(n - 1)(n + 4)}{(n - 2)(n + 2)}`$ times what the sample variance says on average;
+    /// on the plane there is no such bound.
+    pub(super) fn standard_error(&self, values: &[f64]) -> (Option<f64>, f64) {
+        let n = self.dimension();
+        if n == 1 {
+            return (Some(0.0), f64::INFINITY);
+        }
+        let (block, excess) = if !self.bases {
+            (1, 1.0)
+        } else if values.len() > n {
+            (n, 1.0)
+        } else {
+            let n = n as f64;
+            (1, (n - 1.0) * (n + 4.0) / ((n - 2.0) * (n + 2.0)))
+        };
+        let sums = values.chunks_exact(block).map(|block| block.iter().sum::<f64>());
+        let means: Moments = sums.map(|sum| sum / block as f64).collect();
+        let error = excess.sqrt() * means.standard_error();
+        (error.is_finite().then_some(error), means.count() as f64 - 1.0)
     }
 }
 
@@ -179,7 +220,7 @@ mod tests {
     fn bases_are_orthonormal() {
         let directions = Directions::orthogonal(3, 8, Seed(1)).unwrap();
         let gram = directions.columns().transpose() * directions.columns();
-        for (i, j) in (0..8).flat_map(|i| (0..8).map(move |j| (i, j))) {
+        for (i, j) in (0..9).flat_map(|i| (0..9).map(move |j| (i, j))) {
             if i == j {
                 assert!((gram[(i, j)] - 1.0).abs() < 1e-14);
             } else {
@@ -228,16 +269,45 @@ mod tests {
 
     #[test]
     fn whole_bases_tell_the_error() {
-        let bases = Directions::orthogonal(2, 6, Seed(1)).unwrap();
+        let bases = Directions::orthogonal(2, 5, Seed(1)).unwrap();
+        assert_eq!(bases.count(), 6);
         // Means of bases 2, 3 and 7, of variance 7.
-        let error = bases.standard_error(&[1.0, 3.0, 2.0, 4.0, 5.0, 9.0]);
-        assert!((error - (7.0f64 / 3.0).sqrt()).abs() < 1e-15);
-        // Two bases and a rest.
-        let error = bases.standard_error(&[1.0, 3.0, 2.0, 4.0, 100.0]);
-        assert!((error - 0.5).abs() < 1e-15);
-        // One basis: as if its directions were independent.
-        let error = bases.standard_error(&[1.0, 2.0, 3.0]);
-        assert!((error - (1.0f64 / 3.0).sqrt()).abs() < 1e-15);
-        assert_eq!(bases.standard_error(&[1.0]), f64::INFINITY);
+        let (error, degrees) = bases.standard_error(&[1.0, 3.0, 2.0, 4.0, 5.0, 9.0]);
+        assert!((error.unwrap() - (7.0f64 / 3.0).sqrt()).abs() < 1e-15);
+        assert_eq!(degrees, 2.0);
+        // One basis of the plane says nothing, nor does one direction.
+        assert_eq!(bases.standard_error(&[1.0, 2.0]).0, None);
+        let random = |n, count| Directions::random(n, count, Seed(1)).unwrap();
+        assert_eq!(random(2, 1).standard_error(&[1.0]).0, None);
+        let (error, degrees) = random(2, 2).standard_error(&[1.0, 4.0]);
+        assert_eq!((error, degrees), (Some(1.5), 1.0));
+        // On a line there is one direction.
+        assert_eq!(random(1, 1).standard_error(&[1.0]).0, Some(0.0));
+    }
+
+    /// x^4 + y^4 has the same values in one basis of the plane; what harmonics of degree 4 have in
+    /// one basis of space, against the variance of their mean: 4000 bases, to four standard errors.
+    #[test]
+    fn the_error_of_one_basis_is_not_too_small() {
+        for n in [3, 4, 8] {
+            let size = n as f64;
+            // The zonal harmonic of degree 4 about the first axis.
+            let harmonic = |x: f64| {
+                let x2 = x * x;
+                x2 * x2 - 6.0 * x2 / (size + 4.0) + 3.0 / ((size + 2.0) * (size + 4.0))
+            };
+            let (mut square, mut stated) = (Moments::new(), Moments::new());
+            for seed in 0..4000 {
+                let basis = Directions::orthogonal(n, 1, Seed(seed)).unwrap();
+                let values: Vec<f64> =
+                    basis.columns().row(0).iter().map(|&x| harmonic(x)).collect();
+                square.push((values.iter().sum::<f64>() / size).powi(2));
+                stated.push(basis.standard_error(&values).0.unwrap().powi(2));
+            }
+            let difference = square.mean() - stated.mean();
+            let error = square.standard_error().hypot(stated.standard_error());
+            assert!(difference.abs() < 4.0 * error, "{n}: {square:?} {stated:?}");
+            assert!(error < 0.1 * square.mean(), "{n}: {square:?}");
+        }
     }
 }

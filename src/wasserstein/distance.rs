@@ -1,6 +1,7 @@
 //! The result of every estimator: a squared distance that says what it is.
 
-use crate::wasserstein::quantile::normal_quantile;
+use crate::statistics::two_sided;
+use crate::wasserstein::line::deviation;
 use crate::{Error, Result};
 
 /// Which law a distance is about.
@@ -74,6 +75,18 @@ pub struct W2 {
     pub sampling_error: Option<f64>,
     /// The standard error from having finitely many random directions, where known.
     pub projection_error: Option<f64>,
+    /// From how many degrees of freedom the errors are estimated; infinite for many or no error.
+    pub(super) sampling_degrees: f64,
+    pub(super) projection_degrees: f64,
+}
+
+/// The standard error of a sum of two independent numbers with these standard errors and degrees
+/// of freedom, and its own degrees by Welch and Satterthwaite.
+pub(super) fn combine(errors: [f64; 2], degrees: [f64; 2]) -> (f64, f64) {
+    let error = errors[0].hypot(errors[1]);
+    let share =
+        |k: usize| if errors[k] > 0.0 { (errors[k] / error).powi(4) / degrees[k] } else { 0.0 };
+    (error, (share(0) + share(1)).recip())
 }
 
 impl W2 {
@@ -87,12 +100,22 @@ impl W2 {
             bias: Some(0.0),
             sampling_error: Some(0.0),
             projection_error: Some(0.0),
+            sampling_degrees: f64::INFINITY,
+            projection_degrees: f64::INFINITY,
         }
     }
 
     /// A distance of the row law estimated from samples, bias and error unknown.
     pub(super) fn of_samples(sq: f64, kind: Kind, of: Of) -> Self {
         Self { kind, of, bias: None, sampling_error: None, ..Self::exact(sq, Law::Row) }
+    }
+
+    /// With the standard error of the mean of these values, one for each sample: the influence of
+    /// the samples. One sample says nothing about it.
+    pub(super) fn with_influence(self, values: &[f64]) -> Self {
+        let degrees = values.len() as f64 - 1.0;
+        let error = (degrees > 0.0).then(|| deviation(values) / degrees.sqrt());
+        Self { sampling_error: error, sampling_degrees: degrees, ..self }
     }
 
     /// The same multiple of the value, its bias and its errors.
@@ -119,15 +142,23 @@ impl W2 {
         self.sq - self.bias.unwrap_or(0.0)
     }
 
-    /// The standard error from samples and directions together; none if one of them is unknown.
+    /// The standard error from samples and directions together; `None` if one of them is unknown.
     #[must_use]
     pub fn standard_error(&self) -> Option<f64> {
-        Some(self.sampling_error?.hypot(self.projection_error?))
+        Some(self.error_and_degrees()?.0)
     }
 
-    /// An interval that holds the population's value of this quantity with probability `level`, by
-    /// the normal approximation: the debiased value and so many standard errors to either side,
-    /// cut at zero. Without a known standard error, all of 0 to infinity.
+    fn error_and_degrees(&self) -> Option<(f64, f64)> {
+        let errors = [self.sampling_error?, self.projection_error?];
+        Some(combine(errors, [self.sampling_degrees, self.projection_degrees]))
+    }
+
+    /// An interval that contains the population's value of this quantity with probability `level`:
+    /// the debiased value plus and minus a multiple of the standard error, cut at zero. Without a
+    /// known standard error, it is 0 to infinity.
+    ///
+    /// The multiple is Student's quantile where the error is estimated from a number of samples,
+    /// runs or orthonormal bases, with degrees of freedom by Welch and Satterthwaite.
     ///
     /// Not valid at the null, where the distance is zero and `sq` is not nearly normal: see
     /// [`p_value`](super::p_value).
@@ -143,15 +174,20 @@ impl W2 {
     /// # Errors
     /// [`Error::InvalidParameter`] unless `level` lies strictly between 0 and 1.
     pub fn ci(&self, level: f64) -> Result<(f64, f64)> {
-        if !(level > 0.0 && level < 1.0) {
-            let expected = "a probability strictly between 0 and 1";
-            return Err(Error::InvalidParameter { name: "level", value: level, expected });
-        }
-        Ok(self.standard_error().map_or((0.0, f64::INFINITY), |error| {
-            let half =
-                if error == 0.0 { 0.0 } else { -normal_quantile((1.0 - level) / 2.0) * error };
-            ((self.debiased() - half).max(0.0), (self.debiased() + half).max(0.0))
-        }))
+        let quantile = |degrees: f64| {
+            // The quantile grows as degrees of freedom fall, so these are rounded down, except where
+            // rounding has taken something from a whole number.
+            two_sided(level, (degrees * (1.0 + 1e-12)) as u64).ok_or(Error::InvalidParameter {
+                name: "level",
+                value: level,
+                expected: "a probability strictly between 0 and 1",
+            })
+        };
+        let Some((error, degrees)) = self.error_and_degrees() else {
+            return quantile(f64::INFINITY).map(|_| (0.0, f64::INFINITY));
+        };
+        let half = quantile(degrees)? * error;
+        Ok(((self.debiased() - half).max(0.0), (self.debiased() + half).max(0.0)))
     }
 }
 

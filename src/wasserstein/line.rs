@@ -47,9 +47,6 @@ pub struct LineW2 {
     pub shape: f64,
 }
 
-/// Below this many numbers no standard error is stated.
-const FEWEST: usize = 20;
-
 /// The bins for samples of `count` numbers.
 ///
 /// Cost: about 100 ns a bin.
@@ -81,7 +78,9 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
     means.extend((!count.is_multiple_of(2)).then_some(0.0));
     means.extend(upper);
     let remainder = 1.0 - masses * means.iter().map(|c| c * c).sum::<f64>();
-    let null_bias = 2.0 - 2.0 * mean_pairing(&means);
+    // The sum of c_i x_(i) is one over gaps, each times the density at its edge.
+    let densities: Vec<f64> = edges.iter().map(|&z| normal_density(z)).collect();
+    let null_bias = 2.0 - 2.0 * mean_of_gaps(&densities);
     let gap_bias = gap_bias(&edges, null_bias);
     Ok(NormalBins { edges, means, remainder, null_bias, gap_bias })
 }
@@ -115,23 +114,20 @@ pub(super) fn check_count(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// $`E \sum_i v_i x_{(i)}`$ for N numbers from N(0, 1) and values v with $`v_{N+1-i} = -v_i`$.
+/// $`E \sum_i w_i (x_{(i+1)} - x_{(i)})`$ for N sorted numbers from N(0, 1).
 ///
-/// The i-th of N numbers has the density $`N \varphi(z)`$ times the probability of i - 1 among
-/// the N - 1 others below z, so the sum is N times an integral of z and of the binomial mean of
-/// v. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
-/// faster than any power of the step.
-fn mean_pairing(values: &[f64]) -> f64 {
+/// A point z lies in gap i if i of the numbers are below it, which has a binomial law. So the sum is
+/// the integral of the binomial mean of w over z. The integrand is smooth on the scale of the normal
+/// law, and the trapezoidal rule converges faster than any power of the step. Weights are symmetric.
+fn mean_of_gaps(weights: &[f64]) -> f64 {
     const STEP: f64 = 1.0 / 12.0;
-    let others = values.len() - 1;
-    let half: f64 = (1..=(9.0 / STEP) as usize)
-        .map(|k| {
-            let z = -(k as f64) * STEP;
-            let below = normal_cdf(z);
-            z * normal_density(z) * binomial_mean(values, others, below, 1.0 - below)
-        })
-        .sum();
-    2.0 * (others + 1) as f64 * STEP * half
+    let ends = || std::iter::once(&0.0);
+    let weights: Vec<f64> = ends().chain(weights).chain(ends()).copied().collect();
+    let at = |k: usize| {
+        let below = normal_cdf(-(k as f64) * STEP);
+        binomial_mean(&weights, weights.len() - 1, below, 1.0 - below)
+    };
+    STEP * (at(0) + 2.0 * (1..=(9.0 / STEP) as usize).map(at).sum::<f64>())
 }
 
 /// The weights of the N - 1 gaps between sorted numbers in the bias for a target of deviation one.
@@ -142,25 +138,16 @@ fn mean_pairing(values: &[f64]) -> f64 {
 /// beyond the sample add, so the outermost gaps get as much more as makes the mean over normal
 /// samples equal to `null_bias`.
 fn gap_bias(edges: &[f64], null_bias: f64) -> Vec<f64> {
-    let count = (edges.len() + 1) as f64;
+    let masses = (edges.len() + 1) as f64;
     let first_order = |(i, &z): (u32, &f64)| {
-        let p = f64::from(i) / count;
-        p * (1.0 - p) / (count * normal_density(z))
+        let p = f64::from(i) / masses;
+        p * (1.0 - p) / (masses * normal_density(z))
     };
     let mut gaps: Vec<f64> = (1..).zip(edges).map(first_order).collect();
-    let mean = |gaps: &[f64]| {
-        let of_number = |i: usize| {
-            let below = i.checked_sub(1).map_or(0.0, |i| gaps[i]);
-            below - gaps.get(i).copied().unwrap_or(0.0)
-        };
-        mean_pairing(&(0..=gaps.len()).map(of_number).collect::<Vec<f64>>())
-    };
-    let lacking = null_bias - mean(&gaps);
-    let mut outermost = vec![0.0; gaps.len()];
-    for end in [0, gaps.len().saturating_sub(1)] {
-        outermost[end..].iter_mut().take(1).for_each(|gap| *gap += 1.0);
-    }
-    let tail = lacking / mean(&outermost);
+    let is_outermost = |i: usize| i == 0 || i + 1 == edges.len();
+    let outermost: Vec<f64> =
+        (0..edges.len()).map(|i| f64::from(u8::from(is_outermost(i)))).collect();
+    let tail = (null_bias - mean_of_gaps(&gaps)) / mean_of_gaps(&outermost);
     gaps.iter_mut().zip(&outermost).for_each(|(gap, outer)| *gap += tail * outer);
     gaps
 }
@@ -271,14 +258,17 @@ impl NormalBins {
         check_normal(mean, deviation)?;
         let mut scratch = Scratch::default();
         let parts = self.evaluate(&numbers, mean, deviation, &mut scratch);
-        let bias = (self.count() > 1).then(|| self.bias(&parts, deviation));
-        let error = standard_error(&scratch.potential).filter(|_| self.count() >= FEWEST);
-        parts.with_errors(bias, error)
+        let mut line = parts.into_line()?;
+        line.w2.bias = self.bias(&scratch.sorter.values, deviation);
+        line.w2 = line.w2.with_influence(&scratch.potential);
+        Ok(line)
     }
 
-    /// The estimated bias for a target of this deviation; 0 for one number, which tells nothing.
-    pub(super) fn bias(&self, parts: &Parts, deviation: f64) -> f64 {
-        deviation * parts.unit_bias
+    /// The bias for sorted numbers and a target of this deviation; `None` for one number.
+    pub(super) fn bias(&self, sorted: &[f64], deviation: f64) -> Option<f64> {
+        let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
+        let bias: f64 = gaps.zip(&self.gap_bias).map(|(gap, weight)| gap * weight).sum();
+        (sorted.len() > 1).then_some(deviation * bias)
     }
 
     /// The parts for finite numbers; leaves potentials in `scratch`.
@@ -296,10 +286,8 @@ impl NormalBins {
         let slope = sigma * count;
         let residual: f64 =
             sorted.iter().zip(&self.means).map(|(x, c)| (x - slope * c).powi(2)).sum();
-        let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
         let parts = Parts {
             sigma,
-            unit_bias: gaps.zip(&self.gap_bias).map(|(gap, weight)| gap * weight).sum(),
             location: shift * shift,
             scale: (deviation - sigma).powi(2),
             shape: residual / count + sigma * sigma * self.remainder,
@@ -350,18 +338,10 @@ pub(super) fn deviation(numbers: &[f64]) -> f64 {
     (centered.iter().map(|x| x * x).sum::<f64>() / centered.len() as f64).sqrt()
 }
 
-/// The standard error of the mean of independent numbers; `None` for fewer than two.
-pub(super) fn standard_error(numbers: &[f64]) -> Option<f64> {
-    let degrees = numbers.len().checked_sub(1).filter(|degrees| *degrees > 0)?;
-    Some(deviation(numbers) / (degrees as f64).sqrt())
-}
-
 /// The parts of a squared distance on the line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts {
     pub(super) sigma: f64,
-    /// The estimated bias for a target of deviation one.
-    pub(super) unit_bias: f64,
     pub(super) location: f64,
     pub(super) scale: f64,
     pub(super) shape: f64,
@@ -372,19 +352,11 @@ impl Parts {
         self.location + self.scale + self.shape
     }
 
-    /// Refuses a distance that overflows.
-    pub(super) fn with_errors(
-        self,
-        bias: impl Into<Option<f64>>,
-        error: impl Into<Option<f64>>,
-    ) -> Result<LineW2> {
+    /// The distance without bias and standard error; refuses one that overflows.
+    pub(super) fn into_line(self) -> Result<LineW2> {
         in_range("squared distance", self.sq())?;
         let Self { location, scale, shape, .. } = self;
-        let w2 = W2 {
-            bias: bias.into(),
-            sampling_error: error.into(),
-            ..W2::of_samples(self.sq(), Kind::Exact, Of::Empirical)
-        };
+        let w2 = W2::of_samples(self.sq(), Kind::Exact, Of::Empirical);
         Ok(LineW2 { w2, location, scale, shape })
     }
 }

@@ -1,10 +1,11 @@
 //! Max-sliced: the direction in which the samples look least like the target.
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 
+use crate::factorization::symmetric_eigen;
 use crate::wasserstein::gaussian::Gaussian;
 use crate::wasserstein::line::{NormalBins, Scratch};
-use crate::wasserstein::{Kind, Of, Sample, W2, normal_bins, parallel};
+use crate::wasserstein::{Directions, Sample, W2, normal_bins, parallel};
 use crate::{Error, Purpose, Result, Run};
 
 /// The distance along the worst direction found.
@@ -17,6 +18,8 @@ pub struct MaxSliced {
     pub direction: DVector<f64>,
 }
 
+/// Of fewer samples, of which half are kept, intervals contain the truth too rarely.
+const MINIMUM: usize = 50;
 /// Ascents end after so many projections at the latest.
 const MAX_STEPS: usize = 60;
 /// From each end of the spectrum of `C - S`, so many eigenvectors start an ascent.
@@ -29,6 +32,9 @@ impl Sample {
     /// the difference of the covariances and from `starts` random directions; the distance is that
     /// of the **other** samples, for a maximum fits the noise of those that it is sought on.
     /// Samples must come in random order.
+    ///
+    /// Intervals at 95 % from 50 samples contain the truth in 95 % of cases for a law that is
+    /// shifted, and in 87 % for one that is narrower than the target.
     ///
     /// Cost: some 30 projections and sorts of half the samples for each start, on the threads of
     /// the current pool.
@@ -46,7 +52,7 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::SampleTooSmall`] below four samples, [`Error::ShapeMismatch`].
+    /// [`Error::SampleTooSmall`] below 50 samples, [`Error::ShapeMismatch`].
     pub fn max_sliced(
         &self,
         target: &Gaussian,
@@ -54,8 +60,8 @@ impl Sample {
         run: impl Into<Run>,
     ) -> Result<MaxSliced> {
         self.check_dimension("the target", target.dimension())?;
-        if self.count() < 4 {
-            return Err(Error::SampleTooSmall { count: self.count(), minimum: 4 });
+        if self.count() < MINIMUM {
+            return Err(Error::SampleTooSmall { count: self.count(), minimum: MINIMUM });
         }
         // Differences of means only matter, and samples are centred here.
         let shift = -self.moments().mean_less(target.mean());
@@ -65,22 +71,18 @@ impl Sample {
                 self.centered()[(2 * i + first, j)] - shift[j]
             })
         };
-        let (sought, kept) = (Sample::from_rows(&half(0))?, half(1));
+        let (sought, kept) = (Sample::from_rows(&half(0))?, Sample::from_rows(&half(1))?);
         let ascent = Ascent::new(&sought, target)?;
-        let starts = ascent.starts(starts, run.into());
+        let starts = ascent.starts(starts, run.into())?;
         let found = parallel::map(starts.ncols(), |k| ascent.climb(starts.column(k).into_owned()));
         let (_, direction) = found
             .into_iter()
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .expect("the spectrum alone gives a start");
-        let deviation = target.deviations_along(&DMatrix::from_column_slice(
-            direction.len(),
-            1,
-            direction.as_slice(),
-        ))[0];
-        let line = normal_bins(kept.nrows())?.w2((kept * &direction).as_slice(), 0.0, deviation)?;
-        let w2 = W2 { kind: Kind::Lower, of: Of::Empirical, ..line.w2 };
-        Ok(MaxSliced { w2, direction })
+        let centered = target.clone().with_mean(&vec![0.0; self.dimension()])?;
+        let along = kept.sliced(&centered, &Directions::from_columns(&direction)?)?.w2;
+        // The distance is that along this direction, not a mean over random ones.
+        Ok(MaxSliced { w2: W2 { projection_error: Some(0.0), ..along }, direction })
     }
 }
 
@@ -103,22 +105,20 @@ impl<'a> Ascent<'a> {
     }
 
     /// Unit vectors to start from, the columns of a matrix.
-    fn starts(&self, random: usize, run: Run) -> DMatrix<f64> {
+    fn starts(&self, random: usize, run: Run) -> Result<DMatrix<f64>> {
         let n = self.covariance.nrows();
         let mean = self.sample.moments().mean();
         let excess = &self.covariance - &self.target_factor * self.target_factor.transpose()
             + mean * mean.transpose();
-        let eigen = SymmetricEigen::new(excess);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
-        let ends =
-            order.iter().take(EXTREMES).chain(order.iter().skip(EXTREMES).rev().take(EXTREMES));
+        let eigen = symmetric_eigen(excess)?;
+        let largest = 0..n.min(EXTREMES);
+        let smallest = largest.end.max(n.saturating_sub(EXTREMES))..n;
         let mut columns: Vec<DVector<f64>> =
-            ends.map(|&k| eigen.eigenvectors.column(k).into_owned()).collect();
+            largest.chain(smallest).map(|k| eigen.vectors.column(k).into_owned()).collect();
         let mut normals = DMatrix::zeros(n, random);
         run.stream(Purpose::Projections, 0, 1).fill_normal(normals.as_mut_slice());
         columns.extend(normals.column_iter().map(|column| column.normalize()));
-        DMatrix::from_columns(&columns)
+        Ok(DMatrix::from_columns(&columns))
     }
 
     /// The largest value met on the way uphill, and where.
@@ -184,6 +184,9 @@ mod tests {
         assert!(along.abs() > 0.99 && (worst.w2.debiased() / 25.0 - 1.0).abs() < 0.1);
         let line = Gaussian::isotropic(1, 1.0).unwrap();
         assert!(matches!(sample.max_sliced(&line, 2, Seed(2)), Err(Error::ShapeMismatch { .. })));
+        let few = Sample::from_rows(&target.sample(49, Seed(1), 0)).unwrap();
+        let refused = Error::SampleTooSmall { count: 49, minimum: 50 };
+        assert_eq!(few.max_sliced(&target, 2, Seed(2)), Err(refused));
     }
 
     /// One coordinate in a space turned at will is a coin, and all covariances are right: nothing but
@@ -199,7 +202,7 @@ mod tests {
         assert!((turn * worst.direction)[0].abs() > 0.99);
         assert!((worst.w2.debiased() - 0.404).abs() < 0.04);
         let ascent = Ascent::new(&sample, &law).unwrap();
-        for start in ascent.starts(3, Seed(3).into()).column_iter() {
+        for start in ascent.starts(3, Seed(3).into()).unwrap().column_iter() {
             let (begin, _) = ascent.evaluate(&start.into_owned(), &mut Scratch::default());
             assert!(ascent.climb(start.into_owned()).0 > begin);
         }
@@ -213,7 +216,7 @@ mod tests {
         let law = Gaussian::diagonal(&[1.0, 2.0, 0.5]).unwrap().with_mean(&[0.1, 0.5, -0.3]);
         let sample = Sample::from_rows(&law.unwrap().sample(300, Seed(1), 0)).unwrap();
         let ascent = Ascent::new(&sample, &target).unwrap();
-        let starts = ascent.starts(3, Seed(2).into());
+        let starts = ascent.starts(3, Seed(2).into()).unwrap();
         let mut scratch = Scratch::default();
         for start in starts.column_iter() {
             let theta = start.into_owned();

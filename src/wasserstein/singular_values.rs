@@ -2,10 +2,11 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::factorization;
 use crate::statistics::Moments;
 use crate::wasserstein::bracket::coupling_bound;
 use crate::wasserstein::bures::singular_values;
-use crate::wasserstein::line::deviation;
+use crate::wasserstein::distance::combine;
 use crate::wasserstein::{Bound, Bracket, Kind, Law, Of, W2};
 use crate::{Error, Gram, Purpose, Result, Run};
 
@@ -107,7 +108,7 @@ impl MatrixLaw {
             let above = triangle.nrows();
             let mut stacked = triangle.resize_vertically(above + rows, 0.0);
             stacked.rows_mut(above, rows).copy_from(&normals);
-            triangle = if stacked.nrows() > r { stacked.qr().unpack_r() } else { stacked };
+            triangle = if stacked.nrows() > r { factorization::triangle(stacked) } else { stacked };
         }
         let product = triangle * factor / (d as f64).sqrt();
         let mut values = singular_values(&product);
@@ -154,14 +155,14 @@ impl MatrixLaw {
             vectors.iter().map(|sigma| sigma.add_scalar(-sigma.mean()).norm()).collect::<Vec<_>>()
         };
         let (x, y) = (spreads(&self.of_product), spreads(&self.of_gaussian));
-        let (sq, error) = two_samples(x.clone(), y.clone());
+        let (sq, influence) = two_samples(x.clone(), y.clone());
         // Halves of one sample show what noise alone adds, twice as much as for the whole.
         let null = |values: &[f64]| {
             let half = values.len() / 2;
             two_samples(values[..half].to_vec(), values[half..2 * half].to_vec()).0
         };
         let bias = (null(&x) + null(&y)) / 4.0;
-        matrix_lower_bound(sq, bias, error)
+        matrix_lower_bound(sq, bias, influence)
     }
 
     fn means_bound(&self) -> W2 {
@@ -170,49 +171,48 @@ impl MatrixLaw {
         let (a, b) = (mean(&self.of_product), mean(&self.of_gaussian));
         let difference = &a - &b;
         let mut bias = 0.0;
-        let mut variance = 0.0;
-        for (vectors, mean) in [(&self.of_product, &a), (&self.of_gaussian, &b)] {
+        let mut influence = |vectors: &[DVector<f64>], mean: &DVector<f64>| {
             let total: f64 = vectors.iter().map(|sigma| (sigma - mean).norm_squared()).sum();
             bias += total / (count - 1.0) / count;
-            let along: Vec<f64> = vectors.iter().map(|sigma| sigma.dot(&difference)).collect();
-            variance += (2.0 * deviation(&along)).powi(2) / count;
-        }
-        matrix_lower_bound(difference.norm_squared(), bias, variance.sqrt())
+            vectors.iter().map(|sigma| 2.0 * sigma.dot(&difference)).collect()
+        };
+        let influence = [influence(&self.of_product, &a), influence(&self.of_gaussian, &b)];
+        matrix_lower_bound(difference.norm_squared(), bias, influence)
     }
 }
 
-fn matrix_lower_bound(sq: f64, bias: f64, error: f64) -> W2 {
+/// A bound from two independent samples, with the influence of each of their members.
+fn matrix_lower_bound(sq: f64, bias: f64, influence: [Moments; 2]) -> W2 {
+    let errors = influence.map(|values| values.standard_error());
+    let degrees = influence.map(|values| values.count() as f64 - 1.0);
+    let (error, sampling_degrees) = combine(errors, degrees);
     W2 {
         law: Law::Matrix,
         bias: Some(bias),
         sampling_error: Some(error),
+        sampling_degrees,
         ..W2::of_samples(sq, Kind::Lower, Of::Population)
     }
 }
 
-/// The squared distance of two equally large samples on a line, and its standard error by the
-/// potentials of the optimal transport.
-fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, f64) {
+/// The squared distance of two equally large samples on a line, and the influence of each number:
+/// the potentials of the optimal transport.
+fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, [Moments; 2]) {
     x.sort_by(f64::total_cmp);
     y.sort_by(f64::total_cmp);
     let count = x.len() as f64;
     let sq = x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / count;
-    let potential_deviation = |from: &[f64], to: &[f64]| {
+    let potential = |from: &[f64], to: &[f64]| {
         let (mut twice_u, mut last) = (0.0, (from[0], to[0]));
-        let potential: Vec<f64> = from
-            .iter()
-            .zip(to)
-            .map(|(&a, &b)| {
-                // The map goes from one image to the next between two samples.
-                twice_u += (last.1 + b) * (a - last.0);
-                last = (a, b);
-                a * a - twice_u
-            })
-            .collect();
-        deviation(&potential)
+        let values = from.iter().zip(to).map(|(&a, &b)| {
+            // The map goes from one image to the next between two samples.
+            twice_u += (last.1 + b) * (a - last.0);
+            last = (a, b);
+            a * a - twice_u
+        });
+        values.collect()
     };
-    let error = potential_deviation(&x, &y).hypot(potential_deviation(&y, &x)) / count.sqrt();
-    (sq, error)
+    (sq, [potential(&x, &y), potential(&y, &x)])
 }
 
 #[cfg(test)]
@@ -227,11 +227,14 @@ mod tests {
     fn two_samples_apart_by_a_shift() {
         let x = vec![0.3, -1.0, 2.0, 0.7];
         let y: Vec<f64> = x.iter().rev().map(|x| x + 3.0).collect();
-        let (sq, error) = two_samples(x.clone(), y);
+        let (sq, influence) = two_samples(x.clone(), y);
         assert_relative_eq!(sq, 9.0, max_relative = 1e-14);
-        let variance = x.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 4.0;
+        let variance = x.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 3.0;
+        let w2 = matrix_lower_bound(sq, 0.0, influence);
         let expected = 6.0 * (2.0 * variance / 4.0).sqrt();
-        assert_relative_eq!(error, expected, max_relative = 1e-14);
+        assert_relative_eq!(w2.sampling_error.unwrap(), expected, max_relative = 1e-14);
+        // Two variances that are equal have the degrees of freedom of both.
+        assert_relative_eq!(w2.sampling_degrees, 6.0, max_relative = 1e-13);
     }
 
     /// Blocks of rows that are drawn and forgotten, against the whole matrix.
@@ -307,8 +310,8 @@ mod tests {
         let ((a, square_a), (b, square_b)) = (moments(products), moments(gaussians));
         assert_relative_eq!(means.sq, (a - b).powi(2), max_relative = 1e-13);
         assert_relative_eq!(means.bias.unwrap(), square_a + square_b, max_relative = 1e-13);
-        // By the derivative 2 (a - b); deviations have the divisor N here, N - 1 there.
-        let error = 2.0 * (a - b).abs() * ((square_a + square_b) * 0.75).sqrt();
+        // By the derivative 2 (a - b).
+        let error = 2.0 * (a - b).abs() * (square_a + square_b).sqrt();
         assert_relative_eq!(means.sampling_error.unwrap(), error, max_relative = 1e-13);
         assert_eq!(bracket.lower_bounds[0].1.sq, 0.0);
         assert_eq!(bracket.upper_bounds[0].1.sq, 0.0); // H is orthogonal

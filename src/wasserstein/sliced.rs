@@ -2,7 +2,7 @@
 
 use nalgebra::DVector;
 
-use crate::wasserstein::line::{Scratch, standard_error};
+use crate::wasserstein::line::Scratch;
 use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins, parallel};
 use crate::{Error, Result};
 
@@ -15,14 +15,20 @@ pub struct Sliced {
     /// Each of them, in the order of the directions.
     pub along: Vec<f64>,
     dimension: usize,
+    /// Whether the directions are orthonormal bases.
+    whole_bases: bool,
 }
 
 impl Sliced {
     /// $`n\, SW_2^2 \le W_2^2`$: the squared distance is at least the sum over any orthonormal
-    /// basis, so also its mean over all bases.
+    /// basis, so also its mean over bases.
+    ///
+    /// Where the directions are [whole bases](Directions::orthogonal), the value is the mean of
+    /// these sums. It is a lower bound for these very directions, so its projection error is zero.
     #[must_use]
     pub fn lower_bound(&self) -> W2 {
-        self.w2.scaled(self.dimension as f64)
+        let bound = self.w2.scaled(self.dimension as f64);
+        if self.whole_bases { W2 { projection_error: Some(0.0), ..bound } } else { bound }
     }
 }
 
@@ -80,27 +86,30 @@ impl Sample {
                 for (&place, value) in scratch.sorter.places.iter().zip(&scratch.potential) {
                     potential[place as usize] += value;
                 }
-                values.push((parts.sq(), bins.bias(&parts, deviations[l])));
+                values.push((parts.sq(), bins.bias(&scratch.sorter.values, deviations[l])));
             }
             (values, potential)
         });
         let mut potential = DVector::zeros(self.count());
-        let (mut along, mut bias) = (Vec::with_capacity(count), 0.0);
+        let (mut along, mut biases) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (values, of_share) in shares {
             potential += of_share;
             for (value, of_value) in values {
                 along.push(value);
-                bias += of_value;
+                biases.push(of_value);
             }
         }
         potential /= count as f64;
+        let (projection_error, projection_degrees) = directions.standard_error(&along);
         let w2 = W2 {
-            bias: Some(bias / count as f64),
-            sampling_error: standard_error(potential.as_slice()),
-            projection_error: Some(directions.standard_error(&along)),
+            bias: biases.into_iter().sum::<Option<f64>>().map(|sum| sum / count as f64),
+            projection_error,
+            projection_degrees,
             ..W2::of_samples(along.iter().sum::<f64>() / count as f64, Kind::Lower, Of::Empirical)
-        };
-        Ok(Sliced { w2, along, dimension: self.dimension() })
+        }
+        .with_influence(potential.as_slice());
+        let (dimension, whole_bases) = (self.dimension(), directions.are_bases());
+        Ok(Sliced { w2, along, dimension, whole_bases })
     }
 
     /// The sum over the axes of the squared distances of single coordinates: a lower bound, exact
@@ -111,8 +120,7 @@ impl Sample {
     /// # Errors
     /// Those of [`sliced`](Self::sliced).
     pub fn along_axes(&self, target: &Gaussian) -> Result<W2> {
-        let sliced = self.sliced(target, &Directions::axes(self.dimension())?)?;
-        Ok(W2 { projection_error: Some(0.0), ..sliced.lower_bound() })
+        Ok(self.sliced(target, &Directions::axes(self.dimension())?)?.lower_bound())
     }
 
     pub(super) fn check_dimension(&self, what: &'static str, dimension: usize) -> Result<()> {
@@ -195,10 +203,10 @@ mod tests {
             let directions = Directions::from_columns(&axis).unwrap();
             let sliced = sample.sliced(&target, &directions).unwrap();
             assert_eq!(sliced.along.len(), copies);
-            let error = |w2: &W2| w2.sampling_error.unwrap();
             assert!((sliced.w2.sq - line.sq).abs() < 1e-14);
             assert!((sliced.w2.bias.unwrap() - line.bias.unwrap()).abs() < 1e-14);
-            assert!((error(&sliced.w2) - error(&line)).abs() < 1e-14);
+            let errors = [sliced.w2, line].map(|w2| w2.sampling_error.unwrap());
+            assert!((errors[0] / errors[1] - (4.0f64 / 3.0).sqrt()).abs() < 1e-14, "{errors:?}");
         }
         // Values come in the order of the directions.
         let axes = DMatrix::from_fn(2, 37, |i, j| f64::from(u8::from((j < 20) == (i == 0))));

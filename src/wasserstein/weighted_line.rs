@@ -75,12 +75,11 @@ pub fn weighted_line_w2<T: Scalar>(
     let residual = |((x, w), c): (&(f64, f64), &f64)| w * (x - sigma * c / w).powi(2);
     let parts = Parts {
         sigma,
-        unit_bias: f64::NAN, // unknown, and not stated
         location: shift * shift,
         scale: (deviation - sigma).powi(2),
         shape: points.iter().zip(&means).map(residual).sum::<f64>() + sigma * sigma * remainder,
     };
-    parts.with_errors(None, None)
+    parts.into_line()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use orthogap::ensemble::{Ensemble, Experiment, Observable, Summary};
 use orthogap::report::Value;
 
 use super::Options;
-use crate::command::Result;
+use crate::command::{self, Result};
 
 /// One case of a figure.
 pub struct Job<'a> {
@@ -34,7 +34,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
     let summaries = (first_case..).zip(jobs).map(|(case, job)| {
         progress.set_message(job.name.clone());
         let ensemble = Ensemble::new(&*job.experiment, options.seed);
-        let mut summary = Summary::new(ensemble.experiment(), case * options.runs);
+        let mut summary = Summary::new(&ensemble, case * options.runs);
         ensemble.extend_while(&mut summary, options.runs, |runs| {
             progress.set_position(done + u64::from(runs) * job.cost as u64);
             ControlFlow::Continue(())
@@ -43,7 +43,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
         if let Some(first) = summary.stops().first() {
             let (name, stopped, total) = (&job.name, summary.stopped(), summary.runs());
             let line = format!("{name}: {stopped} of {total} runs ended early; run {}", first.run);
-            progress.suspend(|| eprintln!("{line}: {}", first.reason));
+            progress.suspend(|| command::complain(&format_args!("{line}: {}", first.reason)));
         }
         Ok(summary)
     });

@@ -1,0 +1,68 @@
+//! How many runs an irreversible event met, and at which layers.
+
+use crate::serialization::deserialize_checked;
+#[cfg(feature = "serde")]
+use crate::{Error, Result};
+
+/// How many runs met a kind of [`Event`](crate::Event), and at which layer each did first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct EventCount {
+    /// Layers, ascending, with the number of runs.
+    first: Vec<(usize, u32)>,
+}
+
+impl EventCount {
+    /// The layers at which runs met their first event, in ascending order, each with the number of
+    /// these runs.
+    #[must_use]
+    pub fn first_layers(&self) -> &[(usize, u32)] {
+        &self.first
+    }
+
+    /// The number of runs that met an event.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.until(usize::MAX)
+    }
+
+    /// The number of runs that met an event at a layer or before it.
+    #[must_use]
+    pub fn until(&self, layer: usize) -> u32 {
+        self.first.iter().take_while(|&&(first, _)| first <= layer).map(|(_, runs)| runs).sum()
+    }
+
+    /// Takes in runs whose first event was at a layer.
+    pub(super) fn add(&mut self, layer: usize, runs: u32) {
+        match self.first.binary_search_by_key(&layer, |&(layer, _)| layer) {
+            Ok(found) => self.first[found].1 += runs,
+            Err(place) => self.first.insert(place, (layer, runs)),
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.first.iter().for_each(|&(layer, runs)| self.add(layer, runs));
+    }
+
+    /// Refuses more runs with events than there were.
+    #[cfg(feature = "serde")]
+    pub(super) fn check(&self, runs: u32) -> Result<()> {
+        if self.runs() > runs {
+            let (name, expected) = ("runs with an event", "at most as many as there were runs");
+            return Err(Error::InvalidParameter { name, value: self.runs().into(), expected });
+        }
+        Ok(())
+    }
+}
+
+deserialize_checked!(EventCount { first: Vec<(usize, u32)> }, |first| {
+    let ascending = first.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let runs = first.iter().try_fold(0u32, |sum, &(_, runs)| sum.checked_add(runs));
+    match first.iter().find(|&&(_, more)| more == 0 || !ascending || runs.is_none()) {
+        Some(&(layer, _)) => {
+            let expected = "ascending layers, each with a run or more, below 2^32 in all";
+            Err(Error::InvalidParameter { name: "layer of an event", value: layer as f64, expected })
+        }
+        None => Ok(EventCount { first }),
+    }
+});
