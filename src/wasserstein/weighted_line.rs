@@ -112,6 +112,24 @@ mod tests {
         }
     }
 
+    /// Near 1e15 numbers are multiples of an eighth, and these differences are exact.
+    #[test]
+    fn an_offset_costs_no_digits() {
+        let of = |offset: f64| {
+            let numbers = [0.0, 1.0, 4.0, -2.5].map(|x| x + offset);
+            weighted_line_w2(&numbers, &[3.0, 1.0, 2.0, 0.7], offset + 0.5, 1.5).unwrap()
+        };
+        let (here, there) = (of(0.0), of(1e15));
+        for (here, there) in [
+            (here.w2.sq, there.w2.sq),
+            (here.location, there.location),
+            (here.scale, there.scale),
+            (here.shape, there.shape),
+        ] {
+            assert!((here - there).abs() <= 1e-14 * here, "{here} {there}");
+        }
+    }
+
     #[test]
     fn bad_lists_are_named() {
         let none = weighted_line_w2::<f64>(&[], &[], 0.0, 1.0);

@@ -5,6 +5,7 @@
 
 mod directions;
 mod ensemble;
+mod line;
 
 /// The levels that each case is held to.
 pub const LEVELS: [f64; 2] = [0.68, 0.95];
