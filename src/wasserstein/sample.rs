@@ -4,7 +4,6 @@ use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
 use crate::wasserstein::RowMoments;
 use crate::wasserstein::gaussian::finite_matrix;
-use crate::wasserstein::moments::centered;
 use crate::{Result, Scalar};
 
 /// N samples of a law on vectors of n numbers, one a **row**.
@@ -47,10 +46,8 @@ impl Sample {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        let rows = finite_matrix(rows)?;
-        let mut moments = RowMoments::new(rows.ncols())?;
-        moments.push_rows(&rows)?;
-        Ok(Self { centered: centered(rows).0, moments })
+        let (moments, centered) = RowMoments::of_block(finite_matrix(rows)?)?;
+        Ok(Self { centered, moments })
     }
 
     /// The number N of samples.
@@ -80,7 +77,7 @@ impl Sample {
     #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
     pub(super) fn squared_distances(&self, other: &Self) -> DMatrix<f64> {
         // Only the difference of the means matters beside the centred samples.
-        let shift = self.moments().mean() - other.moments().mean();
+        let shift = self.moments().mean_less_that_of(other.moments());
         let of = |sample: &Self| -> Vec<nalgebra::DVector<f64>> {
             sample.centered().row_iter().map(|row| row.transpose()).collect()
         };
