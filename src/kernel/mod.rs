@@ -6,7 +6,8 @@
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
 //! touches. [`weights`] multiplies weights as they are drawn,
 //! [`product`] any two matrices; [`triangular`] and [`tridiagonal`]
-//! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width.
+//! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width,
+//! `squared_distances` for transport between samples.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
@@ -26,6 +27,8 @@ pub mod product;
 pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;
+#[cfg(any(feature = "assignment", feature = "sinkhorn"))]
+pub mod squared_distances;
 pub mod triangular;
 pub mod tridiagonal;
 pub mod weights;
