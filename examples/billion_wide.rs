@@ -10,77 +10,67 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use orthogap::report::file;
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
 
-mod artifact;
-mod command;
+use orthogap_examples::command::{self, Precision, Result, positive, seed, threads};
+use orthogap_examples::{artifact, memory, say};
 
-use command::{Arguments, Result};
+const NOTES: &str = "\
+After Ctrl-C, SIGTERM or SIGHUP the layers that are done are printed and written, and the exit code
+is 130. Peak memory is known on Linux alone.";
 
-const HELP: &str = "\
-Orthogonality of a nearly collinear batch in a network a billion neurons wide.
-
-Usage: cargo run --release --example billion_wide -- [OPTIONS]
-
-  --width D         neurons of a layer              [1000000000; quick: 10000000]
-  --batch N         samples in the batch, at most the width                  [16]
-  --layers L        layers                                                    [3]
-  --seed S          equal seeds give equal layers, whatever the threads       [1]
-  --threads T       0 takes all cores                                         [0]
-  --scalar TYPE     arithmetic of the rows, f32 or f64                      [f32]
-  --csv PATH        every layer             [target/orthogap/billion_wide.csv]
-  --quick           a hundredth of the width, in a second
-  --help            this text
-
-After Ctrl-C the layers that are done are printed and written, and the exit code is 130.
-Peak memory is known on Linux alone.
-";
-
+/// Orthogonality of a nearly collinear batch in a network a billion neurons wide
+#[derive(Parser)]
+#[command(after_help = NOTES)]
 struct Options {
+    /// Neurons of a layer [quick: 10000000]
+    #[arg(
+        long,
+        value_name = "D",
+        value_parser = positive::<usize>,
+        default_value = "1000000000",
+        default_value_if("quick", "true", "10000000")
+    )]
     width: usize,
+    /// Samples in the batch, at most the width
+    #[arg(long = "batch", value_name = "N", value_parser = positive::<usize>, default_value = "16")]
     batch_size: usize,
+    /// Layers
+    #[arg(long, value_name = "L", value_parser = positive::<usize>, default_value = "3")]
     layers: usize,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
-    double: bool,
+    /// Arithmetic of the rows
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    scalar: Precision,
+    /// Every layer
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/billion_wide.csv")]
     csv: PathBuf,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut width, mut batch_size, mut layers) = (None, 16, 3);
-    let (mut seed, mut threads, mut double, mut quick) = (1, 0, false, false);
-    let mut csv = PathBuf::from("target/orthogap/billion_wide.csv");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => width = Some(arguments.positive()?),
-            "batch" => batch_size = arguments.positive()?,
-            "layers" => layers = arguments.positive()?,
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "scalar" => {
-                double = match arguments.value::<String>()?.as_str() {
-                    "f32" => false,
-                    "f64" => true,
-                    other => return Err(arguments.refuse(other, "neither f32 nor f64")),
-                }
-            }
-            "csv" => csv = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let width = width.unwrap_or(if quick { 10_000_000 } else { 1_000_000_000 });
-    Ok(Some(Options { width, batch_size, layers, seed: Seed(seed), threads, double, csv }))
+    /// A hundredth of the width, in a second
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// A finished layer and the seconds that it took.
 type Record = (Layer, f64);
+/// Those so far, which a signal may ask for at any time.
+type Records = Mutex<Vec<Record>>;
+
+fn locked(records: &Records) -> MutexGuard<'_, Vec<Record>> {
+    records.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn row((layer, seconds): &Record) -> String {
     let (gap, smallest) = (layer.orthogonality_gap(), layer.min_singular_value());
@@ -96,15 +86,16 @@ fn peak_memory() -> Option<String> {
 }
 
 /// Goes through the layers and prints each, until `stop`, which is told how many rows of all
-/// layers are done. Returns what was finished, and why there is no more.
+/// layers are done. Keeps what is finished, and returns why there is no more.
 fn simulate<T: Scalar>(
     options: &Options,
+    records: &Records,
     stop: impl Fn(u64) -> bool,
-) -> Result<(Vec<Record>, Option<Error>)> {
+) -> Result<Option<Error>> {
     let Options { width, batch_size, layers, seed, .. } = *options;
     let input = Input::near_collinear(batch_size, 1e-3)?;
     let mut chain = Network::<T>::new(width).chain(&input, seed)?;
-    println!(
+    say!(
         "{batch_size} nearly collinear samples, {width} neurons wide, {}, threads: {}\n\
          W of one layer would take {:.1e} bytes (an exabyte is 1e18); it is never drawn.\n\
          The large-width prediction of the mean gap, once stationary: {:.3e}\n\n\
@@ -116,8 +107,11 @@ fn simulate<T: Scalar>(
     );
     let style = ProgressStyle::with_template("{bar:40} {percent}% of all rows, {eta} left")?;
     let progress = ProgressBar::new((width as u64).saturating_mul(layers as u64)).with_style(style);
-    let mut records = vec![(chain.layer().clone(), 0.0)];
-    println!("{}", row(&records[0]));
+    let keep = |record: Record| {
+        say!("{}", row(&record));
+        locked(records).push(record);
+    };
+    keep((chain.layer().clone(), 0.0));
     let started = Instant::now();
     let outcome = (1..=layers).try_for_each(|layer| {
         let (above, started) = (progress.position(), Instant::now());
@@ -133,19 +127,18 @@ fn simulate<T: Scalar>(
                 ControlFlow::Continue(())
             }
         })?;
-        records.push((layer.clone(), started.elapsed().as_secs_f64()));
-        progress.suspend(|| println!("{}", row(&records[records.len() - 1])));
+        progress.suspend(|| keep((layer.clone(), started.elapsed().as_secs_f64())));
         Ok(())
     });
     let normals = progress.position() as f64 * batch_size as f64;
     let seconds = started.elapsed().as_secs_f64();
     progress.finish_and_clear(); // and it forgets its position
-    println!(
+    say!(
         "\n{normals:.3e} normals in {seconds:.2} s, {:.3e} a second; peak memory {}",
         normals / seconds,
         peak_memory().as_deref().unwrap_or("unknown")
     );
-    Ok((records, outcome.err()))
+    Ok(outcome.err())
 }
 
 fn csv(records: &[Record]) -> String {
@@ -158,35 +151,58 @@ fn csv(records: &[Record]) -> String {
     text
 }
 
+/// Writes the layers that are done.
+fn publish(options: &Options, records: &Records) -> Result<()> {
+    let csv = csv(&locked(records));
+    artifact::publish([(&*options.csv, Some(csv.into()))])
+}
+
 /// The whole job. Whatever ends it, the layers that are done are written.
-fn experiment(options: &Options, stop: impl Fn(u64) -> bool + Send) -> Result<ExitCode> {
+fn experiment(
+    options: &Options,
+    records: &Records,
+    stop: impl Fn(u64) -> bool + Send,
+) -> Result<ExitCode> {
+    file::check([&options.csv])?;
+    let grams = [2, options.batch_size, options.batch_size];
+    memory::check("the state of a chain", &grams, size_of::<f64>())?;
     // The chain is made in the pool, too: it makes room for as many threads as it finds.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let (records, ended) = pool.install(|| match options.double {
-        true => simulate::<f64>(options, stop),
-        false => simulate::<f32>(options, stop),
+    let ended = pool.install(|| match options.scalar {
+        Precision::Double => simulate::<f64>(options, records, stop),
+        Precision::Single => simulate::<f32>(options, records, stop),
     })?;
-    artifact::publish(&options.csv, csv(&records))?;
+    publish(options, records)?;
     match ended {
         None => Ok(ExitCode::SUCCESS),
         Some(error @ Error::Interrupted { .. }) => {
-            eprintln!("billion_wide: {error}");
-            Ok(ExitCode::from(130)) // what shells expect of a program that SIGINT ended
+            command::complain(&error);
+            Ok(ExitCode::from(INTERRUPTED))
         }
         Some(error) => Err(error.into()),
     }
 }
 
+/// What shells expect of a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
 fn main() -> ExitCode {
-    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-    command::run("billion_wide", HELP, parse, |options| {
-        ctrlc::set_handler(|| {
-            // Whoever asks twice does not want to wait.
-            if INTERRUPTED.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
+    command::run(|options: Options| {
+        let asked = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new((options, Records::default()));
+        let (handler, stop) = (shared.clone(), asked.clone());
+        ctrlc::set_handler(move || {
+            // The second signal does not wait for the layer to be broken off.
+            if asked.swap(true, Ordering::Relaxed) {
+                let (options, records) = &*handler;
+                if let Err(error) = publish(options, records) {
+                    command::complain(&error);
+                }
+                std::process::exit(INTERRUPTED.into());
             }
         })?;
-        experiment(&options, |_| INTERRUPTED.load(Ordering::Relaxed))
+        let (options, records) = &*shared;
+        experiment(options, records, |_| stop.load(Ordering::Relaxed))
     })
 }
 
@@ -195,15 +211,19 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     /// The lines of the CSV of a run, without their seconds, and its exit code.
     fn run(name: &str, arguments: &str, stop: fn(u64) -> bool) -> (Vec<String>, String) {
         let name = format!("orthogap-billion-wide-{}-{name}.csv", std::process::id());
         let csv = std::env::temp_dir().join(name);
-        let code =
-            experiment(&Options { csv: csv.clone(), ..options(arguments).unwrap() }, stop).unwrap();
+        let code = experiment(
+            &Options { csv: csv.clone(), ..options(arguments).unwrap() },
+            &Records::default(),
+            stop,
+        )
+        .unwrap();
         let text = std::fs::read_to_string(&csv).unwrap();
         std::fs::remove_file(csv).unwrap();
         let without_seconds = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
@@ -213,17 +233,27 @@ mod tests {
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--width", "missing argument for option '--width'"),
-            ("--width 1e9", "--width \"1e9\": expected a whole number above 0"),
-            ("--layers 0", "--layers \"0\": expected a whole number above 0"),
-            ("--scalar f16", "--scalar \"f16\": neither f32 nor f64"),
-            ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
-            ("32", "unexpected argument \"32\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--width", "a value is required for '--width <D>' but none was supplied"),
+            (
+                "--width 1e9",
+                "invalid value '1e9' for '--width <D>': expected a whole number from 1 to 1099511627776",
+            ),
+            (
+                "--layers 0",
+                "invalid value '0' for '--layers <L>': expected a whole number from 1 to 1099511627776",
+            ),
+            (
+                "--scalar f16",
+                "invalid value 'f16' for '--scalar <TYPE>' [possible values: f32, f64]",
+            ),
+            ("--quick=yes", "unexpected value 'yes' for '--quick' found; no more were expected"),
+            ("32", "unexpected argument '32' found"),
             ("--width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
-            ("--width 1099511627777", "expected a width from 1 to 2^40"),
+            ("--width 1099511627777", "expected a whole number from 1 to 1099511627776"),
         ] {
-            let outcome = options(arguments).and_then(|options| experiment(&options, |_| false));
+            let outcome = options(arguments)
+                .and_then(|options| experiment(&options, &Records::default(), |_| false));
             let error = outcome.unwrap_err().to_string();
             assert!(error.contains(message) && !error.contains('\n'), "{error}");
         }

@@ -10,68 +10,42 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use orthogap::normalization::Normalization;
+use orthogap::report::file;
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::theory::{stationary, wasserstein_law};
 use orthogap::{Input, Network, Result, Seed};
 use rayon::prelude::*;
 
-mod artifact;
-mod command;
-mod figure;
+use orthogap_examples::command::{self, seed};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::{artifact, say};
 
-use command::Arguments;
-use figure::{Dash, Figure, Panel, Series};
-
-const HELP: &str = "\
-Simulated gap and Wasserstein-2 distance against the bounds of the paper and the large-width law.
-
-Usage: cargo run --release --example bound_gap -- [OPTIONS]
-
-  --batch N         samples                                                  [4]
-  --seed S          equal seeds give equal files, whatever the threads       [1]
-  --csv PATH        every number                [target/orthogap/bound_gap.csv]
-  --svg PATH        the figure                  [target/orthogap/bound_gap.svg]
-  --quick           fewer and narrower networks, in seconds
-  --help            this text
-";
-
+/// Simulated gap and Wasserstein-2 distance against the bounds of the paper and the large-width law
+#[derive(Parser)]
 struct Options {
+    /// Samples, 2 to 64
+    #[arg(long = "batch", value_name = "N", value_parser = batch_size, default_value = "4")]
     batch_size: usize,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// Every number
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/bound_gap.csv")]
     csv: PathBuf,
+    /// The figure
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/bound_gap.svg")]
     svg: PathBuf,
+    /// Fewer and narrower networks, in seconds
+    #[arg(long)]
     quick: bool,
 }
 
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> command::Result<Option<Options>> {
-    let mut options = Options {
-        batch_size: 4,
-        seed: Seed(1),
-        csv: PathBuf::from("target/orthogap/bound_gap.csv"),
-        svg: PathBuf::from("target/orthogap/bound_gap.svg"),
-        quick: false,
-    };
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => options.quick = true,
-            "csv" => options.csv = arguments.value()?,
-            "svg" => options.svg = arguments.value()?,
-            "seed" => options.seed = Seed(arguments.value()?),
-            "batch" => {
-                options.batch_size = arguments.positive()?;
-                if !(2..=64).contains(&options.batch_size) {
-                    let text = options.batch_size.to_string();
-                    return Err(arguments.refuse(&text, "expected a number from 2 to 64"));
-                }
-            }
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    Ok(Some(options))
+fn batch_size(text: &str) -> command::Result<usize> {
+    let number = text.parse().ok().filter(|number| (2..=64).contains(number));
+    number.ok_or_else(|| "expected a number from 2 to 64".into())
 }
 
 /// The widest networks that are simulated.
@@ -297,39 +271,38 @@ fn table(rows: &[Row]) -> String {
 
 fn experiment(options: Options) -> command::Result<()> {
     let started = Instant::now();
+    file::check([&options.csv, &options.svg])?;
     let rows = rows(&options)?;
-    println!("{}", table(&rows));
-    artifact::publish(&options.csv, csv(options.batch_size, &rows))?;
-    if let Some(svg) = figure(options.batch_size, &rows).svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    println!("in {:.1?}", started.elapsed());
+    say!("{}", table(&rows));
+    let (csv, svg) = (csv(options.batch_size, &rows), figure(options.batch_size, &rows).svg());
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    command::run("bound_gap", HELP, parse, experiment)
+    command::run(experiment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(arguments: &str) -> command::Result<Option<Options>> {
-        parse(Arguments::typed(arguments))
+    fn options(arguments: &str) -> command::Result<Options> {
+        command::typed(arguments)
     }
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        let given = options("--quick --csv a.csv --svg=b.svg --batch 8").unwrap().unwrap();
+        let given = options("--quick --csv a.csv --svg=b.svg --batch 8").unwrap();
         assert_eq!((given.csv, given.svg), ("a.csv".into(), "b.svg".into()));
         assert_eq!((given.batch_size, given.quick), (8, true));
-        assert!(options("--help").unwrap().is_none());
+        assert!(options("--help").is_err());
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--csv", "missing argument for option '--csv'"),
-            ("--batch 1", "--batch \"1\": expected a number from 2 to 64"),
-            ("3", "unexpected argument \"3\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--csv", "a value is required for '--csv <PATH>' but none was supplied"),
+            ("--batch 1", "invalid value '1' for '--batch <N>': expected a number from 2 to 64"),
+            ("3", "unexpected argument '3' found"),
         ] {
             assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }
@@ -338,7 +311,7 @@ mod tests {
     /// Numbers in the order in which theory has them, and equal files from equal seeds.
     #[test]
     fn rows_are_ordered() {
-        let options = options("--quick").unwrap().unwrap();
+        let options = options("--quick").unwrap();
         let rows = rows(&options).unwrap();
         assert_eq!(csv(4, &rows), csv(4, &super::rows(&options).unwrap()));
         for row in &rows {

@@ -8,100 +8,86 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
+use orthogap::report::file;
 use orthogap::statistics::Moments;
 use orthogap::theory::stationary;
 use orthogap::{Input, Layer, Network, Seed};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod recipes;
+use orthogap_examples::command::{self, Result, positive, seed, threads};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
+use orthogap_examples::images::{Images, Source};
+use orthogap_examples::recipes::{Component, Family, GROUPS, components};
+use orthogap_examples::{artifact, memory, say};
 
-use command::{Arguments, Result};
-use figure::{Dash, Figure, Panel, Series, Stack};
-use images::{Images, Source};
-use recipes::{Component, Family, GROUPS, components};
-
-const HELP: &str = "\
-What the components of modern networks do to the representations of a batch of images.
-
-Usage: cargo run --release --example components -- [OPTIONS]
-
-  --width D,D,...   widths of the networks, multiples of 8; the last is drawn  [256]
-  --batch N         images in the batch, at most the smallest width              [8]
-  --depth L         layers                                        [100; quick: 30]
-  --runs R          random networks of each kind                    [20; quick: 4]
-  --seed S          equal seeds give equal files, whatever the threads           [1]
-  --threads T       0 takes all cores                                            [0]
-  --data SOURCE     digits, or cifar10:DIR with the data set's binary version
-                                                                           [digits]
-  --csv PATH        every layer of every run  [target/orthogap/components.csv]
-  --svg PATH        means against depth       [target/orthogap/components.svg]
-  --quick           a smaller experiment, in a few seconds
-  --help            this text
-
+const NOTES: &str = "\
 Layers are H' = N(W F(H)) unless their name says otherwise, measured after the normalisation N.
 A convolution is 3 x 3 with D/8 channels, which the CSV has for its width; its batch norm is over
 batch and space, and H are flattened images.
 
-The last field of the CSV, event, is what happened at a layer for good. A run that cannot go on has
-a last row with the reason there, the layer that is missing, and no numbers.
-";
+The last field of the CSV, event, is an irreversible event at a layer. A run that cannot go on has
+a last row with the reason there, the layer that is missing, and no numbers.";
 
+/// What the components of modern networks do to the representations of a batch of images
+#[derive(Parser)]
+#[command(after_help = NOTES)]
 struct Options {
+    /// Widths of the networks, multiples of 8; the last is drawn
+    #[arg(
+        long = "width",
+        value_name = "D,D,...",
+        value_delimiter = ',',
+        value_parser = grouped,
+        default_value = "256"
+    )]
     widths: Vec<usize>,
+    /// Images in the batch, at most the smallest width
+    #[arg(long = "batch", value_name = "N", value_parser = positive::<usize>, default_value = "8")]
     batch_size: usize,
+    /// Layers [quick: 30]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = positive::<usize>,
+        default_value = "100",
+        default_value_if("quick", "true", "30")
+    )]
     depth: usize,
+    /// Random networks of each kind [quick: 4]
+    #[arg(
+        long,
+        value_name = "R",
+        value_parser = positive::<u32>,
+        default_value = "20",
+        default_value_if("quick", "true", "4")
+    )]
     runs: u32,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
+    /// digits, or cifar10:DIR with the data set's binary version
+    #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     source: Source,
+    /// Every layer of every run
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/components.csv")]
     csv: PathBuf,
+    /// Means against depth
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/components.svg")]
     svg: PathBuf,
+    /// A smaller experiment, in a few seconds
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut widths, mut depth, mut runs) = (vec![256], None, None);
-    let (mut batch_size, mut seed, mut threads, mut quick) = (8, 1, 0, false);
-    let mut source = Source::Digits;
-    let mut csv = PathBuf::from("target/orthogap/components.csv");
-    let mut svg = PathBuf::from("target/orthogap/components.svg");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => {
-                widths = arguments.positives()?;
-                if let Some(width) = widths.iter().find(|width| !width.is_multiple_of(GROUPS)) {
-                    let reason = format!("expected a multiple of {GROUPS}");
-                    return Err(arguments.refuse(&width.to_string(), reason));
-                }
-            }
-            "batch" => batch_size = arguments.positive()?,
-            "depth" => depth = Some(arguments.positive()?),
-            "runs" => runs = Some(arguments.positive()?),
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "data" => source = arguments.value::<String>()?.parse()?,
-            "csv" => csv = arguments.value()?,
-            "svg" => svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = if quick { (30, 4) } else { (100, 20) };
-    Ok(Some(Options {
-        widths,
-        batch_size,
-        depth: depth.unwrap_or(default.0),
-        runs: u32::try_from(runs.unwrap_or(default.1)).map_err(|_| "--runs: too many")?,
-        seed: Seed(seed),
-        threads,
-        source,
-        csv,
-        svg,
-    }))
+/// Reads a width that channels and groups divide.
+fn grouped(text: &str) -> Result<usize> {
+    let width: usize = positive(text)?;
+    let divides = width.is_multiple_of(GROUPS);
+    divides.then_some(width).ok_or_else(|| format!("expected a multiple of {GROUPS}").into())
 }
 
 /// What is recorded of a layer.
@@ -312,23 +298,31 @@ fn figure(cases: &[&Case], options: &Options, images: &str) -> Stack {
 
 fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
+    file::check([&options.csv, &options.svg])?;
+    for &width in &options.widths {
+        memory::check("the weights of an orthogonal layer", &[width, width], size_of::<f64>())?;
+    }
+    let records = [options.widths.len(), options.runs as usize, options.depth + 1];
+    memory::check("the records of all layers", &records, size_of::<Record>())?;
     let images = Images::load(&options.source)?;
     let batch = images.batch(options.batch_size, options.seed)?;
     let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
     let cases = simulate(options, &input, images.shape())?;
 
     for &width in &options.widths {
-        println!(
+        say!(
             "width {width}, {} {}, means over {} runs\n",
-            options.batch_size, images.name, options.runs
+            options.batch_size,
+            images.name,
+            options.runs
         );
         for family in Family::ALL {
             let of_family = |case: &&Case| case.width == width && case.component.family == family;
             let cases: Vec<_> = cases.iter().filter(of_family).collect();
-            println!("{}", table(&cases, family, options));
+            say!("{}", table(&cases, family, options));
         }
     }
-    println!(
+    say!(
         "Gap: 0 if the samples are orthogonal, {:.4} if they are parallel; theory: its stationary \
          mean at large width.\nRank: effective, of {}. Sing. value: the smallest of H/|H|, zero \
          to rounding where batch_norm centres. Growth: of the log scale, a layer. NaN: \
@@ -336,18 +330,16 @@ fn experiment(options: &Options) -> Result<()> {
         (1.0 - 1.0 / options.batch_size as f64).sqrt(),
         options.batch_size
     );
-    artifact::publish(&options.csv, csv(&cases, options.batch_size))?;
     let widest = options.widths[options.widths.len() - 1];
     let drawn: Vec<_> = cases.iter().filter(|case| case.width == widest).collect();
-    if let Some(svg) = figure(&drawn, options, images.name).svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    println!("{} runs in {:.1?}", cases.len() * options.runs as usize, started.elapsed());
+    let (csv, svg) = (csv(&cases, options.batch_size), figure(&drawn, options, images.name).svg());
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!("{} runs in {:.1?}", cases.len() * options.runs as usize, started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    command::run("components", HELP, parse, |options| experiment(&options))
+    command::run(|options: Options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -355,7 +347,7 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     #[test]
@@ -368,16 +360,28 @@ mod tests {
     #[test]
     fn wrong_options_and_batches_get_one_clear_line() {
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
-            ("--width 32,20", "--width \"20\": expected a multiple of 8"),
-            ("--runs 0", "--runs \"0\": expected a whole number above 0"),
-            ("--data mnist", "data \"mnist\" is neither digits nor cifar10:DIR"),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            (
+                "--width 32,x",
+                "invalid value 'x' for '--width <D,D,...>': expected a whole number from 1 to 1099511627776",
+            ),
+            (
+                "--width 32,20",
+                "invalid value '20' for '--width <D,D,...>': expected a multiple of 8",
+            ),
+            (
+                "--runs 0",
+                "invalid value '0' for '--runs <R>': expected a whole number from 1 to 4294967295",
+            ),
+            (
+                "--data mnist",
+                "invalid value 'mnist' for '--data <SOURCE>': expected digits or cifar10:DIR",
+            ),
             ("--batch 16 --width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
             ("--batch 100 --width 128", "this batch: the 100 columns are linearly dependent"),
             ("--data cifar10:nowhere", "nowhere"),
         ] {
-            let outcome = options(arguments).and_then(|options| experiment(&options));
+            let outcome = options(arguments).and_then(|options: Options| experiment(&options));
             let error = outcome.unwrap_err().to_string();
             assert!(error.contains(message) && !error.contains('\n'), "{error}");
         }

@@ -13,15 +13,9 @@ use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;
 use orthogap::{Input, Network};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod paper;
-
-use command::Result;
-use figure::{Dash, Figure, Panel, Series};
-use paper::{
+use orthogap_examples::command::Result;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::paper::{
     Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics,
 };
 
@@ -96,7 +90,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     for (summary, (name, _)) in summaries.iter().zip(NETWORKS) {
         for layer in 1..=PLOT_LAYERS {
             let start = [Value::from(name), layer.into()];
-            data.push(start.into_iter().chain(statistics(at(summary, layer))));
+            data.push(start.into_iter().chain(statistics(at(summary, layer))))?;
         }
         for known in known("1", name, WIDTH) {
             let quantity = format!("{name}, mean |cosine| at layer {}", known.layer);
@@ -108,7 +102,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
             let moments = at(summary, layer).moments();
             [moments.mean().into(), moments.standard_error().into()]
         });
-        text.push(std::iter::once(Value::from(layer)).chain(numbers));
+        text.push(std::iter::once(Value::from(layer)).chain(numbers))?;
     }
     Ok(Outcome {
         text: format!(
@@ -131,16 +125,16 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap_examples::paper::promises;
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        paper::tests::options_are_read_or_refused_in_one_line(&PAPER);
+        promises::options_are_read_or_refused_in_one_line(&PAPER);
     }
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] =
-            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
+        let [csv, svg] = promises::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
         assert!(csv.starts_with("network,layer,mean,standard_error,runs,q025,median,q975\n"));
         assert_eq!(csv.lines().count(), 1 + 2 * 50);
         assert!(csv.lines().nth(51).is_some_and(|line| line.starts_with("vanilla,1,0.0,0.0,9,")));
@@ -150,9 +144,9 @@ mod tests {
     /// Five layers of each network, seed 1, and the law of the last layers.
     #[test]
     fn numbers_are_as_known() {
-        let options = paper::tests::options(&PAPER, "--quick").unwrap();
+        let options = promises::options(&PAPER, "--quick").unwrap();
         let comparisons = experiment(&options).unwrap().comparisons;
-        paper::tests::numbers_are_as_known(&comparisons, 10);
+        promises::numbers_are_as_known(&comparisons, 10);
         assert!((stationary_cosine() / 0.117 - 1.0).abs() < 0.03);
     }
 }

@@ -10,15 +10,9 @@ use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;
 use orthogap::{Input, Network};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod paper;
-
-use command::Result;
-use figure::{Dash, Figure, Panel, Series};
-use paper::{
+use orthogap_examples::command::Result;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::paper::{
     Comparison, Job, Options, Outcome, Paper, STATISTICS, band, known, run_all, statistics,
 };
 
@@ -94,7 +88,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     for (summary, &width) in summaries.iter().zip(&WIDTHS) {
         for layer in 0..=DEPTH {
             let start = [Value::from(width), layer.into()];
-            data.push(start.into_iter().chain(statistics(at(summary, layer))));
+            data.push(start.into_iter().chain(statistics(at(summary, layer))))?;
         }
         for known in known("2a", "batch_norm", width) {
             let quantity = format!("width {width}, mean log gap after layer {}", known.layer);
@@ -107,7 +101,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
             let moments = at(summary, layer).moments();
             [moments.mean().into(), moments.standard_error().into()]
         });
-        text.push(std::iter::once(Value::from(layer)).chain(numbers));
+        text.push(std::iter::once(Value::from(layer)).chain(numbers))?;
     }
     let law = WIDTHS.map(|width| stationary::mean_gap(BATCH, width).ln());
     Ok(Outcome {
@@ -131,16 +125,16 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap_examples::paper::promises;
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        paper::tests::options_are_read_or_refused_in_one_line(&PAPER);
+        promises::options_are_read_or_refused_in_one_line(&PAPER);
     }
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] =
-            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
+        let [csv, svg] = promises::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 9");
         assert!(
             csv.starts_with("width,layer,mean,standard_error,runs,q025,median,q975\n32,0,-0.14")
         );
@@ -151,7 +145,7 @@ mod tests {
     /// Seven layers of each width, seed 1.
     #[test]
     fn numbers_are_as_known() {
-        let options = paper::tests::options(&PAPER, "--quick").unwrap();
-        paper::tests::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 14);
+        let options = promises::options(&PAPER, "--quick").unwrap();
+        promises::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 14);
     }
 }

@@ -11,15 +11,9 @@ use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;
 use orthogap::{Input, Network, Run};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod paper;
-
-use command::Result;
-use figure::{Dash, Figure, Panel, Series};
-use paper::{Comparison, Job, Known, Options, Outcome, Paper, known, run_all};
+use orthogap_examples::command::Result;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::paper::{Comparison, Job, Known, Options, Outcome, Paper, known, run_all};
 
 const PAPER: Paper = Paper {
     name: "figure_2b",
@@ -124,7 +118,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
             moments.standard_error().into(),
             moments.count().into(),
         ];
-        data.push(row);
+        data.push(row)?;
         let known = known(&PAPER.name["figure_".len()..], "batch_norm", width).pop();
         points.extend(known.map(|known| ((width as f64).ln(), known.value, known.error)));
         comparisons.push(Comparison::mean(format!("mean log gap, width {width}"), log_gap, known));
@@ -132,7 +126,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let [all, late] = OBSERVABLES.map(|observable| Curve::new(&summaries, observable));
     let (all, late) = (all?, late?);
     let (slope, error) = (all.line.slope(), all.line.slope_error());
-    data.push([Value::from("slope"), slope.into(), error.into()]);
+    data.push([Value::from("slope"), slope.into(), error.into()])?;
 
     let expected = Line::with_errors(&points, Weighting::Equal)?;
     let expected = Known { layer: 0, value: expected.slope(), error: expected.slope_error() };
@@ -161,16 +155,16 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap_examples::paper::promises;
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        paper::tests::options_are_read_or_refused_in_one_line(&PAPER);
+        promises::options_are_read_or_refused_in_one_line(&PAPER);
     }
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] =
-            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 5");
+        let [csv, svg] = promises::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 5");
         let lines: Vec<_> = csv.lines().collect();
         assert_eq!((lines[0], lines.len()), ("width,mean_log_gap,standard_error,runs", 8));
         assert!(lines[1].starts_with("16,-1.1") && lines[6].ends_with(",5"));
@@ -184,7 +178,7 @@ mod tests {
     /// Six means and two slopes, seed 1.
     #[test]
     fn numbers_are_as_known() {
-        let options = paper::tests::options(&PAPER, "--quick").unwrap();
-        paper::tests::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 8);
+        let options = promises::options(&PAPER, "--quick").unwrap();
+        promises::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 8);
     }
 }

@@ -13,16 +13,12 @@ use orthogap::report::{Table, Value};
 use orthogap::weights::Gaussian;
 use orthogap::{Input, Network, Order, Run};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod paper;
-
-use command::Result;
-use figure::{Dash, Figure, Panel, Series};
-use images::Images;
-use paper::{Comparison, Job, Options, Outcome, Paper, STATISTICS, band, run_all, statistics};
+use orthogap_examples::command::Result;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::images::Images;
+use orthogap_examples::paper::{
+    Comparison, Job, Options, Outcome, Paper, STATISTICS, band, run_all, statistics,
+};
 
 const PAPER: Paper = Paper {
     name: "figure_5",
@@ -140,7 +136,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
         let norm = ["yes", "no"][index % 2];
         for layer in 0..=DEPTH {
             let start = [ARCHITECTURES[index / 2].into(), norm.into(), Value::from(layer)];
-            data.push(start.into_iter().chain(statistics(at(summary, layer))));
+            data.push(start.into_iter().chain(statistics(at(summary, layer))))?;
         }
         if norm == "yes" {
             let mean = |layer: &usize| at(summary, *layer).moments().mean();
@@ -155,7 +151,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     }
     for layer in (0..=DEPTH).filter(|layer| *layer < 5 || layer.is_multiple_of(5)) {
         let means = summaries.iter().map(|summary| at(summary, layer).moments().mean().into());
-        text.push(std::iter::once(Value::from(layer)).chain(means));
+        text.push(std::iter::once(Value::from(layer)).chain(means))?;
     }
     let (parallel, least) = extremes();
     Ok(Outcome {
@@ -179,11 +175,12 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap_examples::paper::promises;
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        paper::tests::options_are_read_or_refused_in_one_line(&PAPER);
-        let options = paper::tests::options(&PAPER, "--data cifar10:nowhere --quick").unwrap();
+        promises::options_are_read_or_refused_in_one_line(&PAPER);
+        let options = promises::options(&PAPER, "--data cifar10:nowhere --quick").unwrap();
         let error = experiment(&options).err().unwrap().to_string();
         assert!(error.starts_with("nowhere") && !error.contains('\n'), "{error}");
     }
@@ -191,8 +188,7 @@ mod tests {
     /// Equal files, and what the paper shows: seed 1, three batches.
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] =
-            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 3");
+        let [csv, svg] = promises::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 3");
         assert!(csv.starts_with("architecture,batch_norm,layer,mean,"));
         assert_eq!(csv.lines().count(), 1 + 4 * 31);
         assert!(svg.contains(">with batch norm<") && svg.contains(">95 % of batches<"));

@@ -13,15 +13,9 @@ use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Order};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
-mod paper;
-
-use command::Result;
-use figure::{Dash, Figure, Panel, Series, Stack};
-use paper::{Comparison, Job, Known, Options, Outcome, Paper, run_all};
+use orthogap_examples::command::Result;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
+use orthogap_examples::paper::{Comparison, Job, Known, Options, Outcome, Paper, run_all};
 
 const PAPER: Paper = Paper {
     name: "figure_6",
@@ -285,7 +279,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let curves =
         CASES.iter().zip(found).map(|(case, (off, distances))| Curve::new(case, off, distances));
     let curves = curves.collect::<Result<Vec<_>>>()?;
-    let (mut data, mut comparisons) = (table(&curves), Vec::new());
+    let (mut data, mut comparisons) = (table(&curves)?, Vec::new());
     let text = format!(
         "|Gram - mean|_F averaged over layers {LAYERS}, and n times the mean off-diagonal, from \
          other runs.\nA run ends where a rectifier kills a sample for good and does not count: \
@@ -297,13 +291,13 @@ fn experiment(options: &Options) -> Result<Outcome> {
     for curve in &curves {
         curve.compare(&mut comparisons)?;
         let (slope, error) = (curve.line.slope(), curve.line.slope_error());
-        data.push([Value::from(curve.case.name), "slope".into(), slope.into(), error.into()]);
+        data.push([Value::from(curve.case.name), "slope".into(), slope.into(), error.into()])?;
     }
     comparisons.push(dead_samples(&curves[1]));
     Ok(Outcome { text, comparisons, data, svg: figure(&curves, options.runs).svg() })
 }
 
-fn table(curves: &[Curve]) -> Table {
+fn table(curves: &[Curve]) -> orthogap::Result<Table> {
     let columns = ["activation", "width", "mean_distance", "standard_error", "runs", "ended_early"];
     let mut table = Table::new(columns.into_iter().chain(["n_off_diagonal", "its_error"]));
     for curve in curves {
@@ -321,10 +315,10 @@ fn table(curves: &[Curve]) -> Table {
                 off_diagonal.into(),
                 error.into(),
             ];
-            table.push(row);
+            table.push(row)?;
         }
     }
-    table
+    Ok(table)
 }
 
 fn main() -> ExitCode {
@@ -334,16 +328,16 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orthogap_examples::paper::promises;
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        paper::tests::options_are_read_or_refused_in_one_line(&PAPER);
+        promises::options_are_read_or_refused_in_one_line(&PAPER);
     }
 
     #[test]
     fn files_do_not_depend_on_threads() {
-        let [csv, svg] =
-            paper::tests::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 2");
+        let [csv, svg] = promises::files_do_not_depend_on_threads(&PAPER, experiment, "--runs 2");
         assert!(csv.starts_with("activation,width,mean_distance,standard_error,runs,"));
         assert_eq!(csv.lines().count(), 1 + 5 * 5 + 5);
         let slopes = csv.lines().filter(|line| line.contains(",slope,-0.")).count();
@@ -357,8 +351,8 @@ mod tests {
     /// By Student's law of 24 runs, false alarms are one in 300 suites.
     #[test]
     fn numbers_are_as_known() {
-        let options = paper::tests::options(&PAPER, "--runs 24").unwrap();
-        paper::tests::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 21);
+        let options = promises::options(&PAPER, "--runs 24").unwrap();
+        promises::numbers_are_as_known(&experiment(&options).unwrap().comparisons, 21);
     }
 
     /// The distance of a matrix from the mean, by hand.

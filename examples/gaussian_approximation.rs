@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use nalgebra::DMatrix;
+use orthogap::report::file;
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{A1, Version, Width, corollary_3, lemma_2};
 use orthogap::theory::wasserstein_law;
@@ -18,75 +20,66 @@ use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, Sample};
 use orthogap::{Gram, Input, Network, Purpose, Run, Seed};
 use rayon::prelude::*;
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
+use orthogap_examples::command::{self, at_least, positive, seed, threads};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::images::{Images, Source};
+use orthogap_examples::{artifact, memory, say};
 
-use command::Arguments;
-use figure::{Dash, Figure, Panel, Series};
-use images::{Images, Source};
-
-const HELP: &str = "\
-Wasserstein-2 distance of pre-activations to a Gaussian, against depth and width.
-
-Usage: cargo run --release --example gaussian_approximation -- [OPTIONS]
-
-  --width D,D,...   widths of the networks                 [32,128,512; quick: 32,128]
-  --batch N         digits in the batch, at most the smallest width               [4]
-  --depth L         layers                                            [25; quick: 10]
-  --runs R          random networks of each width, at least 4      [2000; quick: 200]
-  --seed S          equal seeds give equal files, whatever the threads            [1]
-  --threads T       0 takes all cores                                             [0]
-  --csv PATH        every bound    [target/orthogap/gaussian_approximation.csv]
-  --svg PATH        the figure     [target/orthogap/gaussian_approximation.svg]
-  --quick           a smaller experiment, in seconds
-  --help            this text
-";
-
+/// Wasserstein-2 distance of pre-activations to a Gaussian, against depth and width
+#[derive(Parser)]
 struct Options {
+    /// Widths of the networks [quick: 32,128]
+    #[arg(
+        long = "width",
+        value_name = "D,D,...",
+        value_delimiter = ',',
+        value_parser = positive::<usize>,
+        default_value = "32,128,512",
+        default_value_if("quick", "true", "32,128")
+    )]
     widths: Vec<usize>,
+    /// Digits in the batch, at most the smallest width
+    #[arg(
+        long = "batch",
+        value_name = "N",
+        value_parser = at_least::<2, usize>,
+        default_value = "4"
+    )]
     batch_size: usize,
+    /// Layers [quick: 10]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = positive::<usize>,
+        default_value = "25",
+        default_value_if("quick", "true", "10")
+    )]
     depth: usize,
+    /// Random networks of each width, at least 4 [quick: 200]
+    #[arg(
+        long,
+        value_name = "R",
+        value_parser = at_least::<4, u32>,
+        default_value = "2000",
+        default_value_if("quick", "true", "200")
+    )]
     runs: u32,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
+    /// Every bound
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/gaussian_approximation.csv")]
     csv: PathBuf,
+    /// The figure
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/gaussian_approximation.svg")]
     svg: PathBuf,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> command::Result<Option<Options>> {
-    let (mut widths, mut depth, mut runs) = (None, None, None);
-    let (mut batch_size, mut seed, mut threads, mut quick) = (4, 1, 0, false);
-    let mut csv = PathBuf::from("target/orthogap/gaussian_approximation.csv");
-    let mut svg = PathBuf::from("target/orthogap/gaussian_approximation.svg");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => widths = Some(arguments.positives()?),
-            "batch" => batch_size = arguments.at_least(2)?,
-            "depth" => depth = Some(arguments.positive()?),
-            "runs" => runs = Some(arguments.at_least(4)?),
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "csv" => csv = arguments.value()?,
-            "svg" => svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = if quick { (vec![32, 128], 10, 200) } else { (vec![32, 128, 512], 25, 2000) };
-    Ok(Some(Options {
-        widths: widths.unwrap_or(default.0),
-        batch_size,
-        depth: depth.unwrap_or(default.1),
-        runs: u32::try_from(runs.unwrap_or(default.2)).map_err(|_| "--runs: too many")?,
-        seed: Seed(seed),
-        threads,
-        csv,
-        svg,
-    }))
+    /// A smaller experiment, in seconds
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// The two laws that the distance is of.
@@ -314,22 +307,24 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
 
 fn experiment(options: Options) -> command::Result<()> {
     let started = Instant::now();
+    file::check([&options.csv, &options.svg])?;
+    let n = options.batch_size;
+    let grams = [options.runs as usize, options.depth + 1, n, n];
+    memory::check("the Gram matrices of all layers", &grams, size_of::<f64>())?;
     let images = Images::load(&Source::Digits)?;
     let batch = images.batch(options.batch_size, options.seed)?;
     let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let records = pool.install(|| simulate(&options, &input))?;
-    println!("{}", table(&records, &options)?);
-    artifact::publish(&options.csv, &csv(&records, &options)?)?;
-    if let Some(svg) = figure(&records, &options, images.name)?.svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    println!("in {:.1?}", started.elapsed());
+    say!("{}", table(&records, &options)?);
+    let (csv, svg) = (csv(&records, &options)?, figure(&records, &options, images.name)?.svg());
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    command::run("gaussian_approximation", HELP, parse, experiment)
+    command::run(experiment)
 }
 
 #[cfg(test)]
@@ -337,17 +332,26 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> command::Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
-            ("--runs 3", "--runs \"3\": expected a whole number from 4 on"),
-            ("--batch 1", "--batch \"1\": expected a whole number from 2 on"),
-            ("32", "unexpected argument \"32\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            (
+                "--width 32,x",
+                "invalid value 'x' for '--width <D,D,...>': expected a whole number from 1 to 1099511627776",
+            ),
+            (
+                "--runs 3",
+                "invalid value '3' for '--runs <R>': expected a whole number from 4 to 4294967295",
+            ),
+            (
+                "--batch 1",
+                "invalid value '1' for '--batch <N>': expected a whole number from 2 to 1099511627776",
+            ),
+            ("32", "unexpected argument '32' found"),
         ] {
             assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }

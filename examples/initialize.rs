@@ -5,42 +5,20 @@
 //! contain; writes the weights as `safetensors`. `--help` lists the options.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
 use nalgebra::DMatrix;
 use orthogap::activation::{Identity, Relu};
+use orthogap::report::file;
 use orthogap::weights::export::{self, Tensor};
 use orthogap::weights::{InitialLayer, Iterative, LayerInit, Lsuv, Stack, Uniform};
 use orthogap::{Seed, metric};
 
-mod artifact;
-mod command;
-mod images;
-
-use command::{Arguments, Result};
-use images::{Images, Source};
-
-const HELP: &str = "\
-Initial weights of a ReLU network from a batch of images, written for PyTorch, candle, burn, NumPy.
-
-Usage: cargo run --release --example initialize -- [OPTIONS]
-
-  --width D         neurons of a hidden layer                        [256; quick: 64]
-  --depth L         layers with weights, the head among them           [15; quick: 5]
-  --classes K       outputs of the head, which is Xavier's                       [10]
-  --batch N         images of the batch    [3 D, or all but those kept aside if less]
-  --fresh N         images kept aside, to measure gaps on                        [50]
-  --variant NAME    recommended, printed, authors, lsuv or xavier       [recommended]
-  --seed S          equal seeds give equal files                                  [1]
-  --data SOURCE     digits, or cifar10:DIR with the data set's binary version [digits]
-  --out PATH        weights, f32, layers.I.weight
-                                        [target/orthogap/initial.safetensors]
-  --csv PATH        what is printed     [target/orthogap/initialize.csv]
-  --npy DIR         also every weight matrix, and batch.npy, images by pixels in [-1, 1]
-  --quick           a smaller network, in a second
-  --help            this text
-";
+use orthogap_examples::command::{self, Result, at_least, positive, seed};
+use orthogap_examples::images::{Images, Source};
+use orthogap_examples::{artifact, memory, say};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Variant {
@@ -64,60 +42,58 @@ impl std::str::FromStr for Variant {
     }
 }
 
+/// Initial weights of a ReLU network from a batch of images, written for PyTorch, candle, burn, NumPy
+#[derive(Parser)]
 struct Options {
+    /// Neurons of a hidden layer [quick: 64]
+    #[arg(
+        long,
+        value_name = "D",
+        value_parser = positive::<usize>,
+        default_value = "256",
+        default_value_if("quick", "true", "64")
+    )]
     width: usize,
+    /// Layers with weights, the head among them [quick: 5]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = at_least::<2, usize>,
+        default_value = "15",
+        default_value_if("quick", "true", "5")
+    )]
     depth: usize,
+    /// Outputs of the head, which is Xavier's
+    #[arg(long, value_name = "K", value_parser = positive::<usize>, default_value = "10")]
     classes: usize,
+    /// Images of the batch [default: 3 D, or all except those kept aside if less]
+    #[arg(long = "batch", value_name = "N", value_parser = positive::<usize>)]
     batch_size: Option<usize>,
+    /// Images kept aside, to measure gaps on
+    #[arg(long, value_name = "N", value_parser = positive::<usize>, default_value = "50")]
     fresh: usize,
+    /// recommended, printed, authors, lsuv or xavier
+    #[arg(long, value_name = "NAME", default_value = "recommended")]
     variant: Variant,
+    /// Equal seeds give equal files
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// digits, or cifar10:DIR with the data set's binary version
+    #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     source: Source,
+    /// Weights, f32, layers.I.weight
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/initial.safetensors")]
     out: PathBuf,
+    /// What is printed
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/initialize.csv")]
     csv: PathBuf,
+    /// A folder for every weight matrix and batch.npy, images by pixels in [-1, 1]
+    #[arg(long, value_name = "DIR")]
     npy: Option<PathBuf>,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut width, mut depth, mut batch_size, mut npy) = (None, None, None, None);
-    let (mut classes, mut fresh, mut seed, mut quick) = (10, 50, 1, false);
-    let mut variant = Variant::Iterative(Iterative::recommended());
-    let mut source = Source::Digits;
-    let mut out = PathBuf::from("target/orthogap/initial.safetensors");
-    let mut csv = PathBuf::from("target/orthogap/initialize.csv");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => width = Some(arguments.positive()?),
-            "depth" => depth = Some(arguments.at_least(2)?),
-            "classes" => classes = arguments.positive()?,
-            "batch" => batch_size = Some(arguments.positive()?),
-            "fresh" => fresh = arguments.positive()?,
-            "variant" => variant = arguments.value()?,
-            "seed" => seed = arguments.value()?,
-            "data" => source = arguments.value::<String>()?.parse()?,
-            "out" => out = arguments.value()?,
-            "csv" => csv = arguments.value()?,
-            "npy" => npy = Some(arguments.value()?),
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = if quick { (64, 5) } else { (256, 15) };
-    Ok(Some(Options {
-        width: width.unwrap_or(default.0),
-        depth: depth.unwrap_or(default.1),
-        classes,
-        batch_size,
-        fresh,
-        variant,
-        seed: Seed(seed),
-        source,
-        out,
-        csv,
-        npy,
-    }))
+    /// A smaller network, in a second
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// The network, initialised from a batch (pixels by samples).
@@ -153,13 +129,19 @@ fn fresh_gaps(layers: &[InitialLayer<f32>], mut h: DMatrix<f32>) -> Result<Vec<f
     Ok(gaps)
 }
 
-fn write_npy(folder: &Path, name: &str, tensor: &Tensor<f32>) -> Result<()> {
+fn npy(tensor: &Tensor<f32>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     export::write_npy(&mut bytes, tensor)?;
-    Ok(artifact::publish(&folder.join(format!("{name}.npy")), bytes)?)
+    Ok(bytes)
 }
 
 fn experiment(options: &Options) -> Result<()> {
+    let batch = options.npy.iter().map(|folder| folder.join("batch.npy"));
+    file::check([&options.out, &options.csv].into_iter().cloned().chain(batch))?;
+    let weights = [options.depth, options.width, options.width];
+    memory::check("the weights of all layers", &weights, size_of::<f32>())?;
+    let head = [options.classes, options.width];
+    memory::check("the weights of the head", &head, size_of::<f32>())?;
     let images = Images::load(&options.source)?;
     let room = images.len().saturating_sub(options.fresh);
     let batch_size = options.batch_size.unwrap_or_else(|| (3 * options.width).min(room));
@@ -171,35 +153,37 @@ fn experiment(options: &Options) -> Result<()> {
     let network = network(options, batch.clone())?;
     let fresh_gaps = fresh_gaps(network.layers(), fresh)?;
 
-    println!(
+    say!(
         "{batch_size} {} at width {}: gaps around each layer's weights, root mean square of their \
          product,\nand the gap of {} other images behind the layer\n\n\
          layer  gap before  gap after  scale   gap of others",
-        images.name, options.width, options.fresh
+        images.name,
+        options.width,
+        options.fresh
     );
     let mut csv = "layer,gap_before,gap_after,scale,fresh_gap\n".to_owned();
     for ((index, layer), fresh_gap) in (1..).zip(network.layers()).zip(fresh_gaps) {
         let (before, after, scale) = (layer.gap_before(), layer.gap_after(), layer.scale());
-        println!("{index:5}  {before:10.4}  {after:9.4}  {scale:<7.3}  {fresh_gap:12.4}");
+        say!("{index:5}  {before:10.4}  {after:9.4}  {scale:<7.3}  {fresh_gap:12.4}");
         writeln!(csv, "{index},{before:e},{after:e},{scale:e},{fresh_gap:e}")?;
     }
-    println!();
+    say!("");
     let tensors = export::named(&network)?;
     let mut bytes = Vec::new();
     export::write_safetensors(&mut bytes, &tensors)?;
-    artifact::publish(&options.out, bytes)?;
-    artifact::publish(&options.csv, csv)?;
+    let mut outputs = vec![(options.out.clone(), bytes), (options.csv.clone(), csv.into())];
     if let Some(folder) = &options.npy {
+        let path = |name: &str| folder.join(format!("{name}.npy"));
         for (name, tensor) in &tensors {
-            write_npy(folder, name, tensor)?;
+            outputs.push((path(name), npy(tensor)?));
         }
-        write_npy(folder, "batch", &Tensor::from_matrix(&batch.transpose()))?;
+        outputs.push((path("batch"), npy(&Tensor::from_matrix(&batch.transpose()))?));
     }
-    Ok(())
+    artifact::publish(outputs.iter().map(|(path, bytes)| (&**path, Some(bytes.clone()))))
 }
 
 fn main() -> ExitCode {
-    command::run("initialize", HELP, parse, |options| experiment(&options))
+    command::run(|options: Options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -207,16 +191,19 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
-            ("--depth 1", "--depth \"1\": expected a whole number from 2 on"),
+            (
+                "--depth 1",
+                "invalid value '1' for '--depth <L>': expected a whole number from 2 to 1099511627776",
+            ),
             (
                 "--variant best",
-                "--variant \"best\": expected recommended, printed, authors, lsuv or xavier",
+                "invalid value 'best' for '--variant <NAME>': expected recommended, printed, authors, lsuv or xavier",
             ),
         ] {
             let error = options(arguments).err().map(|error| error.to_string());

@@ -9,85 +9,71 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::report::file;
 use orthogap::statistics::{Moments, quantile};
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Seed};
 
-mod artifact;
-mod command;
-mod figure;
-mod images;
+use orthogap_examples::command::{self, Result, positive, seed, threads};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::images::{Images, Source};
+use orthogap_examples::{artifact, memory, say};
 
-use command::{Arguments, Result};
-use figure::{Dash, Figure, Panel, Series};
-use images::{Images, Source};
-
-const HELP: &str = "\
-Orthogonality of a batch of images in random networks, with and without batch normalisation.
-
-Usage: cargo run --release --example quickstart -- [OPTIONS]
-
-  --width D,D,...   widths of the networks             [32,128,512,2048; quick: 32,128]
-  --batch N         images in the batch, at most the smallest width               [8]
-  --depth L         layers                                         [100; quick: 30]
-  --runs R          random networks of each kind                    [40; quick: 10]
-  --seed S          equal seeds give equal files, whatever the threads            [1]
-  --threads T       0 takes all cores                                             [0]
-  --data SOURCE     digits, or cifar10:DIR with the data set's binary version [digits]
-  --csv PATH        every layer of every run    [target/orthogap/quickstart.csv]
-  --svg PATH        the gap against depth       [target/orthogap/quickstart.svg]
-  --quick           a smaller experiment, in a second
-  --help            this text
-";
-
+/// Orthogonality of a batch of images in random networks, with and without batch normalisation
+#[derive(Parser)]
 struct Options {
+    /// Widths of the networks [quick: 32,128]
+    #[arg(
+        long = "width",
+        value_name = "D,D,...",
+        value_delimiter = ',',
+        value_parser = positive::<usize>,
+        default_value = "32,128,512,2048",
+        default_value_if("quick", "true", "32,128")
+    )]
     widths: Vec<usize>,
+    /// Images in the batch, at most the smallest width
+    #[arg(long = "batch", value_name = "N", value_parser = positive::<usize>, default_value = "8")]
     batch_size: usize,
+    /// Layers [quick: 30]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = positive::<usize>,
+        default_value = "100",
+        default_value_if("quick", "true", "30")
+    )]
     depth: usize,
+    /// Random networks of each kind [quick: 10]
+    #[arg(
+        long,
+        value_name = "R",
+        value_parser = positive::<u32>,
+        default_value = "40",
+        default_value_if("quick", "true", "10")
+    )]
     runs: u32,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
+    /// digits, or cifar10:DIR with the data set's binary version
+    #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     source: Source,
+    /// Every layer of every run
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/quickstart.csv")]
     csv: PathBuf,
+    /// The gap against depth
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/quickstart.svg")]
     svg: PathBuf,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut widths, mut depth, mut runs) = (None, None, None);
-    let (mut batch_size, mut seed, mut threads, mut quick) = (8, 1, 0, false);
-    let mut source = Source::Digits;
-    let mut csv = PathBuf::from("target/orthogap/quickstart.csv");
-    let mut svg = PathBuf::from("target/orthogap/quickstart.svg");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => widths = Some(arguments.positives()?),
-            "batch" => batch_size = arguments.positive()?,
-            "depth" => depth = Some(arguments.positive()?),
-            "runs" => runs = Some(arguments.positive()?),
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "data" => source = arguments.value::<String>()?.parse()?,
-            "csv" => csv = arguments.value()?,
-            "svg" => svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = if quick { (vec![32, 128], 30, 10) } else { (vec![32, 128, 512, 2048], 100, 40) };
-    Ok(Some(Options {
-        widths: widths.unwrap_or(default.0),
-        batch_size,
-        depth: depth.unwrap_or(default.1),
-        runs: u32::try_from(runs.unwrap_or(default.2)).map_err(|_| "--runs: too many")?,
-        seed: Seed(seed),
-        threads,
-        source,
-        csv,
-        svg,
-    }))
+    /// A smaller experiment, in a second
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// The two kinds of network.
@@ -197,7 +183,10 @@ fn simulate(options: &Options, input: &Input) -> Result<Vec<Case>> {
     })?;
     for ((_, (_, stopped)), ((width, kind), index)) in results.iter().enumerate().zip(&jobs) {
         if let Some(error) = stopped {
-            eprintln!("width {width}, {}, run {index}: {error}", kind.name());
+            command::complain(&format_args!(
+                "width {width}, {}, run {index}: {error}",
+                kind.name()
+            ));
         }
     }
     let mut runs = results.into_iter().map(|(records, _)| records);
@@ -303,6 +292,10 @@ fn figure(cases: &[Case], options: &Options, images: &str) -> Figure {
 
 fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
+    file::check([&options.csv, &options.svg])?;
+    let networks = [Kind::ALL.len() * options.widths.len(), options.runs as usize];
+    let records = [networks[0], networks[1], options.depth + 1];
+    memory::check("the records of all layers", &records, size_of::<Record>())?;
     let images = Images::load(&options.source)?;
     let batch = images.batch(options.batch_size, options.seed)?;
     let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
@@ -310,10 +303,10 @@ fn experiment(options: &Options) -> Result<()> {
 
     for kind in Kind::ALL {
         if let Some(case) = cases.iter().rev().find(|case| case.kind == kind) {
-            println!("{}", table(case, options.depth));
+            say!("{}", table(case, options.depth));
         }
     }
-    println!(
+    say!(
         "Gap: 0 if the {} samples are orthogonal, {:.4} if they are parallel.\n\
          W2^2 bound: to a Gaussian, given H; at large width and depth {:.5} under batch_norm.\n",
         options.batch_size,
@@ -323,11 +316,9 @@ fn experiment(options: &Options) -> Result<()> {
             options.widths[options.widths.len() - 1]
         )
     );
-    artifact::publish(&options.csv, csv(&cases))?;
-    if let Some(svg) = figure(&cases, options, images.name).svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    println!(
+    let (csv, svg) = (csv(&cases), figure(&cases, options, images.name).svg());
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!(
         "{} layers in {:.1?}",
         cases.len() * options.runs as usize * options.depth,
         started.elapsed()
@@ -336,7 +327,7 @@ fn experiment(options: &Options) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    command::run("quickstart", HELP, parse, |options| experiment(&options))
+    command::run(|options: Options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -344,7 +335,7 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     #[test]
@@ -357,14 +348,23 @@ mod tests {
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--width", "missing argument for option '--width'"),
-            ("--width 32,x", "--width \"x\": expected a whole number above 0"),
-            ("--runs 0", "--runs \"0\": expected a whole number above 0"),
-            ("--seed -1", "--seed \"-1\": invalid digit found in string"),
-            ("--data mnist", "data \"mnist\" is neither digits nor cifar10:DIR"),
-            ("--quick=yes", "unexpected argument for option '--quick': \"yes\""),
-            ("32", "unexpected argument \"32\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--width", "a value is required for '--width <D,D,...>' but none was supplied"),
+            (
+                "--width 32,x",
+                "invalid value 'x' for '--width <D,D,...>': expected a whole number from 1 to 1099511627776",
+            ),
+            (
+                "--runs 0",
+                "invalid value '0' for '--runs <R>': expected a whole number from 1 to 4294967295",
+            ),
+            ("--seed -1", "unexpected argument '-1' found"),
+            (
+                "--data mnist",
+                "invalid value 'mnist' for '--data <SOURCE>': expected digits or cifar10:DIR",
+            ),
+            ("--quick=yes", "unexpected value 'yes' for '--quick' found; no more were expected"),
+            ("32", "unexpected argument '32' found"),
         ] {
             let error = options(arguments).err().map(|error| error.to_string());
             assert_eq!(error.as_deref(), Some(message));

@@ -8,25 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use orthogap::report::file;
 use orthogap::{Input, Network, Scalar, Seed};
 
-mod artifact;
-mod command;
-mod figure;
-
-use command::{Arguments, Result};
-use figure::{Dash, Figure, Panel, Series};
-
-const HELP: &str = "\
-Microseconds per layer of a linear network with the paper's batch normalisation, on one thread.
-
-Usage: cargo run --release --example scaling -- [OPTIONS]
-
-  --csv PATH        every measurement                  [target/orthogap/scaling.csv]
-  --svg PATH        the cost against width and batch   [target/orthogap/scaling.svg]
-  --quick           smaller layers, measured more roughly
-  --help            this text
-";
+use orthogap_examples::command::{self, Result};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::{artifact, say};
 
 /// The batch of the sweep over widths.
 const BATCH: usize = 16;
@@ -35,29 +23,18 @@ const WIDTH: usize = 4096;
 /// The number of batches of layers of which the fastest counts.
 const REPEATS: usize = 7;
 
+/// Microseconds per layer of a linear network with the paper's batch normalisation, on one thread
+#[derive(Parser)]
 struct Options {
+    /// Every measurement
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/scaling.csv")]
     csv: PathBuf,
+    /// The cost against width and batch
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/scaling.svg")]
     svg: PathBuf,
+    /// Smaller layers, measured more roughly
+    #[arg(long)]
     quick: bool,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let mut options = Options {
-        csv: PathBuf::from("target/orthogap/scaling.csv"),
-        svg: PathBuf::from("target/orthogap/scaling.svg"),
-        quick: false,
-    };
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => options.quick = true,
-            "csv" => options.csv = arguments.value()?,
-            "svg" => options.svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    Ok(Some(options))
 }
 
 /// What a sweep varies.
@@ -229,20 +206,19 @@ fn figure(cases: &[Case]) -> Figure {
 
 fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
+    file::check([&options.csv, &options.svg])?;
     let cases = measure(options.quick)?;
     for case in &cases {
-        println!("{}", table(case));
+        say!("{}", table(case));
     }
-    artifact::publish(&options.csv, csv(&cases))?;
-    if let Some(svg) = figure(&cases).svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    println!("in {:.1?}", started.elapsed());
+    let (csv, svg) = (csv(&cases), figure(&cases).svg());
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!("in {:.1?}", started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    command::run("scaling", HELP, parse, |options| experiment(&options))
+    command::run(|options: Options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -251,14 +227,14 @@ mod tests {
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        let options = |arguments: &str| parse(Arguments::typed(arguments));
-        let given = options("--quick --csv a.csv --svg=b.svg").unwrap().unwrap();
+        let options = |arguments: &str| command::typed::<Options>(arguments);
+        let given = options("--quick --csv a.csv --svg=b.svg").unwrap();
         assert_eq!((given.csv, given.svg, given.quick), ("a.csv".into(), "b.svg".into(), true));
-        assert!(options("--help").unwrap().is_none());
+        assert!(options("--help").is_err());
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--csv", "missing argument for option '--csv'"),
-            ("3", "unexpected argument \"3\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--csv", "a value is required for '--csv <PATH>' but none was supplied"),
+            ("3", "unexpected argument '3' found"),
         ] {
             let error = options(arguments).err().map(|error| error.to_string());
             assert_eq!(error.as_deref(), Some(message));

@@ -8,6 +8,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use orthogap::activation::{Activation, Relu, Tanh};
 use orthogap::convolution::{Convolution, Images};
@@ -18,40 +19,28 @@ use orthogap::theory::stationary;
 use orthogap::weights::{Orthogonal, WeightInit};
 use orthogap::{Input, Network, Order, Residual, Scalar, Seed};
 
-mod command;
+use orthogap_examples::command::{self, Result, at_least, seed};
+use orthogap_examples::say;
 
-use command::{Arguments, Result};
-
-const HELP: &str = "\
-Long chains of many recipes, watched for drift, leaks and errors.
-
-Usage: cargo run --release --example soak -- [OPTIONS]
-
-  --layers L   in all                                    [10000000; quick: 200000]
-  --seed S     equal seeds give equal numbers                                  [1]
-  --quick      a short run, in seconds
-  --help       this text
-";
-
+/// Long chains of many recipes, watched for drift, leaks and errors
+#[derive(Parser)]
 struct Options {
+    /// Layers in all [quick: 200000]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = at_least::<10000, usize>,
+        default_value = "10000000",
+        default_value_if("quick", "true", "200000")
+    )]
     layers: usize,
+    /// Equal seeds give equal numbers
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut layers, mut seed, mut quick) = (None, 1, false);
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "layers" => layers = Some(arguments.at_least(10_000)?),
-            "seed" => seed = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let layers = layers.unwrap_or(if quick { 200_000 } else { 10_000_000 });
-    Ok(Some(Options { layers, seed: Seed(seed) }))
+    /// A short run, in seconds
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// Layers that a mean is taken over: far more than a chain remembers.
@@ -183,9 +172,9 @@ fn soak(options: &Options) -> Result<()> {
     soak.run("convolution", 0.03, convolution, &Input::gaussian(images.len(), 4, options.seed)?)?;
     bar.finish_and_clear();
 
-    println!("{}", table(&soak.outcomes));
+    say!("{}", table(&soak.outcomes)?);
     let total: usize = soak.outcomes.iter().map(|outcome| outcome.layers).sum();
-    println!("{total} layers in {:.1?}", started.elapsed());
+    say!("{total} layers in {:.1?}", started.elapsed());
     let steady = || soak.outcomes.iter().filter(|outcome| outcome.steady);
     if let Some(outcome) = steady().find(|outcome| outcome.drift().abs() > 5.0) {
         return Err(format!("{}: the gap drifts", outcome.name).into());
@@ -200,7 +189,7 @@ fn soak(options: &Options) -> Result<()> {
         }
     }
     if let (Some(before), Some(now)) = (memory, resident_bytes()) {
-        println!("memory: {:.1} MiB, then {:.1}", mebibytes(before), mebibytes(now));
+        say!("memory: {:.1} MiB, then {:.1}", mebibytes(before), mebibytes(now));
         if now > before + (8 << 20) {
             return Err("the memory grows".into());
         }
@@ -208,7 +197,7 @@ fn soak(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn table(outcomes: &[Outcome]) -> Table {
+fn table(outcomes: &[Outcome]) -> orthogap::Result<Table> {
     let columns = ["recipe", "layers", "first_half", "second_half", "difference_z", "predicted"];
     let mut table = Table::new(columns);
     for outcome in outcomes {
@@ -220,9 +209,9 @@ fn table(outcomes: &[Outcome]) -> Table {
             second.mean().into(),
             outcome.drift().into(),
             outcome.predicted.into(),
-        ]);
+        ])?;
     }
-    table
+    Ok(table)
 }
 
 /// Memory of this process that is in use, where the system says.
@@ -237,7 +226,7 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 fn main() -> ExitCode {
-    command::run("soak", HELP, parse, |options| soak(&options))
+    command::run(|options| soak(&options))
 }
 
 #[cfg(test)]
@@ -258,7 +247,12 @@ mod tests {
 
     #[test]
     fn wrong_options_get_one_clear_line() {
-        let error = parse(Arguments::typed("--layers 5")).err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("--layers \"5\": expected a whole number from 10000 on"));
+        let error = command::typed::<Options>("--layers 5").err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some(
+                "invalid value '5' for '--layers <L>': expected a whole number from 10000 to 1099511627776"
+            )
+        );
     }
 }

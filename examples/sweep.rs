@@ -5,103 +5,77 @@
 //! shares of it can be run on many machines. Prints the laws, writes CSV, JSON Lines and SVG. `--help`
 //! lists the options.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Args, Parser, ValueEnum};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use orthogap::activation::{Activation, Identity, Relu, ShiftedTanh, Sin, Tanh};
 use orthogap::ensemble::{Ensemble, Observed, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
-use orthogap::report::{Table, Value};
+use orthogap::report::{Table, Value, file};
 use orthogap::statistics::{Line, Weighting};
 use orthogap::sweep::{Share, Sweep};
 use orthogap::{Input, Network, Order, Seed};
 use serde::Serialize;
 
-mod artifact;
-mod command;
-mod figure;
+use orthogap_examples::command::{self, Result, at_least, positive, threads};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series};
+use orthogap_examples::{artifact, memory, say};
 
-use command::{Arguments, Result};
-use figure::{Dash, Figure, Panel, Series};
-
-const HELP: &str = "\
-The stationary gap over a grid, cell by cell, resumable.
-
-Usage: cargo run --release --features sweep --example sweep -- [OPTIONS]
-
-  --width D,D,...        widths                  [32,64,128,256,512; quick: 16,32,64]
-  --batch N,N,...        batch sizes                            [2,4,8; quick: 2,4]
-  --activation A,A,...   linear, relu, tanh, sin, shifted_tanh          [linear,tanh]
-  --normalization N,...  batch_norm (the paper's), centred (the frameworks' batch
-                         norm), layer_norm, none                         [batch_norm]
-  --depth L              layers; the gap is averaged over the last half  [200; quick: 40]
-  --runs R               random networks of each cell                     [40; quick: 8]
-  --seed S               equal seeds give equal files, whatever the threads          [1]
-  --threads T            0 takes all cores                                           [0]
-  --share I/N            only every N-th cell, from number I on, and no files but the
-                         cells'; without it, shares that are done are read
-  --folder PATH          the results of cells   [target/orthogap/sweep; quick: -quick]
-  --csv PATH             every cell                      [target/orthogap/sweep.csv]
-  --json PATH            the same as JSON Lines        [target/orthogap/sweep.jsonl]
-  --svg PATH             the gap against the width       [target/orthogap/sweep.svg]
-  --quick                a smaller grid, in a second
-  --help                 this text
-";
-
-/// Defines the words of an option and what they stand for.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-        enum $name { $(#[serde(rename = $word)] $variant),* }
-
-        impl $name {
-            fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word),* })
-            }
-        }
-    };
+/// What acts on entries.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+enum Function {
+    Linear,
+    Relu,
+    Tanh,
+    Sin,
+    ShiftedTanh,
 }
 
-words! {
-    /// What acts on entries.
-    Function {
-        Linear = "linear", Relu = "relu", Tanh = "tanh", Sin = "sin", ShiftedTanh = "shifted_tanh"
-    }
+/// What normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+enum Normalizer {
+    /// The paper's
+    BatchNorm,
+    /// The frameworks' batch norm
+    Centred,
+    LayerNorm,
+    None,
 }
 
-words! {
-    /// What normalises.
-    Normalizer { Batch = "batch_norm", Centred = "centred", Layer = "layer_norm", None = "none" }
-}
-
-struct Options {
-    widths: Vec<usize>,
-    batch_sizes: Vec<usize>,
-    functions: Vec<Function>,
-    norms: Vec<Normalizer>,
-    configuration: Configuration,
-    threads: usize,
-    share: Option<Share>,
-    folder: PathBuf,
-    csv: PathBuf,
-    json: PathBuf,
-    svg: PathBuf,
+/// The word that stands for a value on the command line.
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().expect("no value is skipped").get_name().to_owned()
 }
 
 /// What the results of all cells depend on.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Args, Clone, Copy, Serialize)]
 struct Configuration {
+    /// Layers; the gap is averaged over the last half [quick: 40]
+    #[arg(
+        long,
+        value_name = "L",
+        value_parser = at_least::<2, usize>,
+        default_value = "200",
+        default_value_if("quick", "true", "40")
+    )]
     depth: usize,
+    /// Random networks of each cell [quick: 8]
+    #[arg(
+        long,
+        value_name = "R",
+        value_parser = at_least::<2, u32>,
+        default_value = "40",
+        default_value_if("quick", "true", "8")
+    )]
     runs: u32,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", default_value = "1")]
     seed: u64,
 }
 
@@ -114,61 +88,75 @@ struct Cell {
     normalization: Normalizer,
 }
 
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut widths, mut batch_sizes, mut depth, mut runs) = (None, None, None, None);
-    let (mut functions, mut norms) =
-        (vec![Function::Linear, Function::Tanh], vec![Normalizer::Batch]);
-    let (mut seed, mut threads, mut quick, mut share) = (1, 0, false, None);
-    let mut folder = None;
-    let mut csv = PathBuf::from("target/orthogap/sweep.csv");
-    let mut json = PathBuf::from("target/orthogap/sweep.jsonl");
-    let mut svg = PathBuf::from("target/orthogap/sweep.svg");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "width" => widths = Some(arguments.positives()?),
-            "batch" => batch_sizes = Some(arguments.positives()?),
-            "activation" => functions = words(&mut arguments, Function::parse)?,
-            "normalization" => norms = words(&mut arguments, Normalizer::parse)?,
-            "depth" => depth = Some(arguments.at_least(2)?),
-            "runs" => runs = Some(arguments.at_least(2)?),
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "share" => share = Some(arguments.value()?),
-            "folder" => folder = Some(arguments.value()?),
-            "csv" => csv = arguments.value()?,
-            "json" => json = arguments.value()?,
-            "svg" => svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = match quick {
-        true => (vec![16, 32, 64], vec![2, 4], 40, 8, "target/orthogap/sweep-quick"),
-        false => (vec![32, 64, 128, 256, 512], vec![2, 4, 8], 200, 40, "target/orthogap/sweep"),
-    };
-    let runs = u32::try_from(runs.unwrap_or(default.3)).map_err(|_| "--runs: too many")?;
-    Ok(Some(Options {
-        widths: widths.unwrap_or(default.0),
-        batch_sizes: batch_sizes.unwrap_or(default.1),
-        functions,
-        norms,
-        configuration: Configuration { depth: depth.unwrap_or(default.2), runs, seed },
-        threads,
-        share,
-        folder: folder.unwrap_or_else(|| PathBuf::from(default.4)),
-        csv,
-        json,
-        svg,
-    }))
-}
-
-/// The value of an option, words with commas between them.
-fn words<W>(arguments: &mut Arguments, parse: fn(&str) -> Option<W>) -> Result<Vec<W>> {
-    let text: String = arguments.value()?;
-    let unknown = |word| arguments.refuse(&text, format!("{word:?} is not known"));
-    text.split(',').map(|word| parse(word).ok_or_else(|| unknown(word))).collect()
+/// The stationary gap over a grid, cell by cell, resumable
+#[derive(Parser)]
+struct Options {
+    /// Widths [quick: 16,32,64]
+    #[arg(
+        long = "width",
+        value_name = "D,D,...",
+        value_delimiter = ',',
+        value_parser = positive::<usize>,
+        default_value = "32,64,128,256,512",
+        default_value_if("quick", "true", "16,32,64")
+    )]
+    widths: Vec<usize>,
+    /// Batch sizes [quick: 2,4]
+    #[arg(
+        long = "batch",
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        value_parser = positive::<usize>,
+        default_value = "2,4,8",
+        default_value_if("quick", "true", "2,4")
+    )]
+    batch_sizes: Vec<usize>,
+    /// Activations
+    #[arg(
+        long = "activation",
+        value_name = "A,A,...",
+        value_delimiter = ',',
+        default_value = "linear,tanh"
+    )]
+    functions: Vec<Function>,
+    /// Normalisations
+    #[arg(
+        long = "normalization",
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        default_value = "batch_norm"
+    )]
+    norms: Vec<Normalizer>,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
+    threads: usize,
+    /// Only every K-th cell, from number I on, and no files except the cells'; without it, shares that
+    /// are done are read
+    #[arg(long, value_name = "I/K")]
+    share: Option<Share>,
+    /// The results of cells
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/orthogap/sweep",
+        default_value_if("quick", "true", "target/orthogap/sweep-quick")
+    )]
+    folder: PathBuf,
+    /// A line for each cell
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.csv")]
+    csv: PathBuf,
+    /// The same as JSON Lines
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.jsonl")]
+    json: PathBuf,
+    /// The gap against the width
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.svg")]
+    svg: PathBuf,
+    /// A smaller grid, in a second
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 impl Options {
@@ -192,9 +180,9 @@ impl Options {
 fn simulate(cell: &Cell, configuration: Configuration) -> orthogap::Result<Summary> {
     let network = Network::<f64>::new(cell.width).order(Order::ActivationLinearNorm).normalization(
         match cell.normalization {
-            Normalizer::Batch => BatchNorm::paper().into(),
+            Normalizer::BatchNorm => BatchNorm::paper().into(),
             Normalizer::Centred => BatchNorm::standard(1e-5)?.into(),
-            Normalizer::Layer => SampleNorm::layer(1e-5)?.into(),
+            Normalizer::LayerNorm => SampleNorm::layer(1e-5)?.into(),
             Normalizer::None => Normalization::None,
         },
     );
@@ -225,7 +213,7 @@ fn of_network<A: Activation>(
 }
 
 /// A line for each cell.
-fn table(cells: &[Cell], summaries: &[Summary]) -> Table {
+fn table(cells: &[Cell], summaries: &[Summary]) -> Result<Table> {
     let columns =
         ["normalization", "activation", "batch_size", "width", "layers", "runs", "stopped"];
     let results = ["mean_gap", "standard_error", "low", "high"];
@@ -236,8 +224,8 @@ fn table(cells: &[Cell], summaries: &[Summary]) -> Table {
             let moments = found.unwrap_or_default();
             let interval = moments.confidence_interval(0.95);
             table.push([
-                Value::from(cell.normalization.to_string()),
-                cell.activation.to_string().into(),
+                Value::from(word(cell.normalization)),
+                word(cell.activation).into(),
                 cell.batch_size.into(),
                 cell.width.into(),
                 layers.to_string().into(),
@@ -247,10 +235,10 @@ fn table(cells: &[Cell], summaries: &[Summary]) -> Table {
                 moments.standard_error().into(),
                 interval.map(|interval| interval.low).into(),
                 interval.map(|interval| interval.high).into(),
-            ]);
+            ])?;
         }
     }
-    table
+    Ok(table)
 }
 
 /// The mean gap of a cell with its standard error.
@@ -283,7 +271,7 @@ fn families(cells: &[Cell], summaries: &[Summary]) -> Vec<Family> {
 }
 
 /// The power of the width that the gap follows, for each family of two widths or more.
-fn laws(families: &[Family]) -> Table {
+fn laws(families: &[Family]) -> Result<Table> {
     let columns = ["normalization", "activation", "batch_size", "slope", "standard_error"];
     let mut table = Table::new(columns.into_iter().chain(["low", "high", "straightness"]));
     for Family { cell: family, points } in families {
@@ -292,25 +280,25 @@ fn laws(families: &[Family]) -> Table {
         if let Ok(line) = Line::with_errors(&logarithms, Weighting::InverseVariance) {
             let interval = line.slope_interval(0.95);
             table.push([
-                Value::from(family.normalization.to_string()),
-                family.activation.to_string().into(),
+                Value::from(word(family.normalization)),
+                word(family.activation).into(),
                 family.batch_size.into(),
                 line.slope().into(),
                 line.slope_error().into(),
                 interval.map(|interval| interval.low).into(),
                 interval.map(|interval| interval.high).into(),
                 line.straightness().into(),
-            ]);
+            ])?;
         }
     }
-    table
+    Ok(table)
 }
 
 /// The gap against the width, both logarithmic: a panel for each kind of network.
 fn figure(families: &[Family], options: &Options) -> Figure {
     let mut panels: Vec<Panel> = Vec::new();
     for Family { cell: family, points } in families {
-        let title = format!("{}, {}", family.activation, family.normalization);
+        let title = format!("{}, {}", word(family.activation), word(family.normalization));
         if panels.last().is_none_or(|panel| panel.title != title) {
             panels.push(Panel { title, ..Panel::default() });
         }
@@ -338,6 +326,16 @@ fn figure(families: &[Family], options: &Options) -> Figure {
 
 fn experiment(options: &Options) -> Result<()> {
     let cells = options.cells();
+    file::check([&options.csv, &options.json, &options.svg])?;
+    for cell in &cells {
+        // Layer norm needs the representations, the others their Gram matrix.
+        let rows = match cell.normalization {
+            Normalizer::LayerNorm => cell.width,
+            _ => cell.batch_size,
+        };
+        let axes = [2, rows, cell.batch_size];
+        memory::check("the state of a chain", &axes, size_of::<f64>())?;
+    }
     let sweep = Sweep::open(&options.folder, &options.configuration)?;
     let bar = ProgressBar::new(cells.len() as u64)
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} cells, {msg}")?);
@@ -358,25 +356,23 @@ fn experiment(options: &Options) -> Result<()> {
     })?;
     bar.finish_and_clear();
     if options.share.is_some() {
-        println!("{} cells of this share are in {}", summaries.len(), sweep.folder().display());
+        say!("{} cells of this share are in {}", summaries.len(), sweep.folder().display());
         return Ok(());
     }
     let families = families(&cells, &summaries);
-    println!(
-        "The gap as a power of the width, with the 95 % interval of the power, and how likely"
-    );
-    println!("points about a straight line scatter as much as these:\n\n{}", laws(&families));
-    let table = table(&cells, &summaries);
-    artifact::publish(&options.csv, table.csv())?;
-    artifact::publish(&options.json, table.json_lines())?;
-    if let Some(svg) = figure(&families, options).svg() {
-        artifact::publish(&options.svg, &svg)?;
-    }
-    Ok(())
+    say!("The gap as a power of the width, with the 95 % interval of the power, and how likely");
+    say!("points about a straight line scatter as much as these:\n\n{}", laws(&families)?);
+    let table = table(&cells, &summaries)?;
+    let (json, svg) = (table.json_lines()?, figure(&families, options).svg());
+    artifact::publish([
+        (&*options.csv, Some(table.csv().into())),
+        (&*options.json, Some(json.into())),
+        (&*options.svg, svg.map(Into::into)),
+    ])
 }
 
 fn main() -> ExitCode {
-    command::run("sweep", HELP, parse, |options| experiment(&options))
+    command::run(|options: Options| experiment(&options))
 }
 
 #[cfg(test)]
@@ -384,16 +380,28 @@ mod tests {
     use super::*;
 
     fn options(arguments: &str) -> Result<Options> {
-        Ok(parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+        command::typed(arguments)
     }
 
     #[test]
     fn wrong_options_get_one_clear_line() {
         for (arguments, message) in [
-            ("--activation relu,cosine", "--activation \"relu,cosine\": \"cosine\" is not known"),
-            ("--share 3/3", "--share \"3/3\": share = 3 is invalid: expected a share from 0 to"),
-            ("--runs 1", "--runs \"1\": expected a whole number from 2 on"),
-            ("--batch 0", "--batch \"0\": expected a whole number above 0"),
+            (
+                "--activation relu,cosine",
+                "invalid value 'cosine' for '--activation <A,A,...>' [possible values: linear, relu, tanh, sin, shifted_tanh]",
+            ),
+            (
+                "--share 3/3",
+                "invalid value '3/3' for '--share <I/K>': share = 3 is invalid: expected a share from 0 to",
+            ),
+            (
+                "--runs 1",
+                "invalid value '1' for '--runs <R>': expected a whole number from 2 to 4294967295",
+            ),
+            (
+                "--batch 0",
+                "invalid value '0' for '--batch <N,N,...>': expected a whole number from 1 to 1099511627776",
+            ),
         ] {
             let error = options(arguments).err().map(|error| error.to_string());
             assert!(error.as_ref().is_some_and(|error| error.starts_with(message)), "{error:?}");

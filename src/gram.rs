@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
 
+use crate::factorization::{pivoted_triangle, triangle};
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
 use crate::{Error, Result, Scalar};
@@ -132,7 +133,7 @@ impl Gram {
         for (mut column, &e) in columns.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(-e);
         }
-        let mut factor = independent_rows(columns.qr().unpack_r(), dependent);
+        let mut factor = independent_rows(triangle(columns), dependent);
         for (mut column, &e) in factor.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(e - top);
         }
@@ -253,11 +254,10 @@ fn independent_rows(triangular: DMatrix<f64>, tolerance: f64) -> DMatrix<f64> {
         return triangular;
     }
     // A pivoted factorisation gathers what is independent in its first rows.
-    let pivoted = triangular.col_piv_qr();
-    let mut factor = pivoted.r();
+    let (mut factor, order) = pivoted_triangle(triangular);
     let threshold = tolerance * factor[(0, 0)].abs();
     let rank = (0..rows).take_while(|&i| factor[(i, i)].abs() > threshold).count();
-    pivoted.p().inv_permute_columns(&mut factor);
+    order.inv_permute_columns(&mut factor);
     factor.rows(0, rank).into_owned()
 }
 

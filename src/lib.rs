@@ -105,6 +105,7 @@ pub mod collapse;
 pub mod convolution;
 pub mod ensemble;
 mod error;
+mod factorization;
 mod gram;
 pub mod guide;
 mod input;

@@ -772,6 +772,20 @@ fn assignments() {
     }
 }
 
+#[test]
+fn tables() {
+    use orthogap::report::{Table, file};
+    refusals! {
+        "too many values": Table::new(["a"]).push([1.0.into(), 2.0.into()])
+            => "a row of the table is 1 x 2, expected 1 x 1";
+        "two columns of one name": Table::new(["a", "a"]).json_lines()
+            => "\"a\" cannot be read: expected the name of one column, not of two";
+        "no file": file::write("", "x") => "\"\": an empty path names no file";
+        "a folder": file::write("src", "x") => "src: it is a folder, not a file";
+        "a folder to come": file::write("new/", "x") => "new/: it names a folder, not a file";
+    }
+}
+
 #[cfg(feature = "sweep")]
 #[test]
 fn sweeps() {
@@ -789,5 +803,7 @@ fn sweeps() {
             => "share = 10 is invalid: expected a share from 0 to their number less one";
         "a folder that is a file": Sweep::open("Cargo.toml", &1)
             => "Cargo.toml: File exists (os error 17)";
+        "a folder without a name": Sweep::open("", &1)
+            => "\"\": an empty path names no folder";
     }
 }

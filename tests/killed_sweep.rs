@@ -1,17 +1,19 @@
-//! A sweep in a process of its own is killed again and again, and resumes to the same bytes.
+//! Sweeps as processes: killed again and again, one resumes to the same bytes; of two with different
+//! configurations in one new folder, one is refused.
 //!
-//! Without a test harness, since the process that is killed is this program itself.
+//! Without a test harness, since the processes are this program itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use orthogap::ensemble::{Ensemble, Observed};
 use orthogap::sweep::Sweep;
-use orthogap::{Input, Network, Seed};
+use orthogap::{Error, Input, Network, Seed};
 
 const CELLS: usize = 8;
+const RACES: u32 = 100;
 
 /// Runs the sweep in a folder, pausing in each cell so that it can be caught there.
 fn sweep(folder: &Path, pause: Duration) {
@@ -43,11 +45,71 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("--swept") {
-        sweep(Path::new(&arguments.next().expect("a folder")), Duration::from_millis(30));
-        return ExitCode::SUCCESS;
+    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match arguments[..] {
+        ["--swept", folder] => sweep(Path::new(folder), Duration::from_millis(30)),
+        ["--raced", folder, number] => return raced(Path::new(folder), number),
+        _ => {
+            is_killed();
+            races();
+        }
     }
+    ExitCode::SUCCESS
+}
+
+/// One of two processes that open a folder at the same time, each for a configuration of its own.
+fn raced(folder: &Path, number: &str) -> ExitCode {
+    let number: u32 = number.parse().expect("a number");
+    // Both start once both are there.
+    std::fs::write(folder.with_file_name(format!("ready-{number}")), "").expect("written");
+    while !folder.with_file_name(format!("ready-{}", 1 - number)).exists() {
+        std::thread::yield_now();
+    }
+    let cells = [1, 2, 3];
+    let swept = Sweep::open(folder, &number)
+        .and_then(|sweep| sweep.over(&cells).run(|cell| Ok::<_, Error>(cell * 10 + number)));
+    match swept {
+        Ok(results) => {
+            assert_eq!(results, cells.map(|cell| cell * 10 + number));
+            ExitCode::SUCCESS
+        }
+        Err(error @ Error::Changed { .. }) => {
+            println!("{error}");
+            ExitCode::from(3)
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A hundred times, exactly one of two configurations gets a new folder, and it can be resumed.
+fn races() {
+    let base = std::env::temp_dir().join(format!("orthogap-raced-{}", std::process::id()));
+    let this = std::env::current_exe().expect("this program");
+    let mut first = 0;
+    for race in 0..RACES {
+        let folder = base.join(race.to_string()).join("sweep");
+        std::fs::create_dir_all(folder.parent().expect("the race's")).expect("made");
+        let start = |number: u32| {
+            let mut command = Command::new(&this);
+            command.arg("--raced").arg(&folder).arg(number.to_string()).stdout(Stdio::null());
+            command.spawn().expect("a process")
+        };
+        let codes = [start(0), start(1)].map(|mut child| child.wait().expect("a child").code());
+        let winner = match codes {
+            [Some(0), Some(3)] => 0,
+            [Some(3), Some(0)] => 1,
+            other => panic!("race {race}: {other:?}"),
+        };
+        first += 1 - winner;
+        Sweep::open(&folder, &winner).expect("the winner's results");
+        assert_eq!(files(&folder).len(), 4, "a configuration and three cells");
+    }
+    std::fs::remove_dir_all(&base).expect("made above");
+    println!("of {RACES} races for a folder, the first process won {first}");
+}
+
+fn is_killed() {
     let base = std::env::temp_dir().join(format!("orthogap-killed-{}", std::process::id()));
     let (undisturbed, killed) = (base.join("undisturbed"), base.join("killed"));
     sweep(&undisturbed, Duration::ZERO);
@@ -80,5 +142,4 @@ fn main() -> ExitCode {
     assert_eq!(files(&killed), expected);
     std::fs::remove_dir_all(&base).expect("made above");
     println!("killed {kills} times, with {seen:?} files, and resumed to the same bytes");
-    ExitCode::SUCCESS
 }

@@ -12,6 +12,7 @@ mod golden_values;
 mod invariants;
 mod normals;
 mod paper_figures;
+mod rank_deficient;
 mod repeatability;
 mod significance;
 mod stationary;

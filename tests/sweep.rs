@@ -137,13 +137,98 @@ fn damaged_files_are_named() {
     assert_eq!(std::fs::read(&file).unwrap(), whole);
 }
 
+/// Infinities, NaN and both zeros are cells, configurations and results like any other number.
+#[test]
+fn every_number_is_itself() {
+    let numbers = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0, -0.0, f64::MIN_POSITIVE, 1e308];
+    let same = |left: f64, right: f64| {
+        left.to_bits() == right.to_bits() || left.is_nan() && right.is_nan()
+    };
+    let folder = Folder::new("numbers");
+    let sweep = Sweep::open(&folder.0, &"numbers").unwrap();
+    for reading in [false, true] {
+        let compute = |cell: &f64| {
+            assert!(!reading);
+            Ok::<_, Error>((*cell, Some(*cell), vec![*cell]))
+        };
+        let found = sweep.over(&numbers).run(compute).unwrap();
+        for ((bare, some, list), number) in found.into_iter().zip(numbers) {
+            assert!(
+                [bare, some.unwrap(), list[0]].into_iter().all(|x| same(x, number)),
+                "{number}"
+            );
+        }
+    }
+    for configuration in numbers {
+        let folder = Folder::new("number");
+        let entry = |number: f64| std::collections::BTreeMap::from([("x", number)]);
+        Sweep::open(&folder.0, &entry(configuration)).unwrap();
+        for number in numbers {
+            let opened = Sweep::open(&folder.0, &entry(number));
+            assert_eq!(opened.is_ok(), same(number, configuration), "{number}, {configuration}");
+        }
+    }
+}
+
+/// The configuration is written again where all cells are of it, and refused where they are not.
+#[test]
+fn a_missing_configuration_is_told_from_the_cells() {
+    let folder = Folder::new("missing");
+    Sweep::open(&folder.0, &"halves").unwrap().over(&[1u32, 2]).run(half).unwrap();
+    let manifest = folder.0.join("sweep.json");
+    let whole = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    let error = Sweep::open(&folder.0, &"thirds").unwrap_err();
+    assert!(matches!(&error, Error::Changed { entry, .. } if entry == "configuration"), "{error}");
+    assert!(!manifest.exists());
+    Sweep::open(&folder.0, &"halves").unwrap();
+    assert_eq!(std::fs::read(&manifest).unwrap(), whole);
+}
+
+/// Those of processes that were killed, not those of others that still write.
+#[test]
+fn temporary_files_are_removed() {
+    let folder = Folder::new("temporary");
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let [dead, living] = [".orthogap.1.0.tmp", ".orthogap.1.1.tmp"].map(|name| folder.0.join(name));
+    std::fs::write(&dead, "half").unwrap();
+    let writer = std::fs::File::create(&living).unwrap();
+    writer.lock().unwrap();
+    Sweep::open(&folder.0, &1).unwrap();
+    assert!(!dead.exists() && living.exists());
+    drop(writer);
+    Sweep::open(&folder.0, &1).unwrap();
+    assert!(!living.exists());
+}
+
+/// Neither a device nor a pipe holds results; opening a pipe would wait for ever.
+#[cfg(unix)]
+#[test]
+fn pipes_are_no_cells() {
+    let folder = Folder::new("pipe");
+    let sweep = Sweep::open(&folder.0, &"halves").unwrap();
+    sweep.over(&[3u32]).run(half).unwrap();
+    let file = folder.cell_file();
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    let error = sweep.over(&[3u32]).run(half).unwrap_err();
+    assert!(error.to_string().ends_with(".json: it is no regular file"), "{error}");
+}
+
 #[test]
 fn what_cannot_be_kept_is_said_at_once() {
     let folder = Folder::new("unkept");
-    let sweep = Sweep::open(&folder.0, &"nan").unwrap();
-    let error = sweep.over(&[1u32]).run(|_| Ok::<_, Error>(f64::NAN)).unwrap_err();
-    assert!(error.to_string().contains("does not read back"), "{error}");
-    assert_eq!(sweep.finished::<f64>(&1u32).unwrap(), None);
+    let sweep = Sweep::open(&folder.0, &"unkept").unwrap();
+    /// Reads less than it writes.
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    struct OneWay {
+        #[serde(skip_serializing)]
+        _number: f64,
+    }
+    let error = sweep.result(&1u32, |_| Ok::<_, Error>(OneWay { _number: 1.0 })).unwrap_err();
+    assert!(error.to_string().contains("does not read back: missing field `_number`"), "{error}");
+    assert!(sweep.finished::<OneWay>(&1u32).unwrap().is_none());
     std::fs::write(folder.0.join("file"), "").unwrap();
     let error = Sweep::open(folder.0.join("file"), &"x").unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");

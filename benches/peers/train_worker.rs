@@ -9,19 +9,16 @@
 //! sqrt 2, the activation is ReLU, without normalisation. Every line of standard input is answered by an
 //! epoch and a line of JSON.
 
-#[path = "../../examples/images/mod.rs"]
-mod images;
-
 use std::error::Error;
 use std::io;
 use std::time::Instant;
 
-use images::{CLASSES, Images};
 use orthogap::activation::Relu;
 use orthogap::normalization::Normalization;
 use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::weights::Uniform;
 use orthogap::{Network, Scalar, Seed};
+use orthogap_examples::images::{CLASSES, Images};
 use rayon::ThreadPoolBuilder;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -7,51 +7,31 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use orthogap::Seed;
+use orthogap::report::file;
 
-#[path = "../artifact/mod.rs"]
-mod artifact;
+use orthogap_examples::command::{self, Result, seed};
+use orthogap_examples::{artifact, say};
 mod claim;
-#[path = "../command/mod.rs"]
-mod command;
 mod figures;
 mod finite;
 mod infinite;
 
 use claim::{Claim, Verdict};
-use command::{Arguments, Result};
 
-const HELP: &str = "\
-Every claim of the theory with its verdict and the number that shows it.
-
-Usage: cargo run --release --example theory_audit -- [OPTIONS]
-
-  --seed S          of all simulations; equal seeds give equal files       [1]
-  --csv PATH        the table      [target/orthogap/theory_audit.csv]
-  --quick           a coarser search and less simulation, in seconds
-  --help            this text
-";
-
+/// Every claim of the theory with its verdict and the number that shows it
+#[derive(Parser)]
 struct Options {
+    /// Equal seeds give equal files
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// The table
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/theory_audit.csv")]
     csv: PathBuf,
+    /// A coarser search and less simulation, in seconds
+    #[arg(long)]
     quick: bool,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let csv = PathBuf::from("target/orthogap/theory_audit.csv");
-    let mut options = Options { seed: Seed(1), csv, quick: false };
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => options.quick = true,
-            "csv" => options.csv = arguments.value()?,
-            "seed" => options.seed = Seed(arguments.value()?),
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    Ok(Some(options))
 }
 
 fn audit(options: &Options) -> orthogap::Result<Vec<Claim>> {
@@ -64,14 +44,15 @@ fn audit(options: &Options) -> orthogap::Result<Vec<Claim>> {
 
 fn experiment(options: Options) -> Result<()> {
     let started = Instant::now();
+    file::check([&options.csv])?;
     let claims = audit(&options)?;
-    print!("{}", claim::table(&claims));
-    artifact::publish(&options.csv, claim::csv(&claims))?;
+    say!("{}", claim::table(&claims).trim_end());
+    artifact::publish([(&*options.csv, Some(claim::csv(&claims).into()))])?;
     for verdict in Verdict::ALL {
         let count = claims.iter().filter(|claim| claim.verdict() == verdict).count();
-        println!("{count:4}  {}", verdict.name());
+        say!("{count:4}  {}", verdict.name());
     }
-    println!("in {:.1?}", started.elapsed());
+    say!("in {:.1?}", started.elapsed());
     let broken = claims.iter().filter(|claim| claim.verdict() == Verdict::Broken);
     let broken: Vec<_> = broken.map(|claim| claim.name.as_str()).collect();
     if broken.is_empty() {
@@ -82,7 +63,7 @@ fn experiment(options: Options) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    command::run("theory_audit", HELP, parse, experiment)
+    command::run(experiment)
 }
 
 #[cfg(test)]
@@ -91,14 +72,14 @@ mod tests {
 
     #[test]
     fn options_are_read_or_refused_in_one_line() {
-        let options = |arguments: &str| parse(Arguments::typed(arguments));
-        let given = options("--quick --csv a.csv --seed=9").unwrap().unwrap();
+        let options = |arguments: &str| command::typed::<Options>(arguments);
+        let given = options("--quick --csv a.csv --seed=9").unwrap();
         assert_eq!((given.csv, given.seed, given.quick), ("a.csv".into(), Seed(9), true));
-        assert!(options("--help").unwrap().is_none());
+        assert!(options("--help").is_err());
         for (arguments, message) in [
-            ("--bogus", "unknown option --bogus"),
-            ("--csv", "missing argument for option '--csv'"),
-            ("3", "unexpected argument \"3\""),
+            ("--bogus", "unexpected argument '--bogus' found"),
+            ("--csv", "a value is required for '--csv <PATH>' but none was supplied"),
+            ("3", "unexpected argument '3' found"),
         ] {
             assert_eq!(options(arguments).err().unwrap().to_string(), message);
         }

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 
 use nalgebra::{DMatrix, DVector};
 use orthogap::activation::Relu;
+use orthogap::report::file;
 use orthogap::train::{LayerParameters, Parameters, Progress, Trainer};
 use orthogap::weights::export::{self, Tensor};
 use orthogap::{Error, Result, Run, Scalar, convolution};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::artifact;
 use crate::course::{Course, Job, NUMBERS, Record, State};
 use crate::data::{Data, Hash};
 use crate::init::Shape;
@@ -193,9 +193,9 @@ impl Checkpoint {
         let failed =
             |error: std::io::Error| Error::File { path: path.clone(), reason: error.to_string() };
         export::write_safetensors(&mut contents, &tensors(trainer)).map_err(failed)?;
-        let mut file = format!("{FIRST_LINE}\n{:016x}\n", Hash::of(&contents)).into_bytes();
-        file.append(&mut contents);
-        artifact::write(path, file).map_err(failed)
+        let mut bytes = format!("{FIRST_LINE}\n{:016x}\n", Hash::of(&contents)).into_bytes();
+        bytes.append(&mut contents);
+        file::write(path, bytes)
     }
 }
 

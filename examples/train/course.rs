@@ -3,10 +3,10 @@
 use orthogap::activation::Relu;
 use orthogap::train::{Classifier, Loss, Trainer};
 use orthogap::{Result, Scalar};
+use orthogap_examples::images::CLASSES;
 
 use crate::checkpoint::Checkpoint;
 use crate::data::Data;
-use crate::images::CLASSES;
 use crate::init::{Init, Shape};
 use crate::options::Options;
 

@@ -2,9 +2,9 @@
 
 use nalgebra::DMatrix;
 use orthogap::{Scalar, convolution};
+use orthogap_examples::command;
+use orthogap_examples::images::Images;
 
-use crate::command;
-use crate::images::Images;
 use crate::options::Options;
 
 /// Digits that are kept aside, the last ones.

@@ -10,28 +10,22 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use orthogap::Scalar;
+use orthogap::report::file;
+use orthogap_examples::command::{self, Precision, Result};
+use orthogap_examples::{artifact, memory, say};
 
-#[path = "../artifact/mod.rs"]
-mod artifact;
 mod checkpoint;
-#[path = "../command/mod.rs"]
-mod command;
 mod course;
 mod data;
-#[path = "../figure/mod.rs"]
-mod figure;
-#[path = "../images/mod.rs"]
-mod images;
 mod init;
 mod options;
 mod report;
 #[cfg(test)]
 mod tests;
 
-use command::Result;
-use course::{Course, Job};
+use course::{Course, Job, Record};
 use data::Data;
-use options::{HELP, Options, Precision};
+use options::{Arguments, Options};
 
 /// Trains everything, several runs at a time; the result does not depend on the number of threads.
 fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>> {
@@ -107,20 +101,29 @@ fn experiment(options: &Options) -> Result<()> {
 
 fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
     let started = Instant::now();
+    // Of each run, any one: that the folder can be written to.
+    let checkpoint = options.checkpoint.iter().map(|folder| folder.join("any.checkpoint"));
+    file::check([&options.csv, &options.svg].into_iter().cloned().chain(checkpoint))?;
+    let fan_in =
+        if options.convolutional { options.width.saturating_mul(9) } else { options.width };
+    let deepest = options.depths.iter().copied().max().unwrap_or(0);
+    let parameters = [3, deepest, options.width, fan_in]; // weights, velocity and gradient
+    memory::check("the parameters of a network", &parameters, size_of::<T>())?;
+    let cases = options.depths.len() * options.inits.len();
+    let records = [options.runs as usize, cases, options.epochs.saturating_add(1)];
+    memory::check("the records of all epochs", &records, size_of::<Record>())?;
     let data = Data::<T>::load(options)?;
-    println!("{}", report::scale(options, &data));
+    say!("{}", report::scale(options, &data));
     let courses = simulate(options, &data)?;
     let runs: Vec<_> = jobs(options).into_iter().zip(courses).collect();
     let outcomes = report::outcomes(options, &runs);
-    println!("{}", report::table(options, &outcomes));
-    artifact::publish(&options.csv, report::csv(&outcomes))?;
-    if let Some(svg) = report::svg(options, &outcomes, data.name) {
-        artifact::publish(&options.svg, svg)?;
-    }
-    println!("{} runs in {:.1?}", runs.len(), started.elapsed());
+    say!("{}", report::table(options, &outcomes));
+    let (csv, svg) = (report::csv(&outcomes), report::svg(options, &outcomes, data.name));
+    artifact::publish([(&*options.csv, Some(csv.into())), (&*options.svg, svg.map(Into::into))])?;
+    say!("{} runs in {:.1?}", runs.len(), started.elapsed());
     Ok(())
 }
 
 fn main() -> ExitCode {
-    command::run("train", HELP, options::parse, |options| experiment(&options))
+    command::run(|arguments: Arguments| experiment(&arguments.options()?))
 }

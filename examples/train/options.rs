@@ -3,51 +3,19 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::Parser;
 use orthogap::Seed;
 use orthogap::train::Sgd;
+use orthogap_examples::command::{Precision, Result, at_least, positive, seed, threads};
+use orthogap_examples::images::Source;
 
-use crate::command::{Arguments, Result};
-use crate::images::Source;
 use crate::init::Init;
 
-pub const HELP: &str = "\
-Initialisations side by side: ReLU networks without biases, trained on images by SGD.
-
-Usage: cargo run --release --example train -- [OPTIONS]
-
-  --figure F        a protocol of the paper, scaled: 3a, 3b, 4 or 7; sets what follows
-  --init A,B,...    xavier, he, orthogonal, lsuv, iterative (recommended), authors,
-                    printed; batch_norm: Xavier with batch normalisation
-                                             [xavier,lsuv,iterative,batch_norm]
-  --conv            convolutions of 3 x 3 in place of dense layers, pooled (max, 2 x 2)
-                    after a third and two thirds of them
-  --width D         neurons, or channels, of a hidden layer  [128; conv: 16; quick: 32; 8]
-  --depth L,L,...   hidden layers                                   [15,30; quick: 6]
-  --batch N         images of a step                                             [50]
-  --rate X          step size                                                  [0.01]
-  --momentum X      share of the velocity that lasts                              [0]
-  --weight-decay X  pull of all parameters towards zero                           [0]
-  --epochs E        passes over the images                           [15; quick: 2]
-  --runs R          networks of each kind and depth                               [1]
-  --seed S          equal seeds give equal files, whatever the threads            [1]
-  --threads T       0 takes all cores; runs are shared among them                 [0]
-  --scalar TYPE     f32 or f64                                                  [f32]
-  --data SOURCE     digits, or cifar10:DIR with the data set's binary version [digits]
-  --images N        the first N images are trained on               [all; quick: 500]
-  --init-batch N    of those, so many are looked at by initialisations that do
-                                                     [three widths; conv: 64 images]
-  --checkpoint DIR  keeps every run after each epoch and resumes what is there to the
-                    same bits; more epochs may be asked for, nothing else may differ
-  --csv PATH        every epoch of every run   [target/orthogap/train.csv]
-  --svg PATH        means over runs            [target/orthogap/train.svg]
-  --quick           a smaller experiment, in a few seconds
-  --help            this text
-
+const NOTES: &str = "\
 Images have values from -1 to 1. Test images are those of CIFAR-10, or 297 digits kept aside. Gaps
 are those of the first of them, as many as a batch: of the logits, and of what comes out of the last
 hidden layer. Gradient norms are means over the steps of an epoch, by the first weights and by the
-head. Epoch 0 is the network before training; its loss and gradient are those of the first batch.
-";
+head. Epoch 0 is the network before training; its loss and gradient are those of the first batch.";
 
 /// A protocol of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,25 +66,7 @@ impl Protocol {
     }
 }
 
-/// The type of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    Single,
-    Double,
-}
-
-impl FromStr for Precision {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> std::result::Result<Self, Self::Err> {
-        match name {
-            "f32" => Ok(Self::Single),
-            "f64" => Ok(Self::Double),
-            _ => Err("expected f32 or f64"),
-        }
-    }
-}
-
+/// An experiment.
 pub struct Options {
     pub protocol: Option<Protocol>,
     pub inits: Vec<Init>,
@@ -172,75 +122,116 @@ impl Defaults {
     }
 }
 
-/// What the command line asks for; nothing if it asks for help.
-pub fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut protocol, mut inits, mut convolutional, mut width) = (None, None, false, None);
-    let (mut depths, mut batch_size, mut rate, mut epochs) = (None, None, None, None);
-    let (mut momentum, mut weight_decay, mut runs, mut seed) = (0.0, 0.0, 1, 1);
-    let (mut threads, mut precision, mut source) = (0, Precision::Single, Source::Digits);
-    let (mut images, mut init_batch, mut checkpoint, mut quick) = (None, None, None, false);
-    let mut csv = PathBuf::from("target/orthogap/train.csv");
-    let mut svg = PathBuf::from("target/orthogap/train.svg");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "quick" => quick = true,
-            "figure" => protocol = Some(arguments.value()?),
-            "init" => {
-                let names: String = arguments.value()?;
-                let named =
-                    |name: &str| name.parse().map_err(|why: String| arguments.refuse(name, why));
-                inits = Some(names.split(',').map(named).collect::<Result<Vec<Init>>>()?);
-            }
-            "conv" => convolutional = true,
-            "width" => width = Some(arguments.positive()?),
-            "depth" => depths = Some(arguments.positives()?),
-            "batch" => batch_size = Some(arguments.at_least(2)?),
-            "rate" => rate = Some(arguments.value()?),
-            "momentum" => momentum = arguments.value()?,
-            "weight-decay" => weight_decay = arguments.value()?,
-            "epochs" => epochs = Some(arguments.positive()?),
-            "runs" => runs = arguments.positive()?,
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "scalar" => precision = arguments.value()?,
-            "data" => source = arguments.value::<String>()?.parse()?,
-            "images" => images = Some(arguments.at_least(2)?),
-            "init-batch" => init_batch = Some(arguments.at_least(2)?),
-            "checkpoint" => checkpoint = Some(arguments.value()?),
-            "csv" => csv = arguments.value()?,
-            "svg" => svg = arguments.value()?,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    let default = Defaults::of(protocol, quick, convolutional);
-    let width = width.unwrap_or(default.width);
-    let optimizer = Sgd::new(rate.unwrap_or(default.rate))?
-        .with_momentum(momentum)?
-        .with_weight_decay(weight_decay)?;
-    Ok(Some(Options {
-        protocol,
-        inits: distinct(inits.unwrap_or(default.inits)),
-        convolutional: default.convolutional,
-        width,
-        depths: distinct(depths.unwrap_or_else(|| default.depths.to_vec())),
-        batch_size: batch_size.unwrap_or(default.batch_size),
-        optimizer,
-        epochs: epochs.unwrap_or(default.epochs),
-        runs: u32::try_from(runs).map_err(|_| "--runs: too many")?,
-        seed: Seed(seed),
-        threads,
-        precision,
-        source,
-        images: images.unwrap_or(if quick { 500 } else { usize::MAX }),
-        init_batch: init_batch.unwrap_or(if default.convolutional { 64 } else { 3 * width }),
-        checkpoint,
-        csv,
-        svg,
-    }))
+/// Initialisations side by side: ReLU networks without biases, trained on images by SGD
+#[derive(Parser)]
+#[command(after_help = NOTES)]
+pub struct Arguments {
+    /// A protocol of the paper, scaled: 3a, 3b, 4 or 7; sets what follows
+    #[arg(long = "figure", value_name = "F")]
+    protocol: Option<Protocol>,
+    /// xavier, he, orthogonal, lsuv, iterative (recommended), authors, printed; batch_norm: Xavier with
+    /// batch normalisation [default: xavier,lsuv,iterative,batch_norm]
+    #[arg(long = "init", value_name = "A,B,...", value_delimiter = ',')]
+    inits: Option<Vec<Init>>,
+    /// Convolutions of 3 x 3 instead of dense layers, pooled (max, 2 x 2) after a third and two thirds
+    /// of them
+    #[arg(long = "conv")]
+    convolutional: bool,
+    /// Neurons, or channels, of a hidden layer [default: 128; conv: 16; quick: 32; 8]
+    #[arg(long, value_name = "D", value_parser = positive::<usize>)]
+    width: Option<usize>,
+    /// Hidden layers [default: 15,30; quick: 6]
+    #[arg(
+        long = "depth",
+        value_name = "L,L,...",
+        value_delimiter = ',',
+        value_parser = positive::<usize>
+    )]
+    depths: Option<Vec<usize>>,
+    /// Images of a step [default: 50]
+    #[arg(long = "batch", value_name = "N", value_parser = at_least::<2, usize>)]
+    batch_size: Option<usize>,
+    /// Step size [default: 0.01]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    rate: Option<f64>,
+    /// Share of the velocity that lasts
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0")]
+    momentum: f64,
+    /// Pull of all parameters towards zero
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0")]
+    weight_decay: f64,
+    /// Passes over the images [default: 15; quick: 2]
+    #[arg(long, value_name = "E", value_parser = positive::<usize>)]
+    epochs: Option<usize>,
+    /// Networks of each kind and depth
+    #[arg(long, value_name = "R", value_parser = positive::<u32>, default_value = "1")]
+    runs: u32,
+    /// Equal seeds give equal files, whatever the threads
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
+    seed: Seed,
+    /// 0 takes all cores; runs are shared among them
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
+    threads: usize,
+    /// Arithmetic
+    #[arg(long = "scalar", value_name = "TYPE", default_value = "f32")]
+    precision: Precision,
+    /// digits, or cifar10:DIR with the data set's binary version
+    #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
+    source: Source,
+    /// The first N images are trained on [default: all; quick: 500]
+    #[arg(long, value_name = "N", value_parser = at_least::<2, usize>)]
+    images: Option<usize>,
+    /// Of those, how many initialisations look at [default: three widths; conv: 64 images]
+    #[arg(long, value_name = "N", value_parser = at_least::<2, usize>)]
+    init_batch: Option<usize>,
+    /// Keeps every run after each epoch and resumes what is there to the same bits; more epochs may be
+    /// asked for, nothing else may differ
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Every epoch of every run
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/train.csv")]
+    csv: PathBuf,
+    /// Means over runs
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/train.svg")]
+    svg: PathBuf,
+    /// A smaller experiment, in a few seconds
+    #[arg(long)]
+    quick: bool,
 }
 
-/// Each once: whoever names a case twice does not want it twice.
+impl Arguments {
+    /// The experiment that is asked for, with the defaults of its protocol.
+    pub fn options(self) -> Result<Options> {
+        let default = Defaults::of(self.protocol, self.quick, self.convolutional);
+        let width = self.width.unwrap_or(default.width);
+        let optimizer = Sgd::new(self.rate.unwrap_or(default.rate))?
+            .with_momentum(self.momentum)?
+            .with_weight_decay(self.weight_decay)?;
+        let init_batch = if default.convolutional { 64 } else { width.saturating_mul(3) };
+        Ok(Options {
+            protocol: self.protocol,
+            inits: distinct(self.inits.unwrap_or(default.inits)),
+            convolutional: default.convolutional,
+            width,
+            depths: distinct(self.depths.unwrap_or_else(|| default.depths.to_vec())),
+            batch_size: self.batch_size.unwrap_or(default.batch_size),
+            optimizer,
+            epochs: self.epochs.unwrap_or(default.epochs),
+            runs: self.runs,
+            seed: self.seed,
+            threads: self.threads,
+            precision: self.precision,
+            source: self.source,
+            images: self.images.unwrap_or(if self.quick { 500 } else { usize::MAX }),
+            init_batch: self.init_batch.unwrap_or(init_batch),
+            checkpoint: self.checkpoint,
+            csv: self.csv,
+            svg: self.svg,
+        })
+    }
+}
+
+/// Each item once, in the order of their first.
 fn distinct<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {

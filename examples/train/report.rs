@@ -5,12 +5,13 @@ use std::fmt::Write;
 use orthogap::Scalar;
 use orthogap::statistics::Moments;
 use orthogap::train::GradientError;
+use orthogap_examples::command::Precision;
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
 
 use crate::course::{Course, Job, Record};
 use crate::data::Data;
-use crate::figure::{Dash, Figure, Panel, Series, Stack};
 use crate::init::Init;
-use crate::options::{Options, Precision, Protocol};
+use crate::options::{Options, Protocol};
 
 /// All runs of an initialisation at a depth.
 pub struct Outcome<'a> {

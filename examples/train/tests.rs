@@ -4,11 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::command::Arguments;
 use crate::init::Init;
 
 fn options(arguments: &str) -> Result<Options> {
-    Ok(options::parse(Arguments::typed(arguments))?.expect("help was not asked for"))
+    command::typed::<Arguments>(arguments)?.options()
 }
 
 /// A folder of one test.
@@ -52,10 +51,16 @@ fn number(csv: &str, line: &str, name: &str) -> f64 {
 #[test]
 fn wrong_options_get_one_clear_line() {
     for (arguments, message) in [
-        ("--figure 5", "--figure \"5\": expected 3a, 3b, 4 or 7"),
-        ("--init xavier,best", "--init \"best\": expected some of xavier, he, orthogonal, lsuv,"),
-        ("--scalar f16", "--scalar \"f16\": expected f32 or f64"),
-        ("--batch 1", "--batch \"1\": expected a whole number from 2 on"),
+        ("--figure 5", "invalid value '5' for '--figure <F>': expected 3a, 3b, 4 or 7"),
+        (
+            "--init xavier,best",
+            "invalid value 'best' for '--init <A,B,...>': expected some of xavier, he, orthogonal, lsuv,",
+        ),
+        ("--scalar f16", "invalid value 'f16' for '--scalar <TYPE>' [possible values: f32, f64]"),
+        (
+            "--batch 1",
+            "invalid value '1' for '--batch <N>': expected a whole number from 2 to 1099511627776",
+        ),
         ("--rate -1", "learning rate = -1 is invalid"),
         ("--momentum 1", "momentum = 1 is invalid"),
         ("--batch 1501", "batches of 1501 from 1500 handwritten digits"),

@@ -9,80 +9,60 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
 use orthogap::ensemble::{Ensemble, Observed};
+use orthogap::report::file;
 use orthogap::sweep::Sweep;
 use orthogap::{Input, Network, Seed};
+use orthogap_examples::command::{self, Result, at_least, positive, seed, threads};
+use orthogap_examples::{artifact, say};
 use orthogap_mpi::Ranks;
-
-#[path = "../../examples/artifact/mod.rs"]
-mod artifact;
-#[path = "../../examples/command/mod.rs"]
-mod command;
-
-use command::{Arguments, Result};
-
-const HELP: &str = "\
-A very wide network, and replicates of a narrow one, on all ranks of an MPI program.
-
-Usage: mpirun -n R target/release/examples/distributed [OPTIONS]
-
-  --width D         neurons of a wide layer          [100000000; quick: 2000000]
-  --batch N         samples in the batch                                     [16]
-  --layers L        wide layers                                               [3]
-  --replicates K    narrow networks, 20 layers deep           [10000; quick: 100]
-  --seed S          equal seeds give equal results                            [1]
-  --threads T       threads of each rank; 0 takes all cores                   [0]
-  --csv PATH        all of it               [target/orthogap/distributed.csv]
-  --folder PATH     cells of the grid           [target/orthogap/distributed]
-  --quick           a fiftieth of the width, a hundredth of the replicates
-  --help            this text
-";
 
 /// Width and depth of the replicates.
 const NARROW: (usize, usize) = (256, 20);
 
+/// A very wide network, and replicates of a narrow one, on all ranks of an MPI program
+#[derive(Parser)]
 struct Options {
+    /// Neurons of a wide layer [quick: 2000000]
+    #[arg(
+        long,
+        value_name = "D",
+        value_parser = positive::<usize>,
+        default_value = "100000000",
+        default_value_if("quick", "true", "2000000")
+    )]
     width: usize,
+    /// Samples in the batch
+    #[arg(long = "batch", value_name = "N", value_parser = at_least::<2, usize>, default_value = "16")]
     batch_size: usize,
+    /// Wide layers
+    #[arg(long, value_name = "L", value_parser = positive::<usize>, default_value = "3")]
     layers: usize,
+    /// Narrow networks, 20 layers deep [quick: 100]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value = "10000",
+        default_value_if("quick", "true", "100")
+    )]
     replicates: u32,
+    /// Equal seeds give equal results
+    #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
+    /// Threads of each rank; 0 takes all cores
+    #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
+    /// All of it
+    #[arg(long, value_name = "PATH", default_value = "target/orthogap/distributed.csv")]
     csv: PathBuf,
+    /// Cells of the grid
+    #[arg(long, value_name = "DIR", default_value = "target/orthogap/distributed")]
     folder: PathBuf,
-}
-
-/// What the command line asks for; nothing if it asks for help.
-fn parse(mut arguments: Arguments) -> Result<Option<Options>> {
-    let (mut width, mut replicates, mut quick) = (None, None, false);
-    let (mut batch_size, mut layers, mut seed, mut threads) = (16, 3, 1, 0);
-    let mut csv = PathBuf::from("target/orthogap/distributed.csv");
-    let mut folder = PathBuf::from("target/orthogap/distributed");
-    while let Some(option) = arguments.option()? {
-        match option.as_str() {
-            "help" => return Ok(None),
-            "width" => width = Some(arguments.positive()?),
-            "batch" => batch_size = arguments.at_least(2)?,
-            "layers" => layers = arguments.positive()?,
-            "replicates" => replicates = Some(arguments.value()?),
-            "seed" => seed = arguments.value()?,
-            "threads" => threads = arguments.value()?,
-            "csv" => csv = arguments.value()?,
-            "folder" => folder = arguments.value()?,
-            "quick" => quick = true,
-            _ => return Err(arguments.unknown()),
-        }
-    }
-    Ok(Some(Options {
-        width: width.unwrap_or(if quick { 2_000_000 } else { 100_000_000 }),
-        batch_size,
-        layers,
-        replicates: replicates.unwrap_or(if quick { 100 } else { 10_000 }),
-        seed: Seed(seed),
-        threads,
-        csv,
-        folder,
-    }))
+    /// A fiftieth of the width, a hundredth of the replicates
+    #[arg(long)]
+    #[allow(dead_code, reason = "sets defaults of the others")]
+    quick: bool,
 }
 
 /// The table of layers and replicates, on all ranks.
@@ -95,7 +75,7 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
         let layer = chain.step_with(ranks)?;
         let (depth, gap) = (layer.depth(), layer.orthogonality_gap());
         if ranks.is_first() {
-            println!("width {}, layer {depth}: gap {gap:.6}", options.width);
+            say!("width {}, layer {depth}: gap {gap:.6}", options.width);
         }
         writeln!(csv, "wide,{depth},{gap}")?;
     }
@@ -107,7 +87,7 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
         .at([0, depth / 2, depth]);
     let summary = ranks.ensemble(&Ensemble::new(&experiment, options.seed), options.replicates)?;
     if ranks.is_first() {
-        println!("width {width}, {} runs:\n{}", options.replicates, summary.table());
+        say!("width {width}, {} runs:\n{}", options.replicates, summary.table());
     }
     csv.push_str(&summary.table().csv());
 
@@ -131,12 +111,17 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
 }
 
 fn main() -> ExitCode {
-    command::run("distributed", HELP, parse, |options| {
+    command::run(|options: Options| {
         rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global()?;
         let mut ranks = Ranks::world()?;
-        let csv = compute(&options, &mut ranks)?;
         let is_first = ranks.is_first();
-        let written = if is_first { artifact::publish(&options.csv, &csv) } else { Ok(()) };
-        Ok(ranks.agree(written)?)
+        let writable = if is_first { file::check([&options.csv]) } else { Ok(()) };
+        ranks.agree(writable)?;
+        let csv = compute(&options, &mut ranks)?;
+        let written = match is_first {
+            true => artifact::publish([(&*options.csv, Some(csv.into()))]),
+            false => Ok(()),
+        };
+        Ok(ranks.agree(written.map_err(|error| error.to_string()))?)
     })
 }

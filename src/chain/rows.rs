@@ -8,6 +8,7 @@ use nalgebra::DMatrix;
 use super::team::{Shares, Team};
 use super::{Layer, Proceed, parallel};
 use crate::activation::Activation;
+use crate::factorization::triangle;
 use crate::kernel::activation::apply;
 use crate::kernel::block::{Direct, Product, Rows, Scratch};
 use crate::kernel::compiled::Sum;
@@ -285,7 +286,7 @@ impl<T: Scalar> RowStream<T> {
                     row.iter_mut().zip(y).for_each(|(to, u)| *to = u);
                 }
             }
-            root = rows.qr().unpack_r();
+            root = triangle(rows);
         }
         *moment = root.transpose();
     }
@@ -374,7 +375,7 @@ fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
             _ => 0.0,
         }
     });
-    (factor * &basis).qr().unpack_r() * basis.transpose()
+    triangle(factor * &basis) * basis.transpose()
 }
 
 /// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
@@ -383,8 +384,8 @@ fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
 fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let r = factor.nrows();
     let turned = DMatrix::from_fn(factor.ncols(), r, |i, j| factor[(r - 1 - j, i)]);
-    let triangle = turned.qr().unpack_r();
-    DMatrix::from_fn(r, r, |i, j| triangle[(r - 1 - j, r - 1 - i)])
+    let upper = triangle(turned);
+    DMatrix::from_fn(r, r, |i, j| upper[(r - 1 - j, r - 1 - i)])
 }
 
 #[cfg(test)]

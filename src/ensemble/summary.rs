@@ -240,7 +240,7 @@ impl Summary {
             for (cell, observable) in cells.iter().zip(&self.observables) {
                 let moments = cell.moments();
                 let interval = moments.confidence_interval(0.95);
-                table.push([
+                let row = [
                     Value::from(layers.to_string()),
                     observable.as_str().into(),
                     moments.count().into(),
@@ -251,7 +251,8 @@ impl Summary {
                     cell.quantile(0.025).into(),
                     cell.quantile(0.5).into(),
                     cell.quantile(0.975).into(),
-                ]);
+                ];
+                table.push(row).expect("a value for each column");
             }
         }
         table

@@ -5,9 +5,8 @@
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
 //! touches. [`weights`] multiplies weights as they are drawn,
-//! [`product`] any two matrices; [`triangular`] and [`tridiagonal`]
-//! are for the small matrices beside the rows, [`quadrature`] for the laws at infinite width,
-//! `squared_distances` for transport between samples.
+//! [`product`] any two matrices; [`triangular`] is for the small matrices beside the rows,
+//! [`quadrature`] for the laws at infinite width, `squared_distances` for transport between samples.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
@@ -30,5 +29,4 @@ pub mod row_scale;
 #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
 pub mod squared_distances;
 pub mod triangular;
-pub mod tridiagonal;
 pub mod weights;

@@ -124,7 +124,7 @@ pub fn vectorized<R>(n: usize, loops: impl FnOnce() -> R) -> R {
 
 /// A dot product with eight partial sums, so that the compiler can use vectors.
 #[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
     let mut sum = 0.0;

@@ -5,7 +5,6 @@
 
 mod angle;
 mod growth;
-mod jacobi;
 mod orthogonality;
 mod spectrum;
 

@@ -3,7 +3,10 @@
 //! A [`Sweep`] is a folder with a file for every finished cell of a grid, written whole or not at
 //! all. A cell that has its file is read, not computed again. Every file holds the configuration
 //! that it belongs to and a checksum: results of another configuration, or damaged ones, are named
-//! in an error, never mixed in.
+//! in an error, never mixed in. Several processes may fill one folder at a time.
+//!
+//! Every `f64` of a configuration, a cell or a result reads back as it was, NaN and infinities
+//! included. As everywhere in JSON, `Some(None)` reads back as `None`.
 //!
 //! ```
 //! use orthogap::ensemble::{Ensemble, Observed};
@@ -55,6 +58,7 @@
 //! folder, or folders whose files are then put together, and a last run without a share reads them
 //! all.
 
+mod exact;
 mod store;
 
 use std::fs;
@@ -66,7 +70,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::report::file;
 use crate::{Error, Result};
+
+/// The file of the configuration.
+const MANIFEST: &str = "sweep.json";
 
 /// A folder of results, one file for each finished cell.
 #[derive(Clone, Debug)]
@@ -78,24 +86,45 @@ pub struct Sweep {
 
 impl Sweep {
     /// Opens a folder, or makes it, for results of a configuration: everything that they depend on
-    /// but the cell, such as depth, runs and seed.
+    /// except the cell, such as depth, runs and seed.
+    ///
+    /// Removes the temporary files of processes that were killed. Where `sweep.json`, which holds the
+    /// configuration, is missing, finished cells must be of this configuration for it to be written.
     ///
     /// # Errors
     /// [`Error::Changed`] if the folder holds results of another configuration or another version of
-    /// this crate, [`Error::Damaged`] and [`Error::File`] with the file and the reason.
+    /// this crate, [`Error::Damaged`] and [`Error::File`] with the file and the reason, also for an
+    /// empty path.
     pub fn open(folder: impl Into<PathBuf>, configuration: &impl Serialize) -> Result<Self> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(|error| store::file_error(&folder, &error))?;
-        let manifest = folder.join("sweep.json");
+        let failed = |error| file::failed(&folder, &error);
+        if folder.as_os_str().is_empty() {
+            return Err(file::failed(&folder, &"an empty path names no folder"));
+        }
+        fs::create_dir_all(&folder).map_err(failed)?;
+        file::remove_leftovers(&folder).map_err(failed)?;
+        let manifest = folder.join(MANIFEST);
         let configuration = to_value(&manifest, configuration)?;
         let identity = json!({
             "orthogap": env!("CARGO_PKG_VERSION"),
             "configuration": configuration,
         });
-        match store::read(&manifest)? {
-            Some(found) => unchanged(&manifest, &found, &identity)?,
-            None => store::write(&manifest, &identity)?,
-        }
+        let found = match store::read(&manifest)? {
+            Some(found) => Some(found),
+            None => {
+                for cell in store::cells(&folder)? {
+                    let Some(mut found) = store::read(&cell)? else { continue };
+                    if let Some(entries) = found.as_object_mut() {
+                        entries.retain(|name, _| identity.get(name).is_some());
+                    }
+                    unchanged(&cell, &found, &identity)?;
+                }
+                // Another process may have been faster, with another configuration.
+                store::create(&manifest, &identity)?;
+                store::read(&manifest)?
+            }
+        };
+        unchanged(&manifest, &found.unwrap_or_default(), &identity)?;
         Ok(Self { folder, identity })
     }
 
@@ -154,7 +183,8 @@ impl Sweep {
         from_value(&path, result.unwrap_or_default()).map(Some)
     }
 
-    /// Writes the result of a cell, and reads it back.
+    /// Writes the result of a cell, and reads it back. The result of another process that was
+    /// faster stays.
     fn keep<R: Serialize + DeserializeOwned>(
         &self,
         cell: &impl Serialize,
@@ -162,11 +192,13 @@ impl Sweep {
     ) -> Result<R> {
         let (path, mut entry) = self.address(cell)?;
         let value = to_value(&path, result)?;
-        // A NaN, for one, would not read back.
-        let read_back = from_value(&path, value.clone())?;
+        let read_back = from_value(&path, value.clone())?; // or nothing is written
         entry["result"] = value;
-        store::write(&path, &entry)?;
-        Ok(read_back)
+        if store::create(&path, &entry)? {
+            return Ok(read_back);
+        }
+        let vanished = || file::failed(&path, &"removed while the sweep ran");
+        self.finished(cell)?.ok_or_else(vanished)
     }
 
     /// The file of a cell, and what it must say that it is about.
@@ -180,13 +212,12 @@ impl Sweep {
 }
 
 fn to_value(path: &Path, value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|error| store::file_error(path, &error))
+    exact::to_value(value).map_err(|error| file::failed(path, &error))
 }
 
 fn from_value<R: DeserializeOwned>(path: &Path, value: Value) -> Result<R> {
-    let unread =
-        |error| store::file_error(path, &format!("the result does not read back: {error}"));
-    serde_json::from_value(value).map_err(unread)
+    let unread = |error| file::failed(path, &format!("the result does not read back: {error}"));
+    exact::from_value(value).map_err(unread)
 }
 
 /// Refuses a file that is about something else than it should be, naming the first difference.
@@ -200,17 +231,19 @@ fn unchanged(path: &Path, found: &Value, expected: &Value) -> Result<()> {
 
 /// The first entry in which two values differ.
 fn difference(found: &Value, expected: &Value, place: String) -> Option<(String, Value, Value)> {
-    if found == expected {
+    let text = |value: &Value| value.to_string();
+    let same = |left, right| text(left) == text(right); // 0 is not -0
+    if same(found, expected) {
         return None;
     }
     if let (Value::Object(left), Value::Object(right)) = (found, expected) {
         let nothing = Value::Null;
         for name in left.keys().chain(right.keys()) {
             let (left, right) = (left.get(name), right.get(name));
-            if left != right {
+            let (left, right) = (left.unwrap_or(&nothing), right.unwrap_or(&nothing));
+            if !same(left, right) {
                 let dot = if place.is_empty() { "" } else { "." };
-                let place = format!("{place}{dot}{name}");
-                return difference(left.unwrap_or(&nothing), right.unwrap_or(&nothing), place);
+                return difference(left, right, format!("{place}{dot}{name}"));
             }
         }
     }

@@ -1,20 +1,15 @@
-//! Files that are there whole or not at all, with a checksum.
+//! Values in files, with a checksum.
 
-use std::fmt::Display;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::report::file;
 use crate::{Error, Result};
 
-/// An error of the file system, or of what is to go into a file.
-pub(super) fn file_error(path: &Path, reason: &impl Display) -> Error {
-    Error::File { path: path.to_owned(), reason: reason.to_string() }
-}
-
-/// A readable file name that tells the values of a cell, unique by a hash.
+/// A readable file name with the values of a cell, unique by a hash.
 pub(super) fn name_of(cell: &Value) -> String {
     const LONGEST: usize = 80;
     let text = cell.to_string();
@@ -25,45 +20,22 @@ pub(super) fn name_of(cell: &Value) -> String {
     format!("{name}-{:016x}.json", hash(text.as_bytes()))
 }
 
-/// Writes a value and its checksum beside the file, and moves them there once they are on disk.
-pub(super) fn write(path: &Path, value: &Value) -> Result<()> {
+/// Writes a value and its checksum, unless the file is there; returns whether it was not.
+pub(super) fn create(path: &Path, value: &Value) -> Result<bool> {
     let line = value.to_string();
-    let text = format!("{line}\n{:016x}\n", hash(line.as_bytes()));
-    let failed = |error: std::io::Error| file_error(path, &error);
-    let (mut file, temporary) = create_beside(path).map_err(failed)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let moved = written.and_then(|()| fs::rename(&temporary, path));
-    if moved.is_err() {
-        let _ = fs::remove_file(&temporary); // the first error tells more
-    }
-    moved.map_err(failed)?;
-    // The new name must outlive a power cut, too.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// A new hidden file in the same folder, whose name no other process has.
-fn create_beside(path: &Path) -> std::io::Result<(File, PathBuf)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    for attempt in 0.. {
-        let temporary = path.with_file_name(format!(".{name}.{attempt}.tmp"));
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < 10_000 => {}
-            opened => return opened.map(|file| (file, temporary)),
-        }
-    }
-    unreachable!("the last attempt returns")
+    file::create(path, format!("{line}\n{:016x}\n", hash(line.as_bytes())).as_bytes())
 }
 
 /// Reads a value back, if the file is there.
 pub(super) fn read(path: &Path) -> Result<Option<Value>> {
-    let text = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let text = match fs::metadata(path) {
+        // To open a pipe would wait for its other end.
+        Ok(found) if !found.is_file() => {
+            return Err(file::failed(path, &"it is no regular file"));
+        }
+        Ok(_) => fs::read(path).map_err(|error| file::failed(path, &error))?,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file_error(path, &error)),
+        Err(error) => return Err(file::failed(path, &error)),
     };
     let damaged =
         |reason: &str| Error::Damaged { path: path.to_owned(), reason: reason.to_owned() };
@@ -78,6 +50,22 @@ pub(super) fn read(path: &Path) -> Result<Option<Value>> {
         return Err(damaged("its checksum is wrong"));
     }
     serde_json::from_str(line).map(Some).map_err(|error| damaged(&error.to_string()))
+}
+
+/// The files of finished cells in a folder, by their [names](name_of), in alphabetical order.
+pub(super) fn cells(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| file::failed(folder, &error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        let hash = stem.and_then(|stem| stem.rsplit_once('-')).map(|(_, hash)| hash);
+        if hash.is_some_and(|hash| hash.len() == 16 && u64::from_str_radix(hash, 16).is_ok()) {
+            paths.push(folder.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// FNV-1a, 64 bits.

@@ -377,7 +377,8 @@ mod tests {
             let layer = MeanFieldChain::new(&gram).unwrap().next().unwrap();
             let squares = |gram: &Gram| gram.singular_values().map(|s| s * s).as_slice().to_vec();
             for (p, naive) in squares(&layer).iter().zip(map(&squares(&gram)).unwrap()) {
-                prop_assert!((p / naive - 1.0).abs() < 1e-9);
+                // Both are zero where the columns are dependent to rounding.
+                prop_assert!((p - naive).abs() <= 1e-9 * naive);
             }
             let (c, next) = (gram.matrix(), layer.matrix());
             prop_assert!((&c * &next - &next * &c).amax() < 1e-14, "they commute");

@@ -17,6 +17,7 @@ use nalgebra::DMatrix;
 
 use super::mean_field::for_each_node;
 use crate::activation::Activation;
+use crate::factorization::{Eigen, symmetric_eigen};
 use crate::kernel::activation::apply;
 use crate::scalar::check_finite;
 use crate::statistics::Moments;
@@ -329,12 +330,12 @@ fn primes() -> impl Iterator<Item = usize> {
 /// The Gram matrix of a symmetric matrix that is positive semidefinite but for rounding.
 fn from_matrix(matrix: DMatrix<f64>) -> Result<Gram> {
     let n = matrix.nrows();
-    let eigen = matrix.symmetric_eigen();
-    let noise = n as f64 * f64::EPSILON * eigen.eigenvalues.max();
-    let order: Vec<usize> = (0..n).filter(|&k| eigen.eigenvalues[k] > noise).collect();
-    let mut factor = eigen.eigenvectors.select_columns(&order).transpose();
-    for (mut row, &k) in factor.row_iter_mut().zip(&order) {
-        row *= eigen.eigenvalues[k].sqrt();
+    let Eigen { values, vectors } = symmetric_eigen(matrix)?;
+    let noise = n as f64 * f64::EPSILON * values[0];
+    let rank = values.iter().take_while(|&&value| value > noise).count();
+    let mut factor = vectors.columns(0, rank).transpose();
+    for (mut row, value) in factor.row_iter_mut().zip(&values) {
+        row *= value.sqrt();
     }
     Gram::from_factor(factor)
 }

@@ -18,6 +18,7 @@
 use nalgebra::DMatrix;
 
 use super::gaussian_ensemble::mean_largest_eigenvalue;
+use crate::factorization::drawn_eigenvalues;
 use crate::{Error, Result, Stream};
 
 /// The factor by which the gap of a wide network shrinks per layer near orthogonality, `n/(n+2)`.
@@ -177,7 +178,7 @@ impl SingularValueLaw {
         stream.fill_normal(matrix.as_mut_slice());
         matrix = (&matrix + matrix.transpose()) / 2.0;
         let mean = matrix.trace() / n as f64;
-        let eigenvalues = matrix.symmetric_eigenvalues();
+        let eigenvalues = drawn_eigenvalues(matrix);
         let mut values: Vec<f64> =
             eigenvalues.iter().map(|mu| self.centre() + self.scale * (mu - mean)).collect();
         values.sort_unstable_by(|a, b| b.total_cmp(a));

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
+use crate::factorization::orthonormal;
 use crate::wasserstein::gaussian::finite_matrix;
 use crate::wasserstein::quantile::normal_quantile;
 use crate::{Error, Purpose, Result, Run, Scalar};
@@ -95,7 +96,7 @@ impl Directions {
         let mut columns = normals(dimension, bases * dimension, run.into());
         for basis in 0..bases {
             let mut block = columns.columns_mut(basis * dimension, dimension);
-            let q = block.clone_owned().qr().q();
+            let q = orthonormal(block.clone_owned());
             block.copy_from(&q);
         }
         Ok(Self { block: dimension, ..Self::from_columns(&columns.columns(0, count))? })

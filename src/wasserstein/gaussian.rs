@@ -1,8 +1,8 @@
 //! Gaussian laws: what distances are taken to.
 
-use nalgebra::{Cholesky, DMatrix, DVector, Dim, Matrix, RawStorage};
+use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
-use crate::kernel::tridiagonal::symmetric_eigenvalues;
+use crate::factorization::{cholesky, symmetric_eigenvalues};
 use crate::scalar::check_finite;
 use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 
@@ -130,8 +130,8 @@ impl Gaussian {
         }
         let matrix = finite_matrix(covariance)?;
         check_symmetric(&matrix, T::EPSILON)?;
-        let eigenvalues = symmetric_eigenvalues(matrix.clone()).unwrap_or_default();
-        let largest = eigenvalues.iter().copied().fold(0.0, f64::max);
+        let eigenvalues = symmetric_eigenvalues(matrix.clone())?;
+        let largest = eigenvalues[0];
         if largest > 0.0 && eigenvalues.iter().all(|&mu| mu > WELL_CONDITIONED * largest) {
             let deviations = eigenvalues.iter().map(|mu| mu.sqrt()).collect();
             return Self::centered(found.0, Shape::Covariance { matrix, deviations });
@@ -192,7 +192,7 @@ impl Gaussian {
             Shape::Diagonal(deviations) => DMatrix::from_diagonal(deviations),
             Shape::Factor(factor) => factor.clone(),
             Shape::Covariance { matrix, .. } => {
-                Cholesky::new(matrix.clone()).expect("it is well conditioned").l()
+                cholesky(matrix.clone()).expect("it is well conditioned")
             }
         }
     }

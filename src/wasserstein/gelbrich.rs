@@ -1,7 +1,8 @@
 //! From samples or their moments: the Gelbrich lower bound, its bias and its standard error.
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 
+use crate::factorization::symmetric_eigen;
 use crate::wasserstein::line::deviation;
 use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
 use crate::{Error, Result};
@@ -95,16 +96,16 @@ impl RowMoments {
     fn spectrum(&self, target: &Gaussian) -> Result<Spectrum> {
         let n = self.dimension();
         let factor = target.rows_times_factor(&DMatrix::identity(n, n));
-        let eigen = SymmetricEigen::new(factor.transpose() * self.covariance() * &factor);
-        let largest = eigen.eigenvalues.max();
+        let eigen = symmetric_eigen(factor.transpose() * self.covariance() * &factor)?;
+        let largest = eigen.values[0];
         if largest > 0.0 {
             check_product(largest)?;
         }
         // What is rounding is zero.
         let floor = n as f64 * f64::EPSILON * largest;
         let eigenvalues: Vec<f64> =
-            eigen.eigenvalues.iter().map(|&mu| if mu > floor { mu } else { 0.0 }).collect();
-        Ok(Spectrum { eigenvalues, directions: factor * eigen.eigenvectors })
+            eigen.values.iter().map(|&mu| if mu > floor { mu } else { 0.0 }).collect();
+        Ok(Spectrum { eigenvalues, directions: factor * eigen.vectors })
     }
 
     fn has_random_matrix_bias(&self, spectrum: &Spectrum) -> bool {

@@ -1,7 +1,8 @@
 //! Max-sliced: the direction in which the samples look least like the target.
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 
+use crate::factorization::symmetric_eigen;
 use crate::wasserstein::gaussian::Gaussian;
 use crate::wasserstein::line::{NormalBins, Scratch};
 use crate::wasserstein::{Kind, Of, Sample, W2, normal_bins, parallel};
@@ -67,7 +68,7 @@ impl Sample {
         };
         let (sought, kept) = (Sample::from_rows(&half(0))?, half(1));
         let ascent = Ascent::new(&sought, target)?;
-        let starts = ascent.starts(starts, run.into());
+        let starts = ascent.starts(starts, run.into())?;
         let found = parallel::map(starts.ncols(), |k| ascent.climb(starts.column(k).into_owned()));
         let (_, direction) = found
             .into_iter()
@@ -103,22 +104,20 @@ impl<'a> Ascent<'a> {
     }
 
     /// Unit vectors to start from, the columns of a matrix.
-    fn starts(&self, random: usize, run: Run) -> DMatrix<f64> {
+    fn starts(&self, random: usize, run: Run) -> Result<DMatrix<f64>> {
         let n = self.covariance.nrows();
         let mean = self.sample.moments().mean();
         let excess = &self.covariance - &self.target_factor * self.target_factor.transpose()
             + mean * mean.transpose();
-        let eigen = SymmetricEigen::new(excess);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| eigen.eigenvalues[a].total_cmp(&eigen.eigenvalues[b]));
-        let ends =
-            order.iter().take(EXTREMES).chain(order.iter().skip(EXTREMES).rev().take(EXTREMES));
+        let eigen = symmetric_eigen(excess)?;
+        let largest = 0..n.min(EXTREMES);
+        let smallest = largest.end.max(n.saturating_sub(EXTREMES))..n;
         let mut columns: Vec<DVector<f64>> =
-            ends.map(|&k| eigen.eigenvectors.column(k).into_owned()).collect();
+            largest.chain(smallest).map(|k| eigen.vectors.column(k).into_owned()).collect();
         let mut normals = DMatrix::zeros(n, random);
         run.stream(Purpose::Projections, 0, 1).fill_normal(normals.as_mut_slice());
         columns.extend(normals.column_iter().map(|column| column.normalize()));
-        DMatrix::from_columns(&columns)
+        Ok(DMatrix::from_columns(&columns))
     }
 
     /// The largest value met on the way uphill, and where.
@@ -199,7 +198,7 @@ mod tests {
         assert!((turn * worst.direction)[0].abs() > 0.99);
         assert!((worst.w2.debiased() - 0.404).abs() < 0.04);
         let ascent = Ascent::new(&sample, &law).unwrap();
-        for start in ascent.starts(3, Seed(3).into()).column_iter() {
+        for start in ascent.starts(3, Seed(3).into()).unwrap().column_iter() {
             let (begin, _) = ascent.evaluate(&start.into_owned(), &mut Scratch::default());
             assert!(ascent.climb(start.into_owned()).0 > begin);
         }
@@ -213,7 +212,7 @@ mod tests {
         let law = Gaussian::diagonal(&[1.0, 2.0, 0.5]).unwrap().with_mean(&[0.1, 0.5, -0.3]);
         let sample = Sample::from_rows(&law.unwrap().sample(300, Seed(1), 0)).unwrap();
         let ascent = Ascent::new(&sample, &target).unwrap();
-        let starts = ascent.starts(3, Seed(2).into());
+        let starts = ascent.starts(3, Seed(2).into()).unwrap();
         let mut scratch = Scratch::default();
         for start in starts.column_iter() {
             let theta = start.into_owned();

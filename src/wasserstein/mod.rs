@@ -68,7 +68,6 @@ mod max_sliced;
 mod moments;
 mod order;
 mod parallel;
-mod polar;
 mod quantile;
 mod radial;
 mod sample;

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::factorization;
 use crate::statistics::Moments;
 use crate::wasserstein::bracket::coupling_bound;
 use crate::wasserstein::bures::singular_values;
@@ -107,7 +108,7 @@ impl MatrixLaw {
             let above = triangle.nrows();
             let mut stacked = triangle.resize_vertically(above + rows, 0.0);
             stacked.rows_mut(above, rows).copy_from(&normals);
-            triangle = if stacked.nrows() > r { stacked.qr().unpack_r() } else { stacked };
+            triangle = if stacked.nrows() > r { factorization::triangle(stacked) } else { stacked };
         }
         let product = triangle * factor / (d as f64).sqrt();
         let mut values = singular_values(&product);

@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Fans, ProductLaw, WeightInit, positive};
+use crate::factorization::orthonormal;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
@@ -71,9 +72,7 @@ impl WeightInit for Orthogonal {
 pub(crate) fn frame<T: Scalar>(dimension: usize, count: usize, stream: Stream) -> DMatrix<T> {
     let mut normals = DMatrix::zeros(dimension, count);
     stream.fill_normal(normals.as_mut_slice());
-    // nalgebra's R has a positive diagonal, which makes Q a function of the column span's basis
-    // alone, and so uniform.
-    normals.qr().q()
+    orthonormal(normals)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use nalgebra::DMatrix;
 
-use super::principal::descending;
-use crate::Stream;
+use crate::factorization::{Eigen, orthonormal, symmetric_eigen};
+use crate::{Result, Stream};
 
 /// Eigenvalues of $`A^\top A`$ below this multiple of the largest belong to directions that `A`
 /// has lost.
@@ -13,9 +13,9 @@ const LOST: f64 = 1e-10;
 ///
 /// Directions that `a` has lost are completed at random, from the stream. Orthonormal to a few
 /// roundings; cost about `d r²` multiply-adds and a symmetric eigendecomposition of order `r`.
-pub(super) fn nearest(a: &DMatrix<f64>, stream: Stream) -> DMatrix<f64> {
+pub(super) fn nearest(a: &DMatrix<f64>, stream: Stream) -> Result<DMatrix<f64>> {
     let count = a.ncols();
-    let (values, vectors) = descending(a.transpose() * a);
+    let Eigen { values, vectors } = symmetric_eigen(a.transpose() * a)?;
     let kept = values.iter().take_while(|&&value| value > 0.0 && value > LOST * values[0]).count();
     let mut known = a * vectors.columns(0, kept);
     for (mut column, value) in known.column_iter_mut().zip(&values) {
@@ -23,8 +23,8 @@ pub(super) fn nearest(a: &DMatrix<f64>, stream: Stream) -> DMatrix<f64> {
     }
     let known = refine(known);
     let missing = complement(&known, count - kept, stream);
-    known * vectors.columns(0, kept).transpose()
-        + missing * vectors.columns(kept, count - kept).transpose()
+    Ok(known * vectors.columns(0, kept).transpose()
+        + missing * vectors.columns(kept, count - kept).transpose())
 }
 
 /// Random orthonormal columns, `count` of them, orthogonal to those of `known`: uniform among all
@@ -39,7 +39,7 @@ pub(super) fn complement(known: &DMatrix<f64>, count: usize, stream: Stream) -> 
     for _ in 0..2 {
         let along = known.transpose() * &normals;
         normals -= known * along;
-        normals = normals.qr().q();
+        normals = orthonormal(normals);
     }
     normals
 }
@@ -92,7 +92,7 @@ mod tests {
             let svd = a.clone().svd(true, true);
             prop_assume!(svd.singular_values.min() > 1e-3 * svd.singular_values.max());
             let polar = svd.u.unwrap() * svd.v_t.unwrap();
-            let found = nearest(&a, stream(seed));
+            let found = nearest(&a, stream(seed)).unwrap();
             prop_assert!((&found - polar).amax() < 1e-9);
             prop_assert!(defect(&found) < 1e-14);
         }
@@ -102,7 +102,7 @@ mod tests {
         fn lost_directions_are_completed(d in 2usize..9, rank in 0usize..9, seed in 0u64..1000) {
             let rank = rank.min(d - 1);
             let a = normals(d, rank, seed) * normals(rank, d, seed + 5000);
-            let found = nearest(&a, stream(seed));
+            let found = nearest(&a, stream(seed)).unwrap();
             prop_assert!(defect(&found) < 1e-13);
             // The polar factor maximises the inner product, which is the sum of singular values.
             let sum = a.clone().svd(false, false).singular_values.sum();

@@ -227,7 +227,7 @@ impl Iterative {
     }
 
     /// $`V' \Sigma^{-p} U^\top`$ for a batch, with unseen directions if these are wanted.
-    fn unscaled(&self, principal: &Principal, rows: usize, site: Site) -> DMatrix<f64> {
+    fn unscaled(&self, principal: &Principal, rows: usize, site: Site) -> Result<DMatrix<f64>> {
         let used = principal.rank().min(rows);
         let axes = principal.axes.columns(0, used);
         let largest = principal.values[0];
@@ -238,7 +238,7 @@ impl Iterative {
         let directions = match self.alignment {
             Alignment::Haar => haar(rows, used, site.stream(0)),
             Alignment::Slice => slice(principal, rows, used),
-            Alignment::Samples => frame::nearest(&slice(principal, rows, used), site.stream(0)),
+            Alignment::Samples => frame::nearest(&slice(principal, rows, used), site.stream(0))?,
         };
         let mut sent = directions.clone();
         for (mut column, gain) in sent.column_iter_mut().zip(&gains) {
@@ -247,12 +247,12 @@ impl Iterative {
         let weights = sent * axes.transpose();
         let unseen = (rows - used).min(axes.nrows() - used);
         if self.blind || unseen == 0 {
-            return weights;
+            return Ok(weights);
         }
         let mean_square = gains.iter().map(|gain| gain * gain).sum::<f64>() / used as f64;
         let from = frame::complement(&axes.into_owned(), unseen, site.stream(1));
         let to = frame::complement(&directions, unseen, site.stream(2));
-        weights + to * from.transpose() * mean_square.sqrt()
+        Ok(weights + to * from.transpose() * mean_square.sqrt())
     }
 }
 
@@ -288,7 +288,7 @@ impl LayerInit for Iterative {
             return Ok(weights);
         }
         let principal = Principal::of(inputs, rows)?;
-        let weights = self.unscaled(&principal, rows, site).map(T::of);
+        let weights = self.unscaled(&principal, rows, site)?.map(T::of);
         let found = root_mean_square(&(&weights * inputs))?;
         let wanted = match self.scale {
             Scale::Frobenius => ((rows * inputs.ncols()) as f64).sqrt().recip(),

@@ -1,8 +1,9 @@
 //! The principal axes of a batch: the left half of its singular value decomposition.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
 use super::frame::refine;
+use crate::factorization::{Eigen, symmetric_eigen};
 use crate::gram::largest_entry;
 use crate::scalar::exponent;
 use crate::{Result, Scalar};
@@ -35,11 +36,11 @@ impl Principal {
         columns /= unit;
         let (m, n) = columns.shape();
         let samples = samples.min(n);
-        let (squares, vectors) = descending(if m <= n {
+        let Eigen { values: squares, vectors } = symmetric_eigen(if m <= n {
             &columns * columns.transpose()
         } else {
             columns.transpose() * &columns
-        });
+        })?;
         let cut = SMALLEST * SMALLEST * squares[0];
         let rank = squares.iter().take_while(|&&square| square > cut).count();
         let vectors = vectors.columns(0, rank);
@@ -63,14 +64,6 @@ impl Principal {
     pub fn rank(&self) -> usize {
         self.values.len()
     }
-}
-
-/// Eigenvalues of a symmetric matrix in descending order, and their eigenvectors as columns.
-pub(super) fn descending(matrix: DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
-    let SymmetricEigen { eigenvalues, eigenvectors } = matrix.symmetric_eigen();
-    let mut order: Vec<usize> = (0..eigenvalues.len()).collect();
-    order.sort_unstable_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
-    (order.iter().map(|&k| eigenvalues[k]).collect(), eigenvectors.select_columns(&order))
 }
 
 #[cfg(test)]

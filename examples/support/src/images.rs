@@ -1,7 +1,5 @@
 //! Real images for the examples: the digits that come with the project, or CIFAR-10 from a folder.
 
-#![allow(dead_code, reason = "each example uses its own part of this file")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -28,7 +26,7 @@ impl FromStr for Source {
         match text.split_once(':') {
             None if text == "digits" => Ok(Self::Digits),
             Some(("cifar10", folder)) if !folder.is_empty() => Ok(Self::Cifar10(folder.into())),
-            _ => Err(format!("data {text:?} is neither digits nor cifar10:DIR")),
+            _ => Err("expected digits or cifar10:DIR".to_owned()),
         }
     }
 }
@@ -48,7 +46,7 @@ impl Images {
     /// Reads all training images of a source.
     pub fn load(source: &Source) -> Result<Self, String> {
         match source {
-            Source::Digits => Self::digits(include_str!("../data/digits.csv")),
+            Source::Digits => Self::digits(include_str!("../../data/digits.csv")),
             Source::Cifar10(folder) => Self::cifar10(folder),
         }
     }
@@ -112,6 +110,7 @@ impl Images {
     }
 
     /// The number of images.
+    #[expect(clippy::len_without_is_empty, reason = "a data set has images")]
     pub fn len(&self) -> usize {
         self.values.len() / self.dimension()
     }

@@ -32,7 +32,7 @@ impl Known {
 ///
 /// The figure, the network and the width are those of the file.
 pub fn known(figure: &str, network: &str, width: usize) -> Vec<Known> {
-    let file = include_str!("../../tests/golden/paper_figures.csv");
+    let file = include_str!("../../../../tests/golden/paper_figures.csv");
     let start = format!("{figure},{network},{width},");
     let numbers = file.lines().filter_map(|line| line.strip_prefix(&start)).map(|line| {
         let fields: Vec<_> = line.split(',').collect();
@@ -92,7 +92,7 @@ impl Comparison {
     }
 
     /// All of them, for people.
-    pub fn table(comparisons: &[Self]) -> Table {
+    pub fn table(comparisons: &[Self]) -> orthogap::Result<Table> {
         let columns = ["quantity", "measured", "error", "known", "its error", "z", "paper"];
         let mut table = Table::new(columns);
         for comparison in comparisons {
@@ -103,9 +103,17 @@ impl Comparison {
             let known = comparison.known.map(|known| pair(known.value, known.error));
             let [known, its_error] = known.unwrap_or([Value::Missing, Value::Missing]);
             let quantity = Value::from(comparison.quantity.as_str());
-            table.push([quantity, measured, error, known, its_error, z, comparison.paper.into()]);
+            table.push([
+                quantity,
+                measured,
+                error,
+                known,
+                its_error,
+                z,
+                comparison.paper.into(),
+            ])?;
         }
-        table
+        Ok(table)
     }
 }
 

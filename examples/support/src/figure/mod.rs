@@ -10,8 +10,6 @@
 //! reaches zero on a log axis is cut at the frame.
 //! Equal figures give equal bytes. Fonts are named, not embedded. Labels are Unicode; `$...$` is
 //! kuva's ASCII maths, which drops `\ell`: write a plain `ℓ` outside it.
-#![allow(dead_code, reason = "each example uses its own part of this file")]
-
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{BandPlot, LinePlot, LineStyle, ScatterPlot};
 use kuva::render::plots::Plot;

@@ -4,16 +4,19 @@
 //! use orthogap::report::{Table, Value};
 //!
 //! let mut table = Table::new(["width", "gap"]);
-//! table.push([Value::from(64u64), 0.125.into()]);
-//! table.push([Value::from(4096u64), Value::Missing]);
+//! table.push([Value::from(64u64), 0.125.into()])?;
+//! table.push([Value::from(4096u64), f64::NAN.into()])?; // neither CSV nor JSON has a NaN
 //! assert_eq!(table.csv(), "width,gap\n64,0.125\n4096,\n");
-//! assert_eq!(table.json_lines(), "{\"width\":64,\"gap\":0.125}\n{\"width\":4096,\"gap\":null}\n");
+//! assert_eq!(table.json_lines()?, "{\"width\":64,\"gap\":0.125}\n{\"width\":4096,\"gap\":null}\n");
 //! assert_eq!(table.to_string(), "width      gap\n   64  0.12500\n 4096\n");
+//! # Ok::<(), orthogap::Error>(())
 //! ```
+
+pub mod file;
 
 use std::fmt::{self, Write};
 
-use crate::json;
+use crate::{Error, Result, json};
 
 /// Rows of values under names.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +35,7 @@ pub enum Value {
     Integer(u64),
     /// A finite number, written so that it reads back to the same bits.
     Number(f64),
-    /// Nothing to be said: an empty field, `null` in JSON.
+    /// No value: an empty field, `null` in JSON.
     Missing,
 }
 
@@ -60,7 +63,7 @@ impl From<usize> for Value {
     }
 }
 
-/// NaN and infinities, which CSV and JSON cannot say, are missing.
+/// NaN and infinities, which CSV and JSON do not have, become [`Value::Missing`].
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
         if number.is_finite() { Self::Number(number) } else { Self::Missing }
@@ -74,18 +77,27 @@ impl<V: Into<Value>> From<Option<V>> for Value {
 }
 
 impl Table {
-    /// Without rows.
+    /// Creates a table without rows.
     #[must_use]
     pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
         Self { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row; of values that are not there it has [`Value::Missing`], and what is too many is
-    /// left out.
-    pub fn push(&mut self, row: impl IntoIterator<Item = Value>) {
-        let known = |value| if let Value::Number(number) = value { number.into() } else { value };
-        let values = row.into_iter().map(known).chain(std::iter::repeat(Value::Missing));
-        self.rows.push(values.take(self.columns.len()).collect());
+    /// Adds a row. A row that is too short ends in [`Value::Missing`]; numbers that are not finite
+    /// become [`Value::Missing`], too.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] for more values than there are columns.
+    pub fn push(&mut self, row: impl IntoIterator<Item = Value>) -> Result<()> {
+        let finite = |value| if let Value::Number(number) = value { number.into() } else { value };
+        let mut row: Vec<Value> = row.into_iter().map(finite).collect();
+        if row.len() > self.columns.len() {
+            let (found, expected) = ((1, row.len()), (1, self.columns.len()));
+            return Err(Error::ShapeMismatch { what: "a row of the table", found, expected });
+        }
+        row.resize(self.columns.len(), Value::Missing);
+        self.rows.push(row);
+        Ok(())
     }
 
     /// The names of the columns.
@@ -100,24 +112,27 @@ impl Table {
         &self.rows
     }
 
-    /// Comma-separated values with a header, as RFC 4180 has them but for plain line feeds.
+    /// Comma-separated values with a header, as in RFC 4180 except for plain line feeds.
+    ///
+    /// An empty field is a missing value or an empty text. In a table of one column it is written as
+    /// `""`, since readers skip empty lines.
     #[must_use]
     pub fn csv(&self) -> String {
-        let mut text = String::new();
-        let header: Vec<_> = self.columns.iter().map(|name| quoted(name)).collect();
-        text.push_str(&header.join(","));
-        text.push('\n');
-        for row in &self.rows {
-            let fields: Vec<_> = row.iter().map(csv_field).collect();
-            text.push_str(&fields.join(","));
-            text.push('\n');
-        }
-        text
+        let header = self.columns.iter().map(|name| quoted(name)).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(csv_field).collect());
+        std::iter::once(header).chain(rows).map(csv_line).collect()
     }
 
     /// A JSON object a line for each row.
-    #[must_use]
-    pub fn json_lines(&self) -> String {
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if two columns have the same name, of which readers would keep one.
+    pub fn json_lines(&self) -> Result<String> {
+        let again = |(index, name): &(usize, &String)| self.columns[..*index].contains(name);
+        if let Some((_, name)) = self.columns.iter().enumerate().find(again) {
+            let expected = "the name of one column, not of two";
+            return Err(Error::Unreadable { text: name.clone(), expected });
+        }
         let mut text = String::new();
         for row in &self.rows {
             for (index, (name, value)) in self.columns.iter().zip(row).enumerate() {
@@ -128,7 +143,7 @@ impl Table {
             }
             text.push_str(if row.is_empty() { "{}\n" } else { "}\n" });
         }
-        text
+        Ok(text)
     }
 }
 
@@ -173,6 +188,11 @@ fn shown(value: &Value) -> String {
     }
 }
 
+fn csv_line(fields: Vec<String>) -> String {
+    let line = fields.join(",");
+    if line.is_empty() { "\"\"\n".to_owned() } else { line + "\n" }
+}
+
 fn csv_field(value: &Value) -> String {
     match value {
         Value::Text(text) => quoted(text),
@@ -208,31 +228,53 @@ mod tests {
         #[test]
         fn numbers_read_back_to_the_same_bits(number in any::<f64>()) {
             let mut table = Table::new(["x"]);
-            table.push([Value::Number(number)]);
+            table.push([Value::Number(number)]).unwrap();
             let csv = table.csv();
             let field = csv.lines().nth(1).unwrap();
             if number.is_finite() {
                 prop_assert_eq!(field.parse::<f64>().unwrap().to_bits(), number.to_bits());
             } else {
-                prop_assert_eq!(field, "");
+                prop_assert_eq!(field, "\"\"");
             }
         }
+    }
+
+    /// Readers skip empty lines (Python's `csv`, pandas, R).
+    #[test]
+    fn no_line_is_empty() {
+        let mut table = Table::new([""]);
+        for value in [f64::INFINITY.into(), Value::Missing, "".into(), 1u64.into()] {
+            table.push([value]).unwrap();
+        }
+        assert_eq!(table.csv(), "\"\"\n\"\"\n\"\"\n\"\"\n1\n");
+        let mut table = Table::new(["a", "b"]);
+        table.push(["".into(), Value::Missing]).unwrap();
+        assert_eq!(table.csv(), "a,b\n,\n");
+    }
+
+    #[test]
+    fn json_does_not_hold_two_columns_of_one_name() {
+        let error = Table::new(["gap", "width", "gap"]).json_lines().unwrap_err().to_string();
+        assert_eq!(error, "\"gap\" cannot be read: expected the name of one column, not of two");
     }
 
     #[test]
     fn words_that_could_be_mistaken_are_escaped() {
         let mut table = Table::new(["a,b", "c\"d"]);
-        table.push(["x\ny".into(), "back\\slash".into()]);
+        table.push(["x\ny".into(), "back\\slash".into()]).unwrap();
         assert_eq!(table.csv(), "\"a,b\",\"c\"\"d\"\n\"x\ny\",back\\slash\n");
         assert!(table.to_string().lines().next().is_some_and(|line| line.contains("a,b  c\"d")));
-        assert_eq!(table.json_lines(), "{\"a,b\":\"x\\u000ay\",\"c\\\"d\":\"back\\\\slash\"}\n");
+        assert_eq!(
+            table.json_lines().unwrap(),
+            "{\"a,b\":\"x\\u000ay\",\"c\\\"d\":\"back\\\\slash\"}\n"
+        );
     }
 
     #[test]
     fn text_shows_five_digits() {
         let mut table = Table::new(["number"]);
         for number in [0.0, -1.0 / 3.0, 123_456.7, 1e-9, 2.0] {
-            table.push([number.into()]);
+            table.push([number.into()]).unwrap();
         }
         let lines: Vec<_> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
         assert_eq!(lines, ["number", "0", "-0.33333", "123457", "1.0000e-9", "2.0000"]);
@@ -241,8 +283,9 @@ mod tests {
     #[test]
     fn rows_have_a_value_for_each_column() {
         let mut table = Table::new(["a", "b"]);
-        table.push([1u64.into()]);
-        table.push([1u64.into(), 2u64.into(), 3u64.into()]);
-        assert_eq!(table.csv(), "a,b\n1,\n1,2\n");
+        table.push([1u64.into()]).unwrap();
+        let error = table.push([1u64.into(), 2u64.into(), 3u64.into()]).unwrap_err().to_string();
+        assert_eq!(error, "a row of the table is 1 x 3, expected 1 x 2");
+        assert_eq!(table.csv(), "a,b\n1,\n");
     }
 }

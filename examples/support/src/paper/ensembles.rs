@@ -7,7 +7,7 @@ use orthogap::ensemble::{Ensemble, Experiment, Observable, Summary};
 use orthogap::report::Value;
 
 use super::Options;
-use crate::command::Result;
+use crate::command::{self, Result};
 
 /// One case of a figure.
 pub struct Job<'a> {
@@ -43,7 +43,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
         if let Some(first) = summary.stops().first() {
             let (name, stopped, total) = (&job.name, summary.stopped(), summary.runs());
             let line = format!("{name}: {stopped} of {total} runs ended early; run {}", first.run);
-            progress.suspend(|| eprintln!("{line}: {}", first.reason));
+            progress.suspend(|| command::complain(&format_args!("{line}: {}", first.reason)));
         }
         Ok(summary)
     });
