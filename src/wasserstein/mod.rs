@@ -61,6 +61,8 @@ mod bures;
 mod calibration;
 mod directions;
 mod distance;
+#[cfg(feature = "sinkhorn")]
+mod entropic_plan;
 mod gaussian;
 mod gelbrich;
 mod line;
