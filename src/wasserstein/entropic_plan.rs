@@ -266,3 +266,78 @@ impl<'a> EntropicPlan<'a> {
         (mean(&self.f, &self.u) + mean(&self.g, &self.v), sharp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::wasserstein::{Gaussian, Sample};
+
+    const TOLERANCE: f64 = 1e-9;
+
+    /// The plan of the form $`e^{(f_i + g_j - c_{ij}) / \varepsilon}`$ with the right marginals is
+    /// unique, so plain loops over the potentials prove it, and its primal value is the dual one.
+    fn check(cost: &DMatrix<f64>, epsilon: f64) {
+        let plan = EntropicPlan::new(cost, epsilon, TOLERANCE, 20_000);
+        assert!(plan.marginal_error <= TOLERANCE, "{epsilon}: {}", plan.marginal_error);
+        let (rows, columns) = cost.shape();
+        let potential = |f: f64, u: f64| f + epsilon * u.ln();
+        let f: Vec<f64> = (0..rows).map(|i| potential(plan.f[i], plan.u[i])).collect();
+        let g: Vec<f64> = (0..columns).map(|j| potential(plan.g[j], plan.v[j])).collect();
+        let naive = DMatrix::from_fn(rows, columns, |i, j| {
+            ((f[i] + g[j] - cost[(i, j)]) / epsilon).exp() / (rows * columns) as f64
+        });
+        // Roundings of the exponents.
+        let noise = 4.0 * f64::EPSILON * cost.amax() / epsilon;
+        for (sums, share) in [
+            (naive.column_sum().as_slice(), 1.0 / rows as f64),
+            (naive.row_sum().as_slice(), 1.0 / columns as f64),
+        ] {
+            let error: f64 = sums.iter().map(|sum| (sum - share).abs()).sum();
+            assert!(error <= 1.1 * TOLERANCE + noise, "{epsilon}: {error}");
+        }
+        let (entropic, sharp) = plan.values();
+        let naive_sharp = naive.dot(cost);
+        assert!((sharp - naive_sharp).abs() <= (TOLERANCE + noise) * naive_sharp + 1e-300);
+        let terms = naive.iter().filter(|p| **p > 0.0).map(|p| p * (p * naive.len() as f64).ln());
+        let primal = naive_sharp + epsilon * terms.sum::<f64>();
+        let size = cost.amax() + epsilon;
+        assert!(
+            (entropic - primal).abs() <= 4.0 * (TOLERANCE + noise) * size,
+            "{entropic} {primal}"
+        );
+    }
+
+    #[test]
+    fn plans_are_scaled_kernels_with_their_marginals() {
+        let normal = |count, dimension, seed| {
+            let law = Gaussian::isotropic(dimension, 1.0).unwrap();
+            Sample::from_rows(&law.sample(count, Seed(seed), 0)).unwrap()
+        };
+        for (rows, columns, dimension) in [(50, 50, 2), (31, 47, 2), (1, 9, 1), (20, 60, 1)] {
+            let (a, b) = (normal(rows, dimension, 1), normal(columns, dimension, 2));
+            for epsilon in [0.01, 0.1, 1.0, 100.0] {
+                check(&a.squared_distances(&b), epsilon);
+                check(&a.squared_distances(&a), epsilon);
+            }
+        }
+        check(&normal(120, 16, 3).squared_distances(&normal(120, 16, 4)), 0.1);
+    }
+
+    /// Conjugate gradients and Cholesky solve the same system.
+    #[test]
+    fn both_solutions_of_newtons_system_agree() {
+        let cost = DMatrix::from_fn(40, 50, |i, j| ((7 * i + 11 * j) % 13) as f64);
+        let mut plan = EntropicPlan::new(&cost, 5.0, 0.5, 100);
+        plan.u.iter_mut().enumerate().for_each(|(i, u)| *u *= 1.0 + 0.3 * (i as f64).sin());
+        plan.balance_columns();
+        let diagonal = DVector::from_fn(40, |i, _| plan.row_sums[i] * 1.001);
+        let gradient = DVector::from_fn(40, |i, _| 1.0 - plan.row_sums[i]);
+        let iterated = plan.conjugate_gradients(&diagonal, &gradient, 1e-11).unwrap();
+        let dense = plan.dense_solution(&diagonal, gradient.clone()).unwrap();
+        assert!((&iterated - &dense).amax() <= 1e-8 * dense.amax());
+        let mut image = DVector::zeros(40);
+        plan.apply(&diagonal, &dense, &mut image);
+        assert!((image - &gradient).amax() <= 1e-12 * gradient.amax());
+    }
+}

@@ -77,6 +77,8 @@ mod singular_values;
 #[cfg(feature = "sinkhorn")]
 mod sinkhorn;
 mod sliced;
+#[cfg(feature = "assignment")]
+mod transportation;
 mod weighted_line;
 
 #[cfg(feature = "assignment")]

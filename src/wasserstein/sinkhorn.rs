@@ -63,11 +63,16 @@ impl Sample {
     /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] for an epsilon that is not positive
     /// and finite, [`Error::NotConverged`] with the marginal error that was reached.
     pub fn entropic_transport(&self, other: &Self, epsilon: f64) -> Result<Entropic> {
+        self.entropic_within(other, epsilon, BUDGET)
+    }
+
+    /// The entropic transport, if so many passes are enough.
+    fn entropic_within(&self, other: &Self, epsilon: f64, budget: usize) -> Result<Entropic> {
         self.check_dimension("the other sample", other.dimension())?;
         check_epsilon(epsilon)?;
         let (few, many) = if self.count() <= other.count() { (self, other) } else { (other, self) };
         let cost = few.squared_distances(many);
-        let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, BUDGET);
+        let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, budget);
         let (marginal_error, iterations) = (plan.marginal_error, plan.iterations);
         if marginal_error.is_nan() || marginal_error > TOLERANCE {
             return Err(Error::NotConverged {
@@ -203,6 +208,34 @@ mod tests {
         }
         let plane = of(dmatrix![0.0, 0.0]);
         assert!(matches!(pair.entropic_transport(&plane, 1.0), Err(Error::ShapeMismatch { .. })));
+    }
+
+    /// From issue reports on Sinkhorn solvers, where the plain iteration is refused after a million
+    /// steps; the values are those of the symmetric log-domain iteration in NumPy, which contracts.
+    #[test]
+    fn three_points_in_another_order() {
+        let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 1.0]));
+        for (epsilon, entropic, sharp) in [
+            (1.0, 0.889_771_099_501_525_4, 0.179_295_298_828_602_1),
+            (0.1, 0.109_858_202_273_529_87, 3.026_524_580_162_294_4e-5),
+        ] {
+            let plan = a.entropic_transport(&b, epsilon).unwrap();
+            assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-8);
+            assert_relative_eq!(plan.sharp, sharp, epsilon = 1e-8);
+            assert!(plan.marginal_error <= TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_was_reached() {
+        let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 2.0]));
+        let error = a.entropic_within(&b, 1.0, 2).unwrap_err();
+        assert!(
+            matches!(error, Error::NotConverged { iterations: 2..40, error, tolerance: TOLERANCE, .. }
+                if error > TOLERANCE),
+            "{error}"
+        );
+        assert!(error.to_string().starts_with("entropic transport did not converge: after "));
     }
 
     /// A point has no entropy: its distance to two others is the mean one, and to itself none.
