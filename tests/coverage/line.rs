@@ -123,8 +123,8 @@ fn biases_of_gelbrich() {
 #[test]
 fn biases_of_assignments() {
     for scale in [1.0, 2.0] {
-        let distance = |run| {
-            let [x, y, z] = [0, 1, 2u64].map(|k| normal(100, 8, 3 * run + k));
+        let distance = |run: u64| {
+            let [x, y, z] = [0u64, 1, 2].map(|k| normal(100, 8, 3 * run + k));
             let [x, y, z] = [x * scale, y, z].map(|rows| Sample::from_rows(&rows).unwrap());
             x.debiased_to(&y, &z).unwrap()
         };
