@@ -354,7 +354,7 @@ fn value_at_zero<A: Activation>(activation: A) -> f64 {
 fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let mut centered = factor.clone();
     for mut row in centered.row_iter_mut() {
-        let mean = SplitMean::of(row.iter().copied());
+        let mean = SplitMean::of((0..row.len()).map(|j| row[j]));
         row.apply(|entry| *entry = mean.deviation(*entry));
     }
     centered

@@ -1,9 +1,9 @@
 //! On a line: the exact distance of numbers to a normal law, and its three parts.
 
+use crate::statistics::SplitMean;
 use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
 use crate::wasserstein::quantile::{normal_cdf, normal_density, normal_quantile};
-use crate::wasserstein::split_mean::{SplitMean, average, subtract_mean};
 use crate::wasserstein::{Kind, Of, W2};
 use crate::{Error, Result, Scalar};
 
@@ -296,7 +296,7 @@ impl NormalBins {
         scratch: &mut Scratch,
     ) -> Parts {
         let count = self.count() as f64;
-        let shift = scratch.center(numbers).less(mean);
+        let shift = -scratch.center(numbers).deviation(mean);
         let sorted = &scratch.sorter.values;
         let sigma: f64 = sorted.iter().zip(&self.means).map(|(x, c)| x * c).sum();
         let slope = sigma * count;
@@ -328,7 +328,7 @@ impl Scratch {
     fn center(&mut self, numbers: &[f64]) -> SplitMean {
         self.centered.clear();
         self.centered.extend(numbers);
-        let mean = subtract_mean(&mut self.centered, average);
+        let mean = SplitMean::subtract(&mut self.centered);
         self.sorter.sort(&self.centered);
         mean
     }
@@ -350,7 +350,7 @@ impl Scratch {
 /// The standard deviation (divisor N) of numbers.
 pub(super) fn deviation(numbers: &[f64]) -> f64 {
     let mut centered = numbers.to_vec();
-    subtract_mean(&mut centered, average);
+    SplitMean::subtract(&mut centered);
     (centered.iter().map(|x| x * x).sum::<f64>() / centered.len() as f64).sqrt()
 }
 

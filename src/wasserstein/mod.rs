@@ -70,6 +70,8 @@ mod calibration;
 mod chi;
 mod directions;
 mod distance;
+#[cfg(feature = "sinkhorn")]
+mod entropic_plan;
 mod gaussian;
 mod gelbrich;
 mod line;
@@ -84,7 +86,8 @@ mod singular_values;
 #[cfg(feature = "sinkhorn")]
 mod sinkhorn;
 mod sliced;
-mod split_mean;
+#[cfg(feature = "assignment")]
+mod transportation;
 mod weighted_line;
 
 #[cfg(feature = "assignment")]

@@ -2,9 +2,9 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
+use crate::statistics::SplitMean;
 use crate::statistics::countable;
 use crate::wasserstein::gaussian::{finite_matrix, in_range};
-use crate::wasserstein::split_mean::{SplitMean, average, subtract_mean};
 use crate::{Error, Result, Scalar};
 
 /// The first two moments of rows of n numbers, in `O(n²)` memory however many rows there are;
@@ -29,9 +29,9 @@ use crate::{Error, Result, Scalar};
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowMoments {
     count: u64,
-    /// The rounded parts of the means, and their rests (see [`SplitMean`]).
+    /// The higher parts of the means, and the lower ones (see [`SplitMean`]).
     mean: DVector<f64>,
-    mean_rest: DVector<f64>,
+    lower_mean: DVector<f64>,
     /// The sum of products of deviations from the mean.
     scatter: DMatrix<f64>,
 }
@@ -46,7 +46,7 @@ impl RowMoments {
             return Err(Error::Empty { rows: 0, columns: 0 });
         }
         let (mean, scatter) = (DVector::zeros(dimension), DMatrix::zeros(dimension, dimension));
-        Ok(Self { count: 0, mean_rest: mean.clone(), mean, scatter })
+        Ok(Self { count: 0, lower_mean: mean.clone(), mean, scatter })
     }
 
     /// Takes in the rows of an `N x n` matrix or view.
@@ -71,12 +71,12 @@ impl RowMoments {
     pub(super) fn of_block(mut rows: DMatrix<f64>) -> Result<(Self, DMatrix<f64>)> {
         let means: Vec<SplitMean> = rows
             .column_iter_mut()
-            .map(|mut column| subtract_mean(column.as_mut_slice(), average))
+            .map(|mut column| SplitMean::subtract(column.as_mut_slice()))
             .collect();
-        let [mean, mean_rest] = parts(&means);
+        let [mean, lower_mean] = parts(&means);
         let scatter = rows.tr_mul(&rows);
         in_range("sum of squares of the rows", scatter.trace() + mean.norm_squared())?;
-        Ok((Self { count: rows.nrows() as u64, mean, mean_rest, scatter }, rows))
+        Ok((Self { count: rows.nrows() as u64, mean, lower_mean, scatter }, rows))
     }
 
     /// Takes in all rows that `other` has seen.
@@ -97,9 +97,9 @@ impl RowMoments {
         let means: Vec<SplitMean> = self
             .split_means()
             .zip(&difference)
-            .map(|(mean, difference)| mean.plus(share * difference))
+            .map(|(mean, difference)| mean.shifted(share * difference))
             .collect();
-        [self.mean, self.mean_rest] = parts(&means);
+        [self.mean, self.lower_mean] = parts(&means);
         self.count = count;
         Ok(())
     }
@@ -131,7 +131,8 @@ impl RowMoments {
 
     /// The mean less a vector, before rounding.
     pub(super) fn mean_less(&self, origin: &DVector<f64>) -> DVector<f64> {
-        let differences = self.split_means().zip(origin).map(|(mean, &origin)| mean.less(origin));
+        let differences =
+            self.split_means().zip(origin).map(|(mean, &origin)| -mean.deviation(origin));
         DVector::from_iterator(self.dimension(), differences)
     }
 
@@ -142,8 +143,8 @@ impl RowMoments {
     }
 
     fn split_means(&self) -> impl Iterator<Item = SplitMean> + '_ {
-        let parts = self.mean.iter().zip(&self.mean_rest);
-        parts.map(|(&rounded, &rest)| SplitMean { rounded, rest })
+        let parts = self.mean.iter().zip(&self.lower_mean);
+        parts.map(|(&high, &low)| SplitMean { high, low })
     }
 
     /// The covariance of the empirical law (`n x n`, divisor N); zero if there were no rows.
@@ -153,11 +154,11 @@ impl RowMoments {
     }
 }
 
-/// The rounded means and their rests.
+/// The higher and the lower parts of means.
 fn parts(means: &[SplitMean]) -> [DVector<f64>; 2] {
     let part =
         |of: fn(&SplitMean) -> f64| DVector::from_iterator(means.len(), means.iter().map(of));
-    [part(|mean| mean.rounded), part(|mean| mean.rest)]
+    [part(|mean| mean.high), part(|mean| mean.low)]
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
+#[cfg(any(feature = "assignment", feature = "sinkhorn"))]
+use crate::kernel::squared_distances::squared_distances;
 use crate::wasserstein::RowMoments;
 use crate::wasserstein::gaussian::finite_matrix;
 use crate::{Result, Scalar};
@@ -78,13 +80,6 @@ impl Sample {
     pub(super) fn squared_distances(&self, other: &Self) -> DMatrix<f64> {
         // Only the difference of the means matters beside the centred samples.
         let shift = self.moments().mean_less_that_of(other.moments());
-        let of = |sample: &Self| -> Vec<nalgebra::DVector<f64>> {
-            sample.centered().row_iter().map(|row| row.transpose()).collect()
-        };
-        let (a, b) = (of(self), of(other));
-        DMatrix::from_fn(a.len(), b.len(), |i, j| {
-            let pairs = a[i].iter().zip(&b[j]).zip(&shift);
-            pairs.map(|((a, b), s)| (a - b + s).powi(2)).sum()
-        })
+        squared_distances(self.centered(), other.centered(), &shift)
     }
 }

@@ -1,9 +1,9 @@
 //! On a line, with weights.
 
+use crate::statistics::SplitMean;
 use crate::wasserstein::LineW2;
 use crate::wasserstein::line::{Parts, bin_means, check_count, check_normal, finite};
 use crate::wasserstein::quantile::normal_quantile;
-use crate::wasserstein::split_mean::subtract_mean;
 use crate::{Error, Result, Scalar};
 
 /// The squared Wasserstein-2 distance of weighted numbers to N(mean, deviation²), exactly.
@@ -40,17 +40,17 @@ pub fn weighted_line_w2<T: Scalar>(
         let expected = "a positive finite number";
         return Err(Error::InvalidParameter { name: "weight", value, expected });
     }
-    let mut numbers = finite(numbers)?;
+    let numbers = finite(numbers)?;
     check_normal(mean, deviation)?;
     let total: f64 = weights.iter().sum();
     if let Some(&value) = weights.iter().find(|w| *w / total == 0.0) {
         let expected = "weights whose sum is finite, and of which none underflows beside it";
         return Err(Error::InvalidParameter { name: "weight", value, expected });
     }
-    let weights: Vec<f64> = weights.iter().map(|w| w / total).collect();
-    let mean_of = |numbers: &[f64]| numbers.iter().zip(&weights).map(|(x, w)| x * w).sum();
-    let shift = subtract_mean(&mut numbers, mean_of).less(mean);
-    let mut points: Vec<(f64, f64)> = numbers.into_iter().zip(weights).collect();
+    let pairs = numbers.into_iter().zip(weights.iter().map(|w| w / total));
+    let center = SplitMean::weighted(pairs.clone());
+    let shift = -center.deviation(mean);
+    let mut points: Vec<(f64, f64)> = pairs.map(|(x, w)| (center.deviation(x), w)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Masses are summed from either end, so that small ones keep their digits.
     let mut below = vec![0.0; points.len() - 1];

@@ -118,13 +118,13 @@ fn biases_of_gelbrich() {
     }
 }
 
-/// A second sample as wide as the first or half as wide: the truth is n (2 - 1)², and the bias that of both noises.
+/// A sample as wide as the target or twice as wide, at n (s - 1)².
 #[cfg(feature = "assignment")]
 #[test]
 fn biases_of_assignments() {
     for scale in [1.0, 2.0] {
         let distance = |run: u64| {
-            let [x, y, z] = [0, 1, 2].map(|k| normal(100, 8, 3 * run + k));
+            let [x, y, z] = [0u64, 1, 2].map(|k| normal(100, 8, 3 * run + k));
             let [x, y, z] = [x * scale, y, z].map(|rows| Sample::from_rows(&rows).unwrap());
             x.debiased_to(&y, &z).unwrap()
         };
