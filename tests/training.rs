@@ -280,7 +280,8 @@ fn divergence_keeps_the_last_good_step<T: Scalar>(normalization: Normalization, 
     // What was kept can be resumed.
     let (classifier, progress) = (trainer.classifier().clone(), trainer.progress());
     let again = Trainer::resume(classifier, trainer.optimizer(), Seed(8), velocity, progress);
-    assert_eq!(again.unwrap().step(&samples, &labels), Err(error));
+    let again = again.unwrap().step(&samples, &labels).unwrap_err();
+    assert_eq!(again.to_string(), error.to_string()); // a loss of NaN equals none
 }
 
 #[test]
