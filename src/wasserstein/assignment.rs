@@ -51,7 +51,7 @@ impl Sample {
         let (ours, theirs) = (self.count(), other.count());
         let (flows, sum) = if self.dimension() == 1 {
             let (a, b) = (self.centered().as_slice(), other.centered().as_slice());
-            let shift = self.moments().mean()[0] - other.moments().mean()[0];
+            let shift = self.moments().mean_less_that_of(other.moments())[0];
             let flows = transportation::of_numbers(a, b);
             let sum = cost(&flows, |i, j| (a[i] - b[j] + shift).powi(2));
             (flows, sum)
