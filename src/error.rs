@@ -188,6 +188,19 @@ pub enum Error {
         /// Natural logarithm of the scale of the representations before that layer.
         log_scale: f64,
     },
+    /// An iteration used up its budget before it met its tolerance.
+    NotConverged {
+        /// What was iterated.
+        what: &'static str,
+        /// Iterations done.
+        iterations: usize,
+        /// The error that was reached.
+        error: f64,
+        /// The error at which the iteration would have ended.
+        tolerance: f64,
+        /// What to do, in words.
+        advice: &'static str,
+    },
     /// Machines that draw layers [together](crate::chain::Team) did not come to one.
     Team {
         /// What happened, in words.
@@ -226,7 +239,8 @@ pub enum Error {
         /// What happened, in words.
         reason: String,
     },
-    /// A step of training met a loss or a gradient that is not finite, and was not taken.
+    /// A step of training met a loss, a gradient, a running statistic or a new parameter that is not
+    /// finite, and was not taken.
     Diverged {
         /// The step, counted from 0.
         step: usize,
@@ -351,6 +365,11 @@ impl fmt::Display for Error {
                 "layer {layer} cannot be computed in floating point \
                  (log scale of its input {log_scale})"
             ),
+            Self::NotConverged { what, iterations, error, tolerance, advice } => write!(
+                f,
+                "{what} did not converge: after {iterations} iterations its error is {error:e}, \
+                 more than {tolerance:e}; {advice}"
+            ),
             Self::LabelOutOfRange { sample, label, classes } => {
                 write!(f, "sample {sample} has label {label}, not one of {classes} classes from 0")
             }
@@ -362,7 +381,11 @@ impl fmt::Display for Error {
             }
             Self::Experiment { ref reason } => write!(f, "the experiment failed: {reason}"),
             Self::Diverged { step, loss } => {
-                write!(f, "step {step} diverged (loss {loss}); it was not taken")
+                write!(
+                    f,
+                    "step {step} diverged (loss {loss}) and was not taken: \
+                     a smaller learning rate may help"
+                )
             }
         }
     }

@@ -468,7 +468,7 @@ fn training() {
             let mut trainer = trainer()?;
             trainer.set_optimizer(Sgd::new(1e308)?);
             refused((0..9).try_for_each(|_| refused(trainer.step(&batch(), &[0, 1, 1]))))
-        } => "step 1 diverged (loss NaN); it was not taken";
+        } => "step 1 diverged (loss NaN) and was not taken: a smaller learning rate may help";
     }
 }
 

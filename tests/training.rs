@@ -257,6 +257,84 @@ fn normalizations() -> [Normalization; 2] {
     [Normalization::None, BatchNorm::standard(1e-3).unwrap().into()]
 }
 
+/// Training that diverges stops at a step that is not taken: everything is finite and as it was after
+/// the last good step, and a smaller rate goes on from there.
+fn divergence_keeps_the_last_good_step<T: Scalar>(normalization: Normalization, rate: f64) {
+    let (mut trainer, samples) = trainer::<T>(normalization, rate);
+    let labels = labels(&samples, 4);
+    let (mut before, mut velocity) = (bits(trainer.classifier()), trainer.velocity().clone());
+    let error = loop {
+        assert!(trainer.progress().steps < 10_000, "{normalization:?} does not diverge");
+        match trainer.step(&samples, &labels) {
+            Ok(_) => {
+                (before, velocity) = (bits(trainer.classifier()), trainer.velocity().clone());
+                assert!(before.iter().all(|&bits| f64::from_bits(bits).is_finite()));
+            }
+            Err(error) => break error,
+        }
+    };
+    let step = trainer.progress().steps;
+    assert!(matches!(error, Error::Diverged { step: at, .. } if at == step), "{error}");
+    assert_eq!(bits(trainer.classifier()), before);
+    assert_eq!(trainer.velocity(), &velocity);
+    // What was kept can be resumed.
+    let (classifier, progress) = (trainer.classifier().clone(), trainer.progress());
+    let again = Trainer::resume(classifier, trainer.optimizer(), Seed(8), velocity, progress);
+    let again = again.unwrap().step(&samples, &labels).unwrap_err();
+    assert_eq!(again.to_string(), error.to_string()); // a loss of NaN equals none
+}
+
+#[test]
+fn diverged_training_keeps_the_last_good_step() {
+    for normalization in normalizations() {
+        divergence_keeps_the_last_good_step::<f32>(normalization, 1e35);
+        divergence_keeps_the_last_good_step::<f64>(normalization, 1e307);
+    }
+    divergence_keeps_the_last_good_step::<f64>(Normalization::None, 10.0);
+}
+
+/// A gradient that is finite, with new weights that are not: nothing of the step is taken, not the
+/// running statistics either.
+#[test]
+fn new_weights_are_looked_at_before_the_step() {
+    let norm = BatchNorm::standard(1e-3).unwrap();
+    let layer = Network::<f64>::new(3).normalization(norm).activation(Tanh);
+    let classifier = Classifier::sample(&[layer; 2], 4, 2, Seed(1)).unwrap();
+    let mut trainer = Trainer::new(classifier, Sgd::new(1e-3).unwrap(), Seed(2));
+    let (samples, labels) = (normals::<f64>(4, 6, 3), [0, 1, 0, 1, 1, 0]);
+    trainer.step(&samples, &labels).unwrap();
+    let before = trainer.classifier().batch_norm(0).unwrap().clone();
+    let (weights, velocity) = (trainer.classifier().weights(0).clone(), trainer.velocity().clone());
+    let sgd = Sgd::new(1.7e308).unwrap().with_weight_decay(1.7e308).unwrap();
+    trainer.set_optimizer(sgd);
+    let error = trainer.step(&samples, &labels).unwrap_err();
+    let Error::Diverged { step: 1, loss } = error else { panic!("{error}") };
+    assert!(loss.is_finite());
+    assert_eq!(trainer.classifier().batch_norm(0), Some(&before));
+    assert_eq!(trainer.classifier().weights(0), &weights);
+    assert_eq!(trainer.velocity(), &velocity);
+}
+
+#[test]
+fn rates_that_are_infinite_in_the_arithmetic_are_refused() {
+    let (mut trainer, samples) = trainer::<f32>(Normalization::None, 0.02);
+    let labels = labels(&samples, 4);
+    let sgd = trainer.optimizer();
+    for (bad, expected) in [
+        (sgd.with_learning_rate(1e39).unwrap(), "learning rate"),
+        (sgd.with_weight_decay(1e39).unwrap(), "weight decay"),
+    ] {
+        trainer.set_optimizer(bad);
+        let refused = |error| match error {
+            Error::InvalidParameter { name, value, .. } => (name, value) == (expected, 1e39),
+            _ => false,
+        };
+        assert!(refused(trainer.step(&samples, &labels).unwrap_err()));
+        assert!(refused(trainer.epoch(&samples, &labels, 10).unwrap_err()));
+    }
+    assert_eq!(trainer.progress().steps, 0);
+}
+
 /// Saved and resumed through its public parts, the last batch of each epoch smaller.
 #[test]
 fn resumed_training_is_uninterrupted_training() {

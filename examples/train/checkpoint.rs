@@ -15,12 +15,12 @@ use orthogap::weights::export::{self, Tensor};
 use orthogap::{Error, Result, Run, Scalar, convolution};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::course::{Course, Job, NUMBERS, Record, State};
+use crate::course::{Course, Ended, Job, NUMBERS, Record, State};
 use crate::data::{Data, Hash};
 use crate::init::Shape;
 use crate::options::Options;
 
-const FIRST_LINE: &str = "orthogap train checkpoint 1";
+const FIRST_LINE: &str = "orthogap train checkpoint 2";
 
 /// The file of a run, if runs are kept at all.
 pub struct Checkpoint {
@@ -128,7 +128,10 @@ impl Checkpoint {
             let numbers: [_; NUMBERS] = numbers.try_into().ok()?;
             records.push(Record::from_numbers(numbers));
         }
-        let ended = Some(ended.to_owned()).filter(|ended| !ended.is_empty());
+        let ended = match ended {
+            "" => None,
+            reason => Some(Ended { reason: reason.to_owned(), record: records.pop()? }),
+        };
         let progress = Progress { epochs: records.len().checked_sub(1)?, steps };
         let trainer = self.trainer(&SafeTensors::deserialize(rest).ok()?, progress)?;
         Some((Course { gradient_error, records, ended }, trainer))
@@ -183,9 +186,12 @@ impl Checkpoint {
             let _ = writeln!(text, "{name} = {value}");
         }
         let _ = writeln!(text, "gradient error = {}", shown(course.gradient_error));
-        let _ = writeln!(text, "ended = {}", course.ended.as_deref().unwrap_or_default());
+        let reason = course.ended.as_ref().map_or("", |ended| &ended.reason);
+        let _ = writeln!(text, "ended = {reason}");
         let _ = writeln!(text, "steps = {}", trainer.progress().steps);
-        for record in &course.records {
+        // The unfinished epoch of a run that ended comes last.
+        for record in course.records.iter().chain(course.ended.as_ref().map(|ended| &ended.record))
+        {
             let _ = writeln!(text, "{}", record.numbers().map(shown).join(" "));
         }
         text += "network\n";

@@ -121,7 +121,15 @@ pub struct Course {
     /// Before training, and after each epoch.
     pub records: Vec<Record>,
     /// Why there are no more.
-    pub ended: Option<String>,
+    pub ended: Option<Ended>,
+}
+
+/// How training ended before its last epoch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ended {
+    pub reason: String,
+    /// The steps of the unfinished epoch, and the network after the last of them.
+    pub record: Record,
 }
 
 /// A run in the middle of its course.
@@ -144,17 +152,21 @@ pub fn train<T: Scalar>(
     };
     let (mut course, mut trainer) = match state {
         Ok(state) => state,
-        Err(error) => return Ok(Course { ended: Some(error.to_string()), ..Course::default() }),
+        Err(error) => {
+            let ended = Some(Ended { reason: error.to_string(), ..Ended::default() });
+            return Ok(Course { ended, ..Course::default() });
+        }
     };
     while course.ended.is_none() && trainer.progress().epochs < options.epochs {
-        let mut done = 0;
+        let (mut done, mut loss) = (0, Loss::default());
         let epoch = trainer.epoch_with(
             &data.train.samples,
             &data.train.labels,
             options.batch_size,
-            |so_far, _| {
+            |so_far, of_batch| {
                 told(so_far - done);
                 done = so_far;
+                loss = loss.plus(of_batch);
             },
         );
         match epoch {
@@ -162,7 +174,11 @@ pub fn train<T: Scalar>(
                 let (loss, norms) = (Some(epoch.loss), &epoch.gradient_norms);
                 course.records.push(Record::of(trainer.classifier(), data, loss, norms));
             }
-            Err(error) => course.ended = Some(error.to_string()),
+            Err(error) => {
+                let loss = Some(loss).filter(|loss| loss.samples() > 0);
+                let record = Record::of(trainer.classifier(), data, loss, &[]);
+                course.ended = Some(Ended { reason: error.to_string(), record });
+            }
         }
         checkpoint.save(&course, &trainer)?;
     }

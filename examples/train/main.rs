@@ -101,6 +101,7 @@ fn experiment(options: &Options) -> Result<()> {
 
 fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
     let started = Instant::now();
+    options.optimizer.check::<T>()?;
     // Of each run, any one: that the folder can be written to.
     let checkpoint = options.checkpoint.iter().map(|folder| folder.join("any.checkpoint"));
     file::check([&options.csv, &options.svg].into_iter().cloned().chain(checkpoint))?;

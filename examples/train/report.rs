@@ -8,7 +8,7 @@ use orthogap::train::GradientError;
 use orthogap_examples::command::Precision;
 use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
 
-use crate::course::{Course, Job, Record};
+use crate::course::{Course, Ended, Job, Record};
 use crate::data::Data;
 use crate::init::Init;
 use crate::options::{Options, Protocol};
@@ -163,8 +163,8 @@ pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
 fn ended(outcome: &Outcome, epochs: usize) -> String {
     let all = outcome.courses.len();
     let early = outcome.courses.iter().filter_map(|course| {
-        let reason = course.ended.as_ref()?;
-        Some((course.records.len(), reason))
+        let ended = course.ended.as_ref()?;
+        Some((course.records.len(), &ended.reason))
     });
     let Some((epoch, reason)) = early.clone().min() else { return String::new() };
     let number = early.count();
@@ -179,7 +179,7 @@ fn small(number: Option<f64>) -> String {
     number.map_or("-".to_owned(), |number| format!("{number:.1e}"))
 }
 
-/// Every epoch of every run; a last line, without numbers, where a run ended early.
+/// Every epoch of every run; where a run ended early, a last line of the unfinished epoch says why.
 pub fn csv(outcomes: &[Outcome]) -> String {
     let mut text =
         format!("init,depth,run,epoch,{},gradient_error,event\n", Record::NAMES.join(","));
@@ -191,10 +191,11 @@ pub fn csv(outcomes: &[Outcome]) -> String {
                 let error = field(course.gradient_error.filter(|_| epoch == 0));
                 let _ = writeln!(text, "{init},{depth},{run},{epoch},{numbers},{error},");
             }
-            if let Some(reason) = &course.ended {
-                let (epoch, none) = (course.records.len(), ",".repeat(Record::NAMES.len()));
+            if let Some(Ended { reason, record }) = &course.ended {
+                let (epoch, numbers) =
+                    (course.records.len(), record.numbers().map(field).join(","));
                 let reason = reason.replace('"', "\"\"");
-                let _ = writeln!(text, "{init},{depth},{run},{epoch},{none},\"{reason}\"");
+                let _ = writeln!(text, "{init},{depth},{run},{epoch},{numbers},,\"{reason}\"");
             }
         }
     }

@@ -62,6 +62,7 @@ fn wrong_options_get_one_clear_line() {
             "invalid value '1' for '--batch <N>': expected a whole number from 2 to 1099511627776",
         ),
         ("--rate -1", "learning rate = -1 is invalid"),
+        ("--rate 1e39", "0 is invalid: expected a number that is finite in the arithmetic"),
         ("--momentum 1", "momentum = 1 is invalid"),
         ("--batch 1501", "batches of 1501 from 1500 handwritten digits"),
         ("--data cifar10:nowhere", "nowhere"),
@@ -220,6 +221,48 @@ fn divergence_is_an_outcome() {
     assert_ne!(field(&csv, "xavier,6,0,0,", "loss"), "");
     assert!(csv.lines().any(|line| line.starts_with("batch_norm,6,0,")));
     assert_eq!(folder.run("diverged", &arguments).unwrap(), csv);
+}
+
+/// A run that diverges within an epoch keeps what ran: the losses of the unfinished epoch, and a
+/// checkpoint of the last good step, with finite parameters, from which it resumes to the same bits.
+#[test]
+fn divergence_keeps_what_ran() {
+    let folder = Folder::new("kept");
+    // In `f64` a smaller rate rather kills all neurons.
+    for (scalar, rate) in [("f32", "1e4"), ("f64", "1e150")] {
+        let kept = folder.0.join(scalar);
+        let arguments = format!(
+            "--quick --init xavier --rate {rate} --momentum 0.9 --images 200 --batch 20 --depth 2 \
+             --scalar {scalar} --checkpoint {}",
+            kept.display()
+        );
+        let options = options(&arguments).unwrap();
+        let csv = folder.run(scalar, &arguments).unwrap();
+        let last = csv.lines().last().unwrap();
+        assert!(last.contains("diverged"), "{last}");
+        let unfinished = csv.lines().count() - 2;
+        assert!(number(&csv, &format!("xavier,2,0,{unfinished},"), "loss") > 0.0, "{csv}");
+        assert_eq!(folder.run(scalar, &arguments).unwrap(), csv);
+        let finite = match scalar {
+            "f32" => resumed_is_finite::<f32>(&options),
+            _ => resumed_is_finite::<f64>(&options),
+        };
+        assert!(finite);
+    }
+}
+
+/// Whether a run ended, and its checkpoint holds finite parameters alone.
+fn resumed_is_finite<T: Scalar>(options: &Options) -> bool {
+    let data = Data::<T>::load(options).unwrap();
+    let job = jobs(options)[0];
+    let (course, trainer) =
+        checkpoint::Checkpoint::of(job, options, &data).load().unwrap().unwrap();
+    let finite = |weights: &nalgebra::DMatrix<T>| weights.iter().all(|w| w.is_finite());
+    let classifier = trainer.classifier();
+    course.ended.is_some()
+        && (0..classifier.depth()).all(|layer| finite(classifier.weights(layer)))
+        && finite(classifier.head())
+        && trainer.velocity().weight_norms().iter().all(|norm| norm.is_finite())
 }
 
 /// Deep batch normalisation of four samples leaves no digit of a gradient in `f32`.

@@ -19,6 +19,7 @@ use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
 use crate::normalization::Centering;
+use crate::statistics::SplitMean;
 use crate::weights::WeightInit;
 use crate::{Error, Gram, Network, Result, Scalar};
 
@@ -351,10 +352,10 @@ fn value_at_zero<A: Activation>(activation: A) -> f64 {
 
 /// `R P`: the mean over the batch subtracted from every row of a factor.
 fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let mean = factor.column_mean();
     let mut centered = factor.clone();
-    for mut column in centered.column_iter_mut() {
-        column -= &mean;
+    for mut row in centered.row_iter_mut() {
+        let mean = SplitMean::of((0..row.len()).map(|j| row[j]));
+        row.apply(|entry| *entry = mean.deviation(*entry));
     }
     centered
 }
@@ -363,8 +364,10 @@ fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
 /// rows as there are samples but one, if `R` (`n x n`) has full rank.
 fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
     let (r, n) = factor.shape();
+    // Products with the basis cancel a mean, too, but leave its rounding errors.
+    let centered = centered(factor);
     if r < n {
-        return centered(factor);
+        return centered;
     }
     // Helmert's orthonormal basis of the rows of mean zero.
     let basis = DMatrix::from_fn(n, n - 1, |i, k| {
@@ -375,7 +378,7 @@ fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
             _ => 0.0,
         }
     });
-    triangle(factor * &basis) * basis.transpose()
+    triangle(centered * &basis) * basis.transpose()
 }
 
 /// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
@@ -428,6 +431,22 @@ mod tests {
             prop_assert_eq!(ranked.nrows(), n - 1);
             let difference = plain.transpose() * &plain - ranked.transpose() * ranked;
             prop_assert!(difference.amax() < 1e-13 * plain.norm_squared());
+        }
+
+        /// Of integers far from zero, whose mean is not a float.
+        #[test]
+        fn offsets_are_subtracted_exactly(
+            n in 2usize..9, missing in 0usize..2, seed in any::<u64>(),
+        ) {
+            let columns = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
+            let factor = columns.view((0, 0), (n - missing, n)).map(|x| (10.0 * x).round());
+            let far = factor.add_scalar(2f64.powi(52));
+            let expected = centered(&factor);
+            prop_assert!((centered(&far) - &expected).amax() < 1e-13);
+            let ranked = centered_rank(&far);
+            let square = expected.transpose() * &expected;
+            let difference = ranked.transpose() * ranked - &square;
+            prop_assert!(difference.amax() < 1e-13 * (1.0 + square.amax()));
         }
 
         /// Both ways to the root, and the naive sum that they stand for.

@@ -6,7 +6,8 @@
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
 //! touches. [`weights`] multiplies weights as they are drawn,
 //! [`product`] any two matrices; [`triangular`] is for the small matrices beside the rows,
-//! [`quadrature`] for the laws at infinite width.
+//! [`quadrature`] for the laws at infinite width, `squared_distances` and `gibbs` for transport
+//! between samples.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
@@ -15,6 +16,8 @@ pub mod compiled;
 pub mod factor;
 pub mod fused;
 pub mod generator;
+#[cfg(feature = "sinkhorn")]
+pub mod gibbs;
 pub mod line;
 pub mod multiply;
 pub mod normal;
@@ -26,5 +29,7 @@ pub mod product;
 pub mod quadrature;
 pub mod rank_update;
 pub mod row_scale;
+#[cfg(any(feature = "assignment", feature = "sinkhorn"))]
+pub mod squared_distances;
 pub mod triangular;
 pub mod weights;

@@ -29,6 +29,9 @@ pub enum Order {
     /// `H' = N(W F(H))`: a layer ends after its normalisation (the paper's Appendix F).
     ActivationLinearNorm,
     /// `H' = W F(N(H))`: a layer ends after its linear map ("pre-norm").
+    ///
+    /// A dense layer after convolutions normalises flattened images, channels innermost: see
+    /// [`Classifier::new`](crate::train::Classifier::new) for PyTorch's order.
     NormActivationLinear,
 }
 
@@ -42,7 +45,9 @@ pub enum Order {
 /// | any, with [`post_norm`](Residual::post_norm) | `N(H + c branch(H))`, the branch without norm |
 ///
 /// A layer whose input has another shape than its output, as the first may, has no connection: it
-/// is the branch alone, with weight one.
+/// is the branch alone, with weight one. A dense layer that is as wide as the flattened images before
+/// it has one, and adds them with channels innermost: see
+/// [`Classifier::new`](crate::train::Classifier::new) for PyTorch's order.
 ///
 /// ```
 /// use orthogap::{Input, Network, Order, Residual, Seed, activation::Tanh};

@@ -7,6 +7,7 @@ use nalgebra::{
 use super::row::{Row, RowMap};
 use super::shape::{owned, same_shape};
 use crate::serialization::deserialize_checked;
+use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
 /// Whether rows are centred over the batch before they are scaled.
@@ -321,15 +322,15 @@ impl BatchNorm {
         for row in 0..h.nrows() {
             let map = self.row_map(&Row::of(h, row)?, row)?;
             let Row { unit, mean, .. } = Row::of(gradient, row)?;
-            let mean = if self.centering == Centering::Batch { mean } else { 0.0 };
+            let mean = self.subtracted(mean);
             let normalized = |column: usize| map.apply(h[(row, column)].into());
             let entry = |gradient: &Matrix<T, R2, C2, S2>, column: usize| -> f64 {
-                gradient[(row, column)].into() * unit
+                mean.deviation(gradient[(row, column)].into() * unit)
             };
             let along: f64 = (0..columns).map(|j| normalized(j) * entry(gradient, j)).sum();
             let along = along / self.share(columns);
             for column in 0..columns {
-                let across = entry(gradient, column) - mean - normalized(column) * along;
+                let across = entry(gradient, column) - normalized(column) * along;
                 let value = across / map.divisor * map.unit / unit;
                 let result = T::of(value);
                 if !result.is_finite() {
@@ -342,7 +343,7 @@ impl BatchNorm {
     }
 
     /// Refuses a matrix with a row that cannot be normalised, before anything is written.
-    pub(super) fn check<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    fn check<T, R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
     where
         T: Scalar,
         R: Dim,
@@ -354,7 +355,7 @@ impl BatchNorm {
     }
 
     /// Refuses a shape without rows that could be normalised.
-    fn check_batch(&self, (rows, columns): (usize, usize)) -> Result<()> {
+    pub(super) fn check_batch(&self, (rows, columns): (usize, usize)) -> Result<()> {
         if rows == 0 || columns == 0 {
             return Err(Error::Empty { rows, columns });
         }
@@ -366,9 +367,9 @@ impl BatchNorm {
 
     /// The affine map that normalises a row.
     pub(super) fn row_map(&self, statistics: &Row, row: usize) -> Result<RowMap> {
-        let (mean, squares) = match self.centering {
-            Centering::None => (0.0, statistics.squares),
-            Centering::Batch => (statistics.mean, statistics.squares_about_mean),
+        let squares = match self.centering {
+            Centering::None => statistics.squares,
+            Centering::Batch => statistics.squares_about_mean,
         };
         if squares == 0.0 && self.epsilon == 0.0 {
             return Err(Error::DegenerateRow { row, value: statistics.first });
@@ -377,7 +378,15 @@ impl BatchNorm {
         let share = self.share(statistics.len);
         let epsilon = (self.epsilon * n / share).sqrt() * statistics.unit;
         let divisor = (squares / share).sqrt().hypot(epsilon);
-        Ok(RowMap { unit: statistics.unit, mean, divisor })
+        Ok(RowMap { unit: statistics.unit, mean: self.subtracted(statistics.mean), divisor })
+    }
+
+    /// What is subtracted from a row of this mean.
+    fn subtracted(&self, mean: SplitMean) -> SplitMean {
+        match self.centering {
+            Centering::None => SplitMean::default(),
+            Centering::Batch => mean,
+        }
     }
 
     /// The square of $`\rho`$, the norm of a normalised row of `n` entries.
@@ -562,6 +571,42 @@ mod tests {
         }
     }
 
+    /// Floats are 2 apart at 1e16, and 1/8 apart at 1e15: the mean is not one of them.
+    #[test]
+    fn means_are_not_rounded() {
+        let norm = BatchNorm::standard(0.0).unwrap();
+        let normalized = norm.normalize(&dmatrix![1e16, 1e16 + 2.0]).unwrap();
+        assert_eq!(normalized, dmatrix![-1.0, 1.0]);
+        let row = dmatrix![1.0, 2.0, 4.0];
+        let normalized = norm.normalize(&row.add_scalar(1e15)).unwrap();
+        let expected = dmatrix![-4.0, -1.0, 5.0] / 14f64.sqrt();
+        assert!((normalized - expected).amax() < 1e-15);
+    }
+
+    proptest! {
+        /// Neither an offset of a row nor one of its gradient, both exact in floats, is seen.
+        #[test]
+        fn offsets_are_subtracted_exactly(
+            entries in prop::collection::vec((-100..100i64, -100..100i64), 3..12),
+            offset in (-1i64 << 52)..(1 << 52), pull in (-1i64 << 52)..(1 << 52),
+            epsilon in prop_oneof![Just(0.0), Just(0.1)],
+        ) {
+            let row = |values: &dyn Fn(&(i64, i64)) -> i64| {
+                DMatrix::from_fn(1, entries.len(), |_, j| values(&entries[j]) as f64)
+            };
+            let (h, g) = (row(&|entry| entry.0), row(&|entry| entry.1));
+            prop_assume!(h.iter().any(|&x| x != h[0]));
+            let (far_h, far_g) = (row(&|entry| entry.0 + offset), row(&|entry| entry.1 + pull));
+            for norm in operators(epsilon).filter(|norm| norm.centering() == Centering::Batch) {
+                let difference = norm.normalize(&far_h).unwrap() - norm.normalize(&h).unwrap();
+                prop_assert!(difference.amax() < 1e-14);
+                let pulled = |h: &_, g: &_| norm.pullback(h, g).unwrap();
+                let near = pulled(&h, &g);
+                prop_assert!((pulled(&far_h, &far_g) - &near).amax() < 1e-14 * (1.0 + g.amax()));
+            }
+        }
+    }
+
     #[test]
     fn standard_matches_the_formula() {
         let h = Matrix2x3::<f64>::new(1.0, 2.0, 6.0, -1.0, 0.5, 0.5);
@@ -588,7 +633,7 @@ mod tests {
         let error = Error::DegenerateRow { row: 0, value: 0.1 };
         assert_eq!(standard.normalize(&constant), Err(error));
         let zeros = BatchNorm::standard(1e-5).unwrap().normalize(&constant).unwrap();
-        assert!(zeros.amax() < 1e-13);
+        assert_eq!(zeros.amax(), 0.0);
     }
 
     #[test]

@@ -71,6 +71,10 @@ impl SampleNorm {
     /// Group normalisation: the features of a sample in `groups` equal groups, one after the
     /// other, each centred and brought to unit root mean square.
     ///
+    /// Of images a group is some channels of all pixels, as in PyTorch. In a dense layer that
+    /// normalises flattened images before its linear map it is all channels of some pixels, since
+    /// channels are innermost: see [`Classifier::new`](crate::train::Classifier::new).
+    ///
     /// ```
     /// use approx::assert_relative_eq;
     /// use nalgebra::dmatrix;
@@ -404,6 +408,21 @@ mod tests {
             // A group with all its entries alike is nearly constant: its derivatives are large.
             let size = gradient.norm() * direction.norm();
             prop_assert!((gradient.dot(&direction) - expected).abs() < 1e-6 * (1.0 + size));
+        }
+    }
+
+    /// As in a row of batch normalisation: floats are 2 apart at 1e16.
+    #[test]
+    fn means_are_not_rounded() {
+        let h = nalgebra::dmatrix![1.0; 2.0; 4.0; 0.0; 3.0; 3.0];
+        let far = h.map(|x| 1e16 + 2.0 * x);
+        let g = nalgebra::dmatrix![1.0; 0.0; 0.0; 5.0; 2.0; 1.0];
+        for norm in [SampleNorm::layer(0.0).unwrap(), SampleNorm::group(2, 0.0).unwrap()] {
+            let difference = norm.normalize(&far).unwrap() - norm.normalize(&h).unwrap();
+            assert!(difference.amax() < 1e-15);
+            // Where rows are twice as long, gradients are half as large.
+            let pulled = norm.pullback(&far, &g.map(|x| 1e16 + 2.0 * x)).unwrap();
+            assert!((pulled - norm.pullback(&h, &g).unwrap()).amax() < 1e-14);
         }
     }
 

@@ -6,16 +6,18 @@ use nalgebra::{
 };
 
 use super::batch_norm::BatchNorm;
-use super::row::Row;
+use super::row::{Row, RowMap};
 use super::shape::{owned, same_shape};
+use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
 /// A batch normalisation layer of `d` neurons with scale, shift and running statistics.
 ///
 /// In training, a row is normalised by the statistics of the batch, in inference by the running
-/// ones; then it is scaled by `gamma` and shifted by `beta`. After each training batch the
-/// running statistics move by `momentum` towards those of the batch, with the unbiased variance
-/// (`n - 1`), as PyTorch's `BatchNorm1d` does.
+/// ones; then it is scaled by `gamma` and shifted by `beta`. After each training batch a running
+/// statistic `s` becomes `(1 - momentum) s + momentum b`, where `b` is that of the batch and the
+/// variance is unbiased (`n - 1`), as in PyTorch's `BatchNorm1d`. So a momentum of 1 keeps the
+/// statistics of the last batch exactly.
 ///
 /// ```
 /// use approx::assert_relative_eq;
@@ -151,7 +153,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     ///
     /// # Errors
     /// Those of [`BatchNorm::normalize_mut`], [`Error::ShapeMismatch`] unless `h` has `d` rows, and
-    /// [`Error::Overflow`] if the variance of a row exceeds the range of `T`;
+    /// [`Error::Overflow`] if the variance or a result of a row exceeds the range of `T`;
     /// [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts have another
     /// length or are not finite.
     pub fn train_mut<R, C, S>(&mut self, h: &mut Matrix<T, R, C, S>) -> Result<()>
@@ -161,12 +163,21 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorageMut<T, R, C>,
     {
         self.check_rows(h)?;
-        self.operator.check(h)?;
-        self.check_variances(h)?;
-        for row in 0..h.nrows() {
+        let operator = self.operator;
+        operator.check_batch(h.shape())?;
+        let statistics_and_map = |h: &Matrix<T, R, C, S>, row: usize| {
             let statistics = Row::of(h, row)?;
-            let map = self.operator.row_map(&statistics, row)?;
-            self.apply(h, row, |value| map.apply(value));
+            let map = operator.row_map(&statistics, row)?;
+            Ok::<_, Error>((statistics, map))
+        };
+        for row in 0..h.nrows() {
+            let (statistics, map) = statistics_and_map(h, row)?;
+            check_variance::<T>(&statistics, row)?;
+            self.check_results(h, row, map)?;
+        }
+        for row in 0..h.nrows() {
+            let (statistics, map) = statistics_and_map(h, row)?;
+            self.apply(h, row, map);
             self.remember_row(&statistics, row);
         }
         Ok(())
@@ -187,15 +198,35 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        self.check_rows(h)?;
-        if h.ncols() < 2 {
-            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
-        }
-        self.check_variances(h)?;
+        self.check_memory(h)?;
+        self.remember_checked(h)
+    }
+
+    /// [`remember`](Self::remember) after [`check_memory`](Self::check_memory).
+    pub(crate) fn remember_checked<R, C, S>(&mut self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
         for row in 0..h.nrows() {
             self.remember_row(&Row::of(h, row)?, row);
         }
         Ok(())
+    }
+
+    /// Refuses a batch that [`remember`](Self::remember) refuses.
+    pub(crate) fn check_memory<R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        self.check_rows(h)?;
+        if h.ncols() < 2 {
+            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
+        }
+        (0..h.nrows()).try_for_each(|row| check_variance::<T>(&Row::of(h, row)?, row))
     }
 
     /// Scale and shift, to be changed.
@@ -272,9 +303,24 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     ///
     /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
     ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::{Error, normalization::TrainableBatchNorm};
+    ///
+    /// // The difference to the mean is 3.4e308, beyond the range of `f64`; its tenth is not.
+    /// let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 0.1)?
+    ///     .with_running_statistics([-1.7e308].to_vec().into(), [1.0].to_vec().into())?;
+    /// let error = layer.infer(&dmatrix![1.7e308]).unwrap_err();
+    /// assert!(matches!(error, Error::Overflow { row: 0, .. }));
+    /// layer.gamma_mut()[0] = 0.1;
+    /// assert!((layer.infer(&dmatrix![1.7e308])?[0] / 3.4e307 - 1.0).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::ShapeMismatch`] unless `h` has `d` rows;
     /// [`Error::DegenerateRow`] if a running variance and epsilon are both zero;
+    /// [`Error::Overflow`] if a result exceeds the range of `T`;
     /// [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts have another
     /// length or are not finite.
     pub fn infer_mut<R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
@@ -288,14 +334,16 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             return Err(Error::Empty { rows: h.nrows(), columns: h.ncols() });
         }
         for row in 0..h.nrows() {
-            Row::of(h, row)?;
-            if self.divisor(row) == 0.0 {
-                return Err(Error::DegenerateRow { row, value: self.running_mean[row].into() });
+            for column in 0..h.ncols() {
+                let value = h[(row, column)].into();
+                if !value.is_finite() {
+                    return Err(Error::NotFinite { row, column, value });
+                }
             }
+            self.check_results(h, row, self.running_map(row)?)?;
         }
         for row in 0..h.nrows() {
-            let (mean, divisor): (f64, f64) = (self.running_mean[row].into(), self.divisor(row));
-            self.apply(h, row, |value| (value - mean) / divisor);
+            self.apply(h, row, self.running_map(row)?);
         }
         Ok(())
     }
@@ -354,49 +402,73 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         same_shape("the batch", h.shape(), (width, h.ncols()))
     }
 
-    /// Refuses a batch with a variance that a running one cannot move towards.
-    fn check_variances<R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
-    where
-        R: Dim,
-        C: Dim,
-        S: RawStorage<T, R, C>,
-    {
-        for row in 0..h.nrows() {
-            let value = Row::of(h, row)?.unbiased_variance();
-            if !T::of(value).is_finite() {
-                return Err(Error::Overflow { what: "running variance", row, value });
-            }
-        }
-        Ok(())
-    }
-
     /// Moves the running statistics of a row towards those of a batch.
     fn remember_row(&mut self, statistics: &Row, row: usize) {
         let move_towards = |running: &mut T, batch: f64| {
             let old: f64 = (*running).into();
-            *running = T::of(old + self.momentum * (batch - old));
+            let new = (1.0 - self.momentum) * old + self.momentum * batch;
+            // Rounding could lead out of the range between the two, and of floats.
+            *running = T::of(new.clamp(old.min(batch), old.max(batch)));
         };
         move_towards(&mut self.running_mean[row], statistics.mean());
         move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
     }
 
-    fn divisor(&self, row: usize) -> f64 {
-        let variance: f64 = self.running_variance[row].into();
-        (variance + self.operator.epsilon()).sqrt()
+    /// Normalises a row by its running statistics.
+    fn running_map(&self, row: usize) -> Result<RowMap> {
+        let (mean, variance) = (self.running_mean[row].into(), self.running_variance[row].into());
+        let epsilon = self.operator.epsilon();
+        let square: f64 = variance + epsilon;
+        if square == 0.0 {
+            return Err(Error::DegenerateRow { row, value: mean });
+        }
+        let divisor =
+            if square.is_finite() { square.sqrt() } else { variance.sqrt().hypot(epsilon.sqrt()) };
+        Ok(RowMap { unit: 1.0, mean: SplitMean { high: mean, low: 0.0 }, divisor })
     }
 
-    /// Scale and shift after a normalisation of one row.
-    fn apply<R, C, S>(&self, h: &mut Matrix<T, R, C, S>, row: usize, normalize: impl Fn(f64) -> f64)
+    /// An entry of a row, normalised, scaled and shifted.
+    fn result(&self, entry: T, row: usize, map: RowMap) -> f64 {
+        map.affine(entry.into(), self.gamma[row].into(), self.beta[row].into())
+    }
+
+    /// Refuses a row with a result beyond the range of `T`.
+    fn check_results<R, C, S>(&self, h: &Matrix<T, R, C, S>, row: usize, map: RowMap) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        for column in 0..h.ncols() {
+            let value = self.result(h[(row, column)], row, map);
+            if !T::of(value).is_finite() {
+                return Err(Error::Overflow { what: "normalised entry", row, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// Normalises, scales and shifts a row.
+    fn apply<R, C, S>(&self, h: &mut Matrix<T, R, C, S>, row: usize, map: RowMap)
     where
         R: Dim,
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        let (gamma, beta): (f64, f64) = (self.gamma[row].into(), self.beta[row].into());
         for column in 0..h.ncols() {
             let entry = &mut h[(row, column)];
-            *entry = T::of(gamma * normalize((*entry).into()) + beta);
+            *entry = T::of(self.result(*entry, row, map));
         }
+    }
+}
+
+/// Refuses a batch whose variance a running one cannot move towards.
+fn check_variance<T: Scalar>(statistics: &Row, row: usize) -> Result<()> {
+    let value = statistics.unbiased_variance();
+    if T::of(value).is_finite() {
+        Ok(())
+    } else {
+        Err(Error::Overflow { what: "running variance", row, value })
     }
 }
 
@@ -418,6 +490,64 @@ mod tests {
     use super::*;
     use approx::assert_relative_eq;
     use nalgebra::dmatrix;
+    use proptest::prelude::*;
+
+    /// A number `mantissa * 2^exponent` whose exponent has no bounds; the mantissa is 0 or from 1 to
+    /// 2 in size.
+    #[derive(Clone, Copy, Debug)]
+    struct Wide {
+        mantissa: f64,
+        exponent: i32,
+    }
+
+    impl Wide {
+        fn new(mut mantissa: f64, mut exponent: i32) -> Self {
+            while mantissa.abs() >= 2.0 {
+                (mantissa, exponent) = (mantissa / 2.0, exponent + 1);
+            }
+            while mantissa != 0.0 && mantissa.abs() < 1.0 {
+                (mantissa, exponent) = (mantissa * 2.0, exponent - 1);
+            }
+            Self { mantissa, exponent: if mantissa == 0.0 { -100_000 } else { exponent } }
+        }
+
+        fn of(x: f64) -> Self {
+            Self::new(x, 0)
+        }
+
+        fn plus(self, other: Self) -> Self {
+            let (large, small) =
+                if self.exponent < other.exponent { (other, self) } else { (self, other) };
+            let shift = (large.exponent - small.exponent).min(100);
+            Self::new(large.mantissa + small.mantissa * 0.5f64.powi(shift), large.exponent)
+        }
+
+        fn times(self, other: Self) -> Self {
+            Self::new(self.mantissa * other.mantissa, self.exponent + other.exponent)
+        }
+
+        fn over(self, other: Self) -> Self {
+            Self::new(self.mantissa / other.mantissa, self.exponent - other.exponent)
+        }
+
+        fn root(self) -> Self {
+            let odd = self.exponent.rem_euclid(2);
+            Self::new((self.mantissa * 2f64.powi(odd)).sqrt(), (self.exponent - odd) / 2)
+        }
+
+        fn is_larger_than(self, other: Self) -> bool {
+            (self.exponent, self.mantissa.abs()) > (other.exponent, other.mantissa.abs())
+        }
+    }
+
+    /// Numbers of every size that `f64` has.
+    fn numbers() -> impl Strategy<Value = f64> {
+        let any = (-2.0..2.0f64, -1074..1024i32).prop_map(|(mantissa, power)| {
+            mantissa * 2f64.powi(power / 2) * 2f64.powi(power - power / 2)
+        });
+        let finite = any.prop_filter("finite", |x| x.is_finite());
+        prop_oneof![1 => Just(0.0), 1 => Just(1.7e308), 1 => Just(-1.7e308), 5 => finite]
+    }
 
     #[test]
     fn training_normalizes_like_the_operator_then_scales_and_shifts() {
@@ -449,6 +579,137 @@ mod tests {
         layer.infer_to(&h, &mut output).unwrap();
         assert_eq!(layer.infer(&h).unwrap(), output);
         assert!(output.row(0).sum().abs() < 1e-4);
+    }
+
+    #[test]
+    fn means_are_not_rounded() {
+        let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 1.0).unwrap();
+        assert_eq!(layer.train(&dmatrix![1e16, 1e16 + 2.0]).unwrap(), dmatrix![-1.0, 1.0]);
+        assert_eq!(layer.running_variance()[0], 2.0);
+    }
+
+    /// The variances of [-a, a] and [m - 1, m + 1] are 2 a² and 2, unbiased.
+    #[test]
+    fn a_momentum_of_one_keeps_the_last_batch() {
+        let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 1.0).unwrap();
+        layer.train(&dmatrix![1e-9, -1e-9]).unwrap();
+        assert_eq!(
+            (layer.running_mean()[0], layer.running_variance()[0]),
+            (0.0, 2.0 * 1e-9 * 1e-9)
+        );
+        assert_relative_eq!(
+            layer.infer(&dmatrix![1e-9]).unwrap(),
+            dmatrix![0.5f64.sqrt()],
+            max_relative = 1e-15
+        );
+        let mut layer = TrainableBatchNorm::<f64>::new(1, 1e-5, 1.0).unwrap();
+        layer.train(&dmatrix![1e9, 3e9]).unwrap();
+        layer.train(&dmatrix![1.0, 3.0]).unwrap();
+        let expected = 2.00001f64.sqrt().recip();
+        let found = layer.infer(&dmatrix![1.0, 3.0]).unwrap();
+        assert_relative_eq!(found, dmatrix![-expected, expected], max_relative = 1e-15);
+    }
+
+    proptest! {
+        /// Between the old statistic and that of the batch, and at an end where momentum is 0 or 1.
+        #[test]
+        fn running_statistics_lie_between_old_and_new(
+            old in -1e3..1e3f64, batch in -1e3..1e3f64, power in -300..306i32,
+            momentum in prop_oneof![Just(0.0), Just(1.0), 0.0..1.0],
+        ) {
+            let scale = 10f64.powi(power);
+            let (old, batch) = (old * scale, batch * scale);
+            let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, momentum)
+                .unwrap()
+                .with_running_statistics([old].to_vec().into(), [1.0].to_vec().into())
+                .unwrap();
+            layer.remember(&dmatrix![batch, batch]).unwrap();
+            let found = layer.running_mean()[0];
+            prop_assert!((old.min(batch)..=old.max(batch)).contains(&found));
+            if momentum == 0.0 || momentum == 1.0 {
+                prop_assert_eq!(found, if momentum == 0.0 { old } else { batch });
+            }
+            // Naive, of halves, none of which overflows.
+            let naive = 2.0 * (old / 2.0 + momentum * (batch / 2.0 - old / 2.0));
+            prop_assert!((found - naive).abs() <= 1e-15 * old.abs().max(batch.abs()));
+        }
+
+        /// Against the formula in arithmetic of unlimited range, for numbers of all sizes: right where
+        /// it is representable, refused where it is not.
+        #[test]
+        fn evaluation_is_right_where_it_is_representable(
+            x in numbers(), mean in numbers(), gamma in numbers(), beta in numbers(),
+            variance in numbers(), epsilon in numbers(),
+        ) {
+            let (variance, epsilon) = (variance.abs(), epsilon.abs());
+            let mut layer = TrainableBatchNorm::<f64>::new(1, epsilon, 0.1)
+                .unwrap()
+                .with_running_statistics([mean].to_vec().into(), [variance].to_vec().into())
+                .unwrap();
+            (layer.gamma_mut()[0], layer.beta_mut()[0]) = (gamma, beta);
+            let found = layer.infer(&dmatrix![x]);
+            if variance == 0.0 && epsilon == 0.0 {
+                prop_assert_eq!(found, Err(Error::DegenerateRow { row: 0, value: mean }));
+                return Ok(());
+            }
+            let square = Wide::of(variance).plus(Wide::of(epsilon));
+            let deviation = Wide::of(x).plus(Wide::of(-mean));
+            let scaled = Wide::of(gamma).times(deviation).over(square.root());
+            let expected = scaled.plus(Wide::of(beta));
+            let larger = if scaled.is_larger_than(Wide::of(beta)) { scaled } else { Wide::of(beta) };
+            // Four roundings, and two steps of the smallest floats.
+            let tolerance = larger.times(Wide::of(1e-15)).plus(Wide::of(1e-323));
+            let tolerance = Wide::new(tolerance.mantissa.abs(), tolerance.exponent);
+            match found {
+                Ok(found) => {
+                    let error = Wide::of(found[0]).plus(Wide::of(-1.0).times(expected));
+                    prop_assert!(!error.is_larger_than(tolerance), "{} {:?}", found, expected);
+                }
+                Err(Error::Overflow { what: "normalised entry", row: 0, .. }) => {
+                    let size = Wide::new(expected.mantissa.abs(), expected.exponent);
+                    let bound = size.plus(tolerance);
+                    prop_assert!(bound.is_larger_than(Wide::of(f64::MAX)), "{:?}", expected);
+                }
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
+    }
+
+    /// The numbers of bug reports: infinities and NaN before.
+    #[test]
+    fn ends_of_the_range() {
+        let layer = |mean: f64, gamma: f64, beta: f64| {
+            let layer = TrainableBatchNorm::<f64>::new(1, 1e-5, 0.1).unwrap();
+            let (mean, variance) = ([mean].to_vec().into(), [1e300].to_vec().into());
+            let mut layer = layer.with_running_statistics(mean, variance).unwrap();
+            (layer.gamma_mut()[0], layer.beta_mut()[0]) = (gamma, beta);
+            layer
+        };
+        let at = dmatrix![1.7e308];
+        let found = layer(-1.7e308, 1.0, 0.0).infer(&at).unwrap();
+        assert_relative_eq!(found[0], 3.4e158, max_relative = 1e-15);
+        assert_eq!(layer(-1.7e308, 0.0, 7.0).infer(&at).unwrap()[0], 7.0);
+        let error = layer(-1.7e308, 1e150, 0.0).infer(&at).unwrap_err();
+        assert!(matches!(error, Error::Overflow { what: "normalised entry", row: 0, .. }));
+        // 2.04e308 alone is beyond the range, less 1e308 it is not.
+        let found = layer(-1.7e308, 6e149, -1e308).infer(&at).unwrap();
+        assert_relative_eq!(found[0], 1.04e308, max_relative = 1e-14);
+
+        let single = |epsilon: f64| {
+            let layer = TrainableBatchNorm::<f32>::new(1, epsilon, 0.1).unwrap();
+            let (mean, variance) = ([0.0].to_vec().into(), [0.0].to_vec().into());
+            layer.with_running_statistics(mean, variance).unwrap().infer(&dmatrix![1e35f32])
+        };
+        assert_relative_eq!(single(1e-5).unwrap()[0], 3.162_277_6e37, max_relative = 1e-6);
+        let error = single(1e-10).unwrap_err();
+        assert_eq!(error, Error::Overflow { what: "normalised entry", row: 0, value: 1e40 });
+
+        let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 0.1).unwrap();
+        layer.gamma_mut()[0] = 1.7e308;
+        let (before, mut h) = (layer.clone(), dmatrix![1.0, 1.0, 1.0, 5.0]);
+        let error = layer.train_mut(&mut h).unwrap_err();
+        assert!(matches!(error, Error::Overflow { what: "normalised entry", row: 0, .. }));
+        assert_eq!((layer, h), (before, dmatrix![1.0, 1.0, 1.0, 5.0]));
     }
 
     #[test]

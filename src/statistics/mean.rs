@@ -5,9 +5,9 @@
 /// A mean near 1e15 is rounded to a multiple of 1/8. Numbers that differ by one would be off by as
 /// much after subtracting it; both parts are subtracted instead, the larger one first.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct SplitMean {
-    pub(super) high: f64,
-    pub(super) low: f64,
+pub(crate) struct SplitMean {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
 }
 
 impl SplitMean {
@@ -15,7 +15,7 @@ impl SplitMean {
     ///
     /// It is finite where the differences of numbers and their weighted sum are. The second pass
     /// corrects what the first one loses if the first number is far from the others.
-    pub(super) fn weighted(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
+    pub(crate) fn weighted(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
         let total: f64 = pairs.clone().map(|(_, weight)| weight).sum();
         let first = pairs.clone().next().map_or(f64::NAN, |(first, _)| first);
         (0..2).fold(Self { high: first, low: 0.0 }, |mean, _| {
@@ -25,12 +25,19 @@ impl SplitMean {
     }
 
     /// Returns the mean of numbers with equal weights; NaN if there are none.
-    pub(super) fn of(numbers: impl Iterator<Item = f64> + Clone) -> Self {
+    pub(crate) fn of(numbers: impl Iterator<Item = f64> + Clone) -> Self {
         Self::weighted(numbers.map(|number| (number, 1.0)))
     }
 
+    /// Subtracts the mean from numbers and returns it.
+    pub(crate) fn subtract(numbers: &mut [f64]) -> Self {
+        let mean = Self::of(numbers.iter().copied());
+        numbers.iter_mut().for_each(|x| *x = mean.deviation(*x));
+        mean
+    }
+
     /// Returns this mean plus a number, with the error of the sum in the lower part (Knuth's two-sum).
-    pub(super) fn shifted(self, by: f64) -> Self {
+    pub(crate) fn shifted(self, by: f64) -> Self {
         let by = self.low + by;
         let high = self.high + by;
         let added = high - self.high;
@@ -39,12 +46,12 @@ impl SplitMean {
     }
 
     /// Returns this mean minus another.
-    pub(super) fn minus(self, other: Self) -> f64 {
+    pub(crate) fn minus(self, other: Self) -> f64 {
         (self.high - other.high) + (self.low - other.low)
     }
 
     /// Returns a number minus this mean.
-    pub(super) fn deviation(self, number: f64) -> f64 {
+    pub(crate) fn deviation(self, number: f64) -> f64 {
         (number - self.high) - self.low
     }
 }

@@ -27,6 +27,7 @@ pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
 pub(crate) use gamma::{binet, gamma_below_and_above};
 pub use line::{Line, Weighting};
+pub(crate) use mean::SplitMean;
 pub use moments::Moments;
 pub(crate) use moments::countable;
 pub use normal::{normal_cdf, normal_quantile};

@@ -70,8 +70,7 @@ pub(super) struct Layer<T: Scalar, A> {
 impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// Layers of given recipes and weights, and a head.
     ///
-    /// The law of the weights in a recipe does not matter here. A dense layer may follow
-    /// convolutions: it takes their images flattened.
+    /// The law of the weights in a recipe does not matter here.
     ///
     /// ```
     /// use nalgebra::DMatrix;
@@ -85,6 +84,40 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// assert_eq!((classifier.dimension(), classifier.depth(), classifier.classes()), (7, 2, 4));
     /// # Ok::<(), orthogap::Error>(())
     /// ```
+    ///
+    /// A dense layer, or the head, may follow convolutions. It takes their images flattened with
+    /// channels innermost: of images of `C` channels and `S` pixels, feature `p C + c` is channel `c`
+    /// of pixel `p`. In PyTorch, which flattens NCHW, that is feature `c S + p`. For parameters from
+    /// PyTorch this permutation applies to the columns of the weights, and to scale, shift and running
+    /// statistics of a batch normalisation before the linear map
+    /// ([`Order::NormActivationLinear`](crate::Order::NormActivationLinear)). If a
+    /// [`Residual`](crate::Residual) connection adds the flattened images, the output is in this
+    /// order, too. The permutation then also applies to the rows of the weights, to a batch
+    /// normalisation after them, and to the columns of the next layer.
+    ///
+    /// ```
+    /// use nalgebra::DMatrix;
+    /// use orthogap::convolution::{Convolution, Images};
+    /// use orthogap::train::Classifier;
+    /// use orthogap::{Input, Network, Seed, normalization::Normalization};
+    ///
+    /// // A convolution that copies its two channels, and a head that copies PyTorch's features.
+    /// let (channels, pixels) = (2, 6);
+    /// let layer = Network::<f64>::new(channels)
+    ///     .normalization(Normalization::None)
+    ///     .convolution(Convolution::new(1)?, Images::new(channels, 2, 3)?);
+    /// let pytorch = DMatrix::<f64>::identity(12, 12);
+    /// let head = DMatrix::from_fn(12, 12, |row, feature| {
+    ///     pytorch[(row, feature % channels * pixels + feature / channels)]
+    /// });
+    /// let classifier = Classifier::new([(layer, DMatrix::identity(2, 2))], head)?;
+    /// let samples = Input::gaussian(12, 5, Seed(1))?.columns().clone(); // NCHW
+    /// assert_eq!(classifier.logits(&samples)?, samples);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// Group normalisation of flattened images before the linear map has groups of pixels, where
+    /// PyTorch has groups of channels. No permutation of parameters makes them equal.
     ///
     /// # Errors
     /// [`Error::Empty`] without layers or classes; [`Error::ShapeMismatch`] of weights that do not

@@ -127,16 +127,31 @@ impl<T: Scalar> Pass<T> {
         Ok(loss)
     }
 
-    /// Moves the running statistics of batch normalisations towards those of this batch.
+    /// Refuses a batch whose statistics batch normalisations cannot [remember](Self::remember).
+    pub(super) fn check_memory<A: Activation>(&self, classifier: &Classifier<T, A>) -> Result<()> {
+        classifier.layers.iter().enumerate().try_for_each(|(index, layer)| {
+            match layer.norm.as_ref().zip(self.normalized(index)) {
+                Some((norm, h)) => norm.check_memory(h),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Moves the running statistics of batch normalisations towards those of this batch, which
+    /// [`check_memory`](Self::check_memory) accepted.
     pub(super) fn remember<A: Activation>(&self, classifier: &mut Classifier<T, A>) -> Result<()> {
         for (index, layer) in classifier.layers.iter_mut().enumerate() {
-            let input = if index == 0 { &self.input } else { self.records[index - 1].output() };
-            if let Some((norm, h)) = layer.norm.as_mut().zip(self.records[index].normalized(input))
-            {
-                norm.remember(h)?;
+            if let Some((norm, h)) = layer.norm.as_mut().zip(self.normalized(index)) {
+                norm.remember_checked(h)?;
             }
         }
         Ok(())
+    }
+
+    /// What the batch normalisation of a layer normalises.
+    fn normalized(&self, index: usize) -> Option<&DMatrix<T>> {
+        let input = if index == 0 { &self.input } else { self.records[index - 1].output() };
+        self.records[index].normalized(input)
     }
 
     /// The logits of the last forward pass.

@@ -85,13 +85,60 @@ impl Sgd {
         self.weight_decay
     }
 
+    /// Refuses numbers that are infinite in the arithmetic of `T`.
+    ///
+    /// ```
+    /// use orthogap::train::Sgd;
+    ///
+    /// let sgd = Sgd::new(1e39)?;
+    /// assert!(sgd.check::<f64>().is_ok() && sgd.check::<f32>().is_err());
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] of the learning rate or the weight decay.
+    pub fn check<T: Scalar>(&self) -> Result<()> {
+        for (name, value) in
+            [("learning rate", self.learning_rate), ("weight decay", self.weight_decay)]
+        {
+            if !T::of(value).is_finite() {
+                let expected = "a number that is finite in the arithmetic of the network";
+                return Err(Error::InvalidParameter { name, value, expected });
+            }
+        }
+        Ok(())
+    }
+
     /// One step of some parameters, in the arithmetic of `T`.
     pub(super) fn update<T: Scalar>(&self, parameters: &mut [T], velocity: &mut [T], by: &[T]) {
+        let next = self.rule();
+        for ((w, v), &g) in parameters.iter_mut().zip(velocity).zip(by) {
+            (*w, *v) = next(*w, *v, g);
+        }
+    }
+
+    /// Whether [`update`](Self::update) would leave all parameters and velocities finite.
+    pub(super) fn stays_finite<T: Scalar>(
+        &self,
+        parameters: &[T],
+        velocity: &[T],
+        by: &[T],
+    ) -> bool {
+        let next = self.rule();
+        // Without a branch, so that it is vectorised.
+        parameters.iter().zip(velocity).zip(by).fold(true, |finite, ((&w, &v), &g)| {
+            let (w, v) = next(w, v, g);
+            finite & w.is_finite() & v.is_finite()
+        })
+    }
+
+    /// The next parameter and velocity, given both and a gradient.
+    fn rule<T: Scalar>(&self) -> impl Fn(T, T, T) -> (T, T) {
         let (rate, momentum) = (T::of(self.learning_rate), T::of(self.momentum));
         let decay = T::of(self.weight_decay);
-        for ((w, v), &g) in parameters.iter_mut().zip(velocity).zip(by) {
-            *v = momentum * *v + (g + decay * *w);
-            *w -= rate * *v;
+        move |w, v, g| {
+            let v = momentum * v + (g + decay * w);
+            (w - rate * v, v)
         }
     }
 }

@@ -177,8 +177,9 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the batch;
-    /// [`Error::LabelOutOfRange`]; [`Error::Diverged`] where a loss or a gradient is not finite;
-    /// those of normalisations. The step is then not taken: the classifier is as it was.
+    /// [`Error::LabelOutOfRange`]; those of [`Sgd::check`] and of normalisations;
+    /// [`Error::Diverged`] where a loss, a gradient, a running statistic or a new parameter is not
+    /// finite. The step is then not taken: classifier, velocity and progress are as they were.
     pub fn step(&mut self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
         self.classifier.check_samples(samples)?;
         check_labels((self.classifier.classes(), samples.ncols()), labels)?;
@@ -192,7 +193,7 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
     ///
     /// # Errors
     /// Those of [`step`](Self::step), and [`Error::InvalidParameter`] for a batch size of 0. Steps
-    /// that were taken before an error stay.
+    /// that were taken before an error stay; [`epoch_with`](Self::epoch_with) reports their losses.
     pub fn epoch(
         &mut self,
         samples: &DMatrix<T>,
@@ -262,6 +263,7 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
         some: std::ops::Range<usize>,
     ) -> Result<Loss> {
         let Self { classifier, optimizer, velocity, gradient, gradient_norms, progress, .. } = self;
+        optimizer.check::<T>()?;
         let pass = match &mut self.pass {
             Some(pass) => pass,
             none => none.insert(Pass::new(classifier)?),
@@ -286,7 +288,13 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
         if !finite {
             return Err(diverged(loss.mean()));
         }
-        pass.remember(classifier).map_err(broken)?;
+        pass.check_memory(classifier).map_err(broken)?;
+        let finite = (classifier.slices_mut().zip(velocity.slices()).zip(gradient.slices()))
+            .all(|((w, v), g)| optimizer.stays_finite(w, v, g));
+        if !finite {
+            return Err(diverged(loss.mean()));
+        }
+        pass.remember(classifier)?;
         let slices = classifier.slices_mut().zip(velocity.slices_mut()).zip(gradient.slices());
         for ((parameters, velocity), gradient) in slices {
             optimizer.update(parameters, velocity, gradient);

@@ -1,9 +1,10 @@
 //! Between samples: optimal transport as an assignment (feature `assignment`).
 
-use nalgebra::DVector;
+use nalgebra::{DMatrix, DVector};
 
 use crate::statistics::Moments;
-use crate::wasserstein::{Kind, Law, MatrixLaw, Of, Sample, W2, parallel};
+use crate::wasserstein::transportation::Flow;
+use crate::wasserstein::{Kind, Law, MatrixLaw, Of, Sample, W2, parallel, transportation};
 use crate::{Error, Result};
 
 /// The largest cost matrix that is formed has as many rows: half a gigabyte.
@@ -27,8 +28,8 @@ impl Sample {
     /// helps (10.8 for a truth of 0.64). What is known of a Gaussian target is better used, as all
     /// other estimators here do; [`debiased_to`](Self::debiased_to) subtracts the most of it.
     ///
-    /// Cost: up to `O(N³)`, by shortest augmenting paths (Crouse 2016, as in SciPy); samples of
-    /// different sizes are repeated up to their least common multiple.
+    /// Cost: two sorts in one dimension. Otherwise `N M` numbers of memory and up to `O(N³)` for N
+    /// about M, by successive shortest paths (Crouse 2016, with masses that may be split).
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -43,40 +44,55 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] if the common
-    /// multiple of the sizes exceeds 8192.
+    /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] for more than 8192
+    /// samples of more than one number.
     pub fn assignment(&self, other: &Self) -> Result<Assignment> {
         self.check_dimension("the other sample", other.dimension())?;
         let (ours, theirs) = (self.count(), other.count());
-        let common = ours / gcd(ours, theirs) * theirs;
-        if common > LARGEST {
-            let expected = "at most 8192 for the least common multiple of the sizes";
-            return Err(Error::InvalidParameter { name: "count", value: common as f64, expected });
-        }
-        let squares = self.squared_distances(other);
-        let cost = (0..common)
-            .flat_map(|i| (0..common).map(move |j| (i % ours, j % theirs)))
-            .map(|place| squares[place])
-            .collect();
-        let partner = solve(common, cost);
-        let pairs = partner.iter().enumerate().map(|(i, &j)| squares[(i % ours, j % theirs)]);
-        let sq = pairs.sum::<f64>() / common as f64;
-        let w2 = W2::of_samples(sq, Kind::Exact, Of::Empirical);
-        Ok(Assignment { w2, partner: (ours == theirs).then_some(partner) })
+        let (flows, sum) = if self.dimension() == 1 {
+            let (a, b) = (self.centered().as_slice(), other.centered().as_slice());
+            let shift = self.moments().mean_less_that_of(other.moments())[0];
+            let flows = transportation::of_numbers(a, b);
+            let sum = cost(&flows, |i, j| (a[i] - b[j] + shift).powi(2));
+            (flows, sum)
+        } else {
+            let largest = ours.max(theirs);
+            if largest > LARGEST {
+                let (value, expected) = (largest as f64, "at most 8192; `sliced` takes any number");
+                return Err(Error::InvalidParameter { name: "count", value, expected });
+            }
+            let squares = other.squared_distances(self);
+            let flows = transportation::cheapest(&squares);
+            let sum = cost(&flows, |i, j| squares[(j, i)]);
+            (flows, sum)
+        };
+        let partner = (ours == theirs).then(|| {
+            let mut partner = vec![0; ours];
+            flows.iter().for_each(|flow| partner[flow.from] = flow.to);
+            partner
+        });
+        let w2 = W2::of_samples(sum, Kind::Exact, Of::Empirical);
+        Ok(Assignment { w2, partner })
     }
 
     /// The distance of this sample to `first`, with the distance between `first` and `second`,
     /// two samples of the same law and of this size, as its bias.
     ///
     /// The bias of the empirical distance is mostly that of noise against noise, which the second
-    /// distance shows. It is exact at the null, and a guess away from it.
+    /// distance shows. That is exact if all three samples have one law. The noise of this sample has
+    /// its own scale, so the second distance counts $`\sqrt{\mathrm{tr}\, C_x/\mathrm{tr}\, C_y}`$
+    /// times, with the covariances of this sample and of `first`: 9.6 for a bias of 9.5 where this law
+    /// is twice as wide (n = 8, N = 100, isotropic Gaussians). For laws of different shape it is a guess.
     ///
     /// # Errors
     /// Those of [`assignment`](Self::assignment).
     pub fn debiased_to(&self, first: &Self, second: &Self) -> Result<W2> {
         let plain = self.assignment(first)?.w2;
         let null = first.assignment(second)?.w2;
-        Ok(W2 { bias: Some(null.sq), kind: Kind::Estimate, ..plain })
+        let [ours, theirs] = [self, first].map(|sample| sample.moments().covariance().trace());
+        // A point mass has no noise, and against one there is none.
+        let scale = if theirs > 0.0 { (ours / theirs).sqrt() } else { 0.0 };
+        Ok(W2 { bias: Some(scale * null.sq), kind: Kind::Estimate, ..plain })
     }
 }
 
@@ -108,8 +124,8 @@ impl MatrixLaw {
             let first = 2 * group * batch;
             let [a, b] = [product, gaussian].map(|all| all[first..first + batch].to_vec());
             let [c, d] = [product, gaussian].map(|all| all[first + batch..][..batch].to_vec());
-            let across = (cost(&a, &b) + cost(&c, &d)) / 2.0;
-            let within = (cost(&a, &c) + cost(&b, &d)) / 2.0;
+            let across = (assignment_cost(&a, &b) + assignment_cost(&c, &d)) / 2.0;
+            let within = (assignment_cost(&a, &c) + assignment_cost(&b, &d)) / 2.0;
             (across, within)
         });
         let across: Moments = costs.iter().map(|(across, _)| *across).collect();
@@ -126,27 +142,67 @@ impl MatrixLaw {
 }
 
 /// The mean squared distance under the best assignment of equally many vectors.
-fn cost(a: &[DVector<f64>], b: &[DVector<f64>]) -> f64 {
-    let squares = |i: usize, j: usize| (&a[i] - &b[j]).norm_squared();
-    let flat = (0..a.len()).flat_map(|i| (0..b.len()).map(move |j| (i, j)));
-    let partner = solve(a.len(), flat.map(|(i, j)| squares(i, j)).collect());
-    let total: f64 = partner.iter().enumerate().map(|(i, &j)| squares(i, j)).sum();
-    total / a.len() as f64
+fn assignment_cost(a: &[DVector<f64>], b: &[DVector<f64>]) -> f64 {
+    let squares = DMatrix::from_fn(b.len(), a.len(), |j, i| (&a[i] - &b[j]).norm_squared());
+    cost(&transportation::cheapest(&squares), |i, j| squares[(j, i)])
 }
 
-/// The column that each row of a square cost matrix, row by row, is assigned to.
-fn solve(order: usize, cost: Vec<f64>) -> Vec<usize> {
-    lsap::solve(order, order, &cost, false).expect("finite costs can be assigned").1
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// The mean cost of a plan.
+fn cost(flows: &[Flow], cost: impl Fn(usize, usize) -> f64) -> f64 {
+    let total: usize = flows.iter().map(|flow| flow.mass).sum();
+    let costs = flows.iter().map(|flow| flow.mass as f64 * cost(flow.from, flow.to));
+    costs.sum::<f64>() / total as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Gram, Seed};
+
+    /// Values of the linear programme (SciPy 1.17, HiGHS) for points on a parabola and off it.
+    #[test]
+    fn samples_of_unequal_size() {
+        let points = |count: usize, bend: f64| {
+            let rows = DMatrix::from_fn(count, 2, |i, k| {
+                let x = (37 * i % 101) as f64 / 10.0;
+                if k == 0 { x } else { bend * x * x + (i % 7) as f64 }
+            });
+            Sample::from_rows(&rows).unwrap()
+        };
+        for (ours, theirs, expected) in [
+            (7, 12, 108.716_643),
+            (60, 61, 136.129_789_071_311_5),
+            (90, 91, 132.992_607_110_622_7),
+            (40, 100, 132.302_953_12),
+        ] {
+            let (a, b) = (points(ours, 0.1), points(theirs, -0.2));
+            let assignment = a.assignment(&b).unwrap();
+            assert!((assignment.w2.sq / expected - 1.0).abs() < 1e-11, "{}", assignment.w2.sq);
+            assert_eq!(assignment.partner, None);
+            assert!((b.assignment(&a).unwrap().w2.sq / expected - 1.0).abs() < 1e-11);
+        }
+    }
+
+    /// Sorting takes any number of points; the area between two staircases is the value.
+    #[test]
+    fn numbers_are_sorted() {
+        let numbers = |count: usize| {
+            let of = |i: usize| (7919 * i % count) as f64 / count as f64;
+            Sample::from_rows(&DMatrix::from_fn(count, 1, |i, _| of(i))).unwrap()
+        };
+        let (a, b) = (numbers(9001), numbers(9000));
+        let ends = (1..=9001).flat_map(|i| [9000 * i, 9001 * i]).filter(|&x| x <= 9000 * 9001);
+        let mut ends: Vec<usize> = ends.collect();
+        ends.sort_unstable();
+        let (mut last, mut expected) = (0, 0.0);
+        for end in ends {
+            let difference = (last / 9000) as f64 / 9001.0 - (last / 9001) as f64 / 9000.0;
+            expected += (end - last) as f64 / (9000.0 * 9001.0) * difference.powi(2);
+            last = end;
+        }
+        let found = a.assignment(&b).unwrap().w2.sq;
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+    }
 
     /// On a line the best assignment is that of sorted numbers.
     #[test]

@@ -153,7 +153,7 @@ impl Sample {
 
     /// The mean squared distance to independent draws from the target.
     fn independent_coupling(&self, target: &Gaussian) -> W2 {
-        let shift = self.moments().mean() - target.mean();
+        let shift = self.moments().mean_less(target.mean());
         let squares: Vec<f64> = self
             .centered()
             .row_iter()

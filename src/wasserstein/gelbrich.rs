@@ -3,7 +3,6 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::factorization::symmetric_eigen;
-use crate::wasserstein::line::deviation;
 use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
 use crate::{Error, Result};
 
@@ -25,13 +24,26 @@ struct Spectrum {
     directions: DMatrix<f64>,
 }
 
+impl Spectrum {
+    /// Without the eigenvalues that are zero.
+    fn positive(self) -> Self {
+        let kept: Vec<usize> =
+            (0..self.eigenvalues.len()).filter(|&i| self.eigenvalues[i] > 0.0).collect();
+        Self {
+            eigenvalues: kept.iter().map(|&i| self.eigenvalues[i]).collect(),
+            directions: self.directions.select_columns(&kept),
+        }
+    }
+}
+
 impl RowMoments {
     /// The Gelbrich distance of the rows to `target`, the Bures distance of two Gaussians with the
     /// same moments: a lower bound on the squared Wasserstein-2 distance of any law.
     ///
-    /// Its bias is told by [`Correction::RandomMatrix`] where the dimension allows, else to first
-    /// order. The standard error is that of Gaussian rows, as those of `W H` given `H` are;
-    /// [`Sample::gelbrich`] makes no such assumption.
+    /// Bias and standard error are those of Gaussian rows, as those of `W H` given `H` are: second
+    /// moments determine no others. The bias is that of [`Correction::RandomMatrix`] where the
+    /// dimension allows, else of first order. [`Sample::gelbrich`] does not assume Gaussian rows; their
+    /// bias may be twice as large (exponential rows, n = 4, N = 400: 0.038, here 0.023).
     ///
     /// Cost: `O(n³)`.
     ///
@@ -88,8 +100,9 @@ impl RowMoments {
         if variance > 0.0 && total_variance > 0.0 {
             check_product(variance * total_variance)?;
         }
-        let fitted = Gaussian::from_covariance(&covariance)?;
-        let sq = fitted.with_mean(self.mean().as_slice())?.w2(target)?.sq;
+        // About the target's mean: the difference of means is known to more digits than the means.
+        let fitted = Gaussian::from_covariance(&covariance)?.with_mean(target.mean().as_slice())?;
+        let sq = fitted.w2(target)?.sq + self.mean_less(target.mean()).norm_squared();
         Ok(W2::of_samples(sq, Kind::Lower, Of::Population))
     }
 
@@ -139,7 +152,7 @@ impl RowMoments {
                     + 2.0 * roots * (1.0 - (degrees / count).sqrt())
             }
             Correction::RandomMatrix => {
-                let between_means = (self.mean() - target.mean()).norm_squared() - trace / count;
+                let between_means = self.mean_less(target.mean()).norm_squared() - trace / count;
                 let between_shapes = trace + target.total_variance()
                     - 2.0 * bias::random_matrix_sum_of_roots(&unbiased, degrees);
                 plain.sq - between_means - between_shapes
@@ -162,7 +175,7 @@ impl RowMoments {
             .sum();
         let across: f64 = spectrum.eigenvalues.iter().sum();
         let quadratic = covariance.norm_squared() - 2.0 * through + across;
-        let difference = self.mean() - target.mean();
+        let difference = self.mean_less(target.mean());
         let linear = difference.dot(&(&covariance * &difference));
         ((2.0 * quadratic.max(0.0) + 4.0 * linear) / self.count() as f64).sqrt()
     }
@@ -178,9 +191,23 @@ fn check_product(value: f64) -> Result<()> {
 }
 
 impl Sample {
-    /// The Gelbrich distance to `target`, with a standard error for any law of the samples:
-    /// the deviation of $`(x - \bar x)^\top (I - T) (x - \bar x) + 2 (\bar x - m)^\top (x - \bar x)`$
-    /// over $`\sqrt N`$, where `T` is the transport map between the two Gaussians.
+    /// The Gelbrich distance to `target`, with a bias and a standard error for any law of the samples
+    /// that has fourth moments.
+    ///
+    /// The standard error is the deviation (divisor N - 1) of
+    /// $`(x - \bar x)^\top (I - T) (x - \bar x) + 2 (\bar x - m)^\top (x - \bar x)`$ over $`\sqrt N`$,
+    /// where `T` is the transport map between the two Gaussians. The bias is that of
+    /// [`RowMoments::gelbrich`] and what fourth moments of the samples add to first order in 1/N,
+    ///
+    /// ```math
+    /// \frac{1}{2N} \sum_{ij} \frac{E\, y_i^2 y_j^2 - (1 + 2 \delta_{ij}) \mu_i \mu_j}
+    ///     {\sqrt{\mu_i \mu_j} (\sqrt{\mu_i} + \sqrt{\mu_j})}
+    /// ```
+    ///
+    /// with the coordinates y of $`F^\top (x - \bar x)`$, for the factor F of the target, along the
+    /// eigenvectors of their covariance. That has mean zero for Gaussian rows. Of heavy tails a
+    /// sample shows too little: rows of Student's t of 5 degrees, n = 16, N = 1600, have a bias of 0.119,
+    /// of which 0.109 is stated.
     ///
     /// See [`RowMoments::gelbrich`] for the rest. It sees first and second moments only: a law of
     /// the target's mean and covariance is at distance zero, whatever its shape.
@@ -193,32 +220,40 @@ impl Sample {
         let moments = self.moments();
         let plain = moments.plain_gelbrich(target)?;
         let spectrum = moments.spectrum(target)?;
-        let bias = moments.default_bias(&plain, target, &spectrum);
-        let error = self.influence_deviation(moments, target, &spectrum);
-        let error = error / (self.count() as f64).sqrt();
-        Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
+        let gaussian_bias = moments.default_bias(&plain, target, &spectrum);
+        let spectrum = spectrum.positive();
+        let along = self.centered() * &spectrum.directions;
+        let bias = gaussian_bias + self.excess(&spectrum, &along);
+        let influence = self.influence(target, &spectrum, &along);
+        Ok(W2 { bias: Some(bias), ..plain }.with_influence(influence.as_slice()))
     }
 
-    fn influence_deviation(
+    /// What samples that are not Gaussian add to the bias.
+    fn excess(&self, spectrum: &Spectrum, along: &DMatrix<f64>) -> f64 {
+        let (count, degrees) = (self.count() as f64, (self.count() - 1) as f64);
+        let unbiased: Vec<f64> =
+            spectrum.eigenvalues.iter().map(|mu| mu * count / degrees).collect();
+        bias::excess(&unbiased, along, degrees)
+    }
+
+    /// The influence of each sample on the distance, up to a constant.
+    fn influence(
         &self,
-        moments: &RowMoments,
         target: &Gaussian,
         spectrum: &Spectrum,
-    ) -> f64 {
+        along: &DMatrix<f64>,
+    ) -> DVector<f64> {
         let centered = self.centered();
-        let difference = moments.mean() - target.mean();
+        let difference = self.moments().mean_less(target.mean());
         let mut influence: DVector<f64> = centered * difference * 2.0;
         for column in centered.column_iter() {
             influence.zip_apply(&column, |sum, x| *sum += x * x);
         }
-        let along = centered * &spectrum.directions;
         for (&mu, column) in spectrum.eigenvalues.iter().zip(along.column_iter()) {
-            if mu > 0.0 {
-                let weight = mu.sqrt().recip();
-                influence.zip_apply(&column, |sum, y| *sum -= weight * y * y);
-            }
+            let weight = mu.sqrt().recip();
+            influence.zip_apply(&column, |sum, y| *sum -= weight * y * y);
         }
-        deviation(influence.as_slice())
+        influence
     }
 }
 
@@ -245,7 +280,7 @@ mod tests {
         let mean = influence.iter().sum::<f64>() / 4.0;
         let variance = influence.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0;
         let error = sample.gelbrich(&target).unwrap().sampling_error.unwrap();
-        assert!((error - (variance / 4.0).sqrt()).abs() < 1e-14);
+        assert!((error - (variance / 3.0).sqrt()).abs() < 1e-14);
     }
 
     /// Where both laws are does not matter, however the bias is told.

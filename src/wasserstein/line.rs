@@ -1,5 +1,6 @@
 //! On a line: the exact distance of numbers to a normal law, and its three parts.
 
+use crate::statistics::SplitMean;
 use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
 use crate::wasserstein::quantile::{normal_cdf, normal_density, normal_quantile};
@@ -20,6 +21,8 @@ pub struct NormalBins {
     /// $`1 - N \sum_i c_i^2`$.
     remainder: f64,
     null_bias: f64,
+    /// The share of the gap between two neighbours in the bias for a target of deviation one.
+    gap_bias: Vec<f64>,
 }
 
 /// A squared distance on the line and its parts, `sq` = location + scale + shape.
@@ -43,6 +46,9 @@ pub struct LineW2 {
     /// $`S^2 - \sigma_q^2`$: how far they are from every normal law.
     pub shape: f64,
 }
+
+/// From fewer numbers no standard error is stated.
+const FEWEST: usize = 20;
 
 /// The bins for samples of `count` numbers.
 ///
@@ -75,8 +81,11 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
     means.extend((!count.is_multiple_of(2)).then_some(0.0));
     means.extend(upper);
     let remainder = 1.0 - masses * means.iter().map(|c| c * c).sum::<f64>();
-    let null_bias = null_bias(&means);
-    Ok(NormalBins { edges, means, remainder, null_bias })
+    // The sum of c_i x_(i) is one over gaps, each times the density at its edge.
+    let densities: Vec<f64> = edges.iter().map(|&z| normal_density(z)).collect();
+    let null_bias = 2.0 - 2.0 * mean_of_gaps(&densities);
+    let gap_bias = gap_bias(&edges, null_bias);
+    Ok(NormalBins { edges, means, remainder, null_bias, gap_bias })
 }
 
 /// The integral of z over the bins with these inner edges.
@@ -108,23 +117,42 @@ pub(super) fn check_count(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// $`E\, W_2^2(P_N, N(0, 1))`$ for N numbers from N(0, 1), $`2 - 2 \sum_i c_i E x_{(i)}`$.
+/// $`E \sum_i w_i (x_{(i+1)} - x_{(i)})`$ for N sorted numbers from N(0, 1).
 ///
-/// The i-th of N numbers has the density $`N \varphi(z)`$ times the probability of i - 1 among
-/// the N - 1 others below z, so the sum is N times an integral of z and of the binomial mean of
-/// c. The integrand is smooth on the scale of the normal law, and the trapezoidal rule converges
-/// faster than any power of the step.
-fn null_bias(means: &[f64]) -> f64 {
+/// A point z lies in gap i if i of the numbers are below it, which has a binomial law. So the sum is
+/// the integral of the binomial mean of w over z. The integrand is smooth on the scale of the normal
+/// law, and the trapezoidal rule converges faster than any power of the step. Weights are symmetric.
+fn mean_of_gaps(weights: &[f64]) -> f64 {
     const STEP: f64 = 1.0 / 12.0;
-    let others = means.len() - 1;
-    let half: f64 = (1..=(9.0 / STEP) as usize)
-        .map(|k| {
-            let z = -(k as f64) * STEP;
-            let below = normal_cdf(z);
-            z * normal_density(z) * binomial_mean(means, others, below, 1.0 - below)
-        })
-        .sum();
-    2.0 - 4.0 * (others + 1) as f64 * STEP * half
+    let ends = || std::iter::once(&0.0);
+    let weights: Vec<f64> = ends().chain(weights).chain(ends()).copied().collect();
+    let at = |k: usize| {
+        let below = normal_cdf(-(k as f64) * STEP);
+        binomial_mean(&weights, weights.len() - 1, below, 1.0 - below)
+    };
+    STEP * (at(0) + 2.0 * (1..=(9.0 / STEP) as usize).map(at).sum::<f64>())
+}
+
+/// The weights of the N - 1 gaps between sorted numbers in the bias for a target of deviation one.
+///
+/// With $`h(p) = \varphi(\Phi^{-1}(p))`$ the distance depends on the distribution function F of the
+/// numbers by $`-2 \int h(F(x))\, dx`$. Since $`h'' = -1/h`$, the noise of an empirical F adds
+/// $`\frac1N \int F (1 - F)/h(F)\, dx`$ to first order, a sum over gaps. That lacks what normal tails
+/// beyond the sample add, so the outermost gaps get as much more as makes the mean over normal
+/// samples equal to `null_bias`.
+fn gap_bias(edges: &[f64], null_bias: f64) -> Vec<f64> {
+    let masses = (edges.len() + 1) as f64;
+    let first_order = |(i, &z): (u32, &f64)| {
+        let p = f64::from(i) / masses;
+        p * (1.0 - p) / (masses * normal_density(z))
+    };
+    let mut gaps: Vec<f64> = (1..).zip(edges).map(first_order).collect();
+    let is_outermost = |i: usize| i == 0 || i + 1 == edges.len();
+    let outermost: Vec<f64> =
+        (0..edges.len()).map(|i| f64::from(u8::from(is_outermost(i)))).collect();
+    let tail = (null_bias - mean_of_gaps(&gaps)) / mean_of_gaps(&outermost);
+    gaps.iter_mut().zip(&outermost).for_each(|(gap, outer)| *gap += tail * outer);
+    gaps
 }
 
 /// The mean of `values[k]` over the binomial law of `trials` and probabilities p and q = 1 - p.
@@ -176,7 +204,8 @@ impl NormalBins {
 
     /// $`E\, W_2^2`$ of N numbers that are drawn from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
     ///
-    /// For numbers from N(m', s'²) against N(m, s²), the bias of `sq` is s s' times this.
+    /// For numbers from N(m', s'²) against N(m, s²), the bias of `sq` is s s' times this: see
+    /// [`w2`](Self::w2), which estimates s'.
     ///
     /// ```
     /// let bins = orthogap::wasserstein::normal_bins(50)?;
@@ -190,9 +219,29 @@ impl NormalBins {
 
     /// The squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation²).
     ///
-    /// Exact: the target is never sampled. A deviation of zero is a point mass. The bias stated
-    /// is exact for normal samples of any mean and variance; the standard error is that of the
-    /// Kantorovich potential at the samples, and means nothing where the distance is near zero.
+    /// Exact: the target is never sampled. A deviation of zero is a point mass.
+    ///
+    /// The bias is a weighted sum of the gaps between sorted numbers, to first order
+    /// $`\frac{s}{N} \sum_i (x_{(i+1)} - x_{(i)}) \frac{p_i (1 - p_i)}{\varphi(z_i)}`$ with
+    /// $`p_i = i/N`$. Its mean is exact for normal samples of any mean and variance and N of at least
+    /// 2. For other laws it is right to first order in 1/N: from N = 10 on within 7 % for uniform and
+    /// exponential numbers, Student's t of 5 degrees and coins, within 13 % for lognormal numbers.
+    ///
+    /// The bias of one number is `None`.
+    ///
+    /// The standard error is that of the mean of the Kantorovich potential over the samples. It means
+    /// nothing where the distance is near zero. Below 20 numbers it is `None`, because intervals would
+    /// contain the truth too rarely: at N = 10 and 95 %, with a probability of 0.70 to 0.93. At larger N
+    /// they contain it with these probabilities:
+    ///
+    /// | law, against N(0, 1) | N = 20 | N = 50 | N = 200 |
+    /// | --- | --- | --- | --- |
+    /// | N(2, 1) | 0.94 | 0.95 | 0.95 |
+    /// | N(0, 1.5²) | 0.90 | 0.92 | 0.94 |
+    /// | N(0, 0.5²) | 0.85 | 0.90 | 0.94 |
+    /// | uniform of variance 1 | 0.90 | 0.92 | 0.93 |
+    /// | exponential less 1, against N(0, 2²) | 0.77 | 0.85 | 0.92 |
+    /// | ±1 with equal probabilities | 0.82 | 0.89 | 0.83 |
     ///
     /// Cost: one sort.
     ///
@@ -223,13 +272,19 @@ impl NormalBins {
         check_normal(mean, deviation)?;
         let mut scratch = Scratch::default();
         let parts = self.evaluate(&numbers, mean, deviation, &mut scratch);
-        let error = scratch.potential_deviation() / (self.count() as f64).sqrt();
-        parts.with_errors(self.bias(&parts, deviation), error)
+        let mut line = parts.into_line()?;
+        line.w2.bias = self.bias(&scratch.sorter.values, deviation);
+        if self.count() >= FEWEST {
+            line.w2 = line.w2.with_influence(&scratch.potential);
+        }
+        Ok(line)
     }
 
-    /// The bias that normal samples would have.
-    pub(super) fn bias(&self, parts: &Parts, deviation: f64) -> f64 {
-        deviation * parts.sigma.max(0.0) * self.null_bias
+    /// The bias for sorted numbers and a target of this deviation; `None` for one number.
+    pub(super) fn bias(&self, sorted: &[f64], deviation: f64) -> Option<f64> {
+        let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
+        let bias: f64 = gaps.zip(&self.gap_bias).map(|(gap, weight)| gap * weight).sum();
+        (sorted.len() > 1).then_some(deviation * bias)
     }
 
     /// The parts for finite numbers; leaves potentials in `scratch`.
@@ -241,7 +296,7 @@ impl NormalBins {
         scratch: &mut Scratch,
     ) -> Parts {
         let count = self.count() as f64;
-        let shift = scratch.center(numbers, mean);
+        let shift = -scratch.center(numbers).deviation(mean);
         let sorted = &scratch.sorter.values;
         let sigma: f64 = sorted.iter().zip(&self.means).map(|(x, c)| x * c).sum();
         let slope = sigma * count;
@@ -263,23 +318,19 @@ impl NormalBins {
 pub(super) struct Scratch {
     centered: Vec<f64>,
     pub(super) sorter: Sorter,
-    /// The Kantorovich potential $`(x - m)^2 - 2 u`$, $`du = s z\, dx`$, at the sorted numbers.
+    /// The Kantorovich potential $`(x - m)^2 - 2 u`$, $`du = s z\, dx`$, at the sorted numbers, less a
+    /// constant: the square of the mean's distance to m, beside which the rest would lose its digits.
     pub(super) potential: Vec<f64>,
 }
 
 impl Scratch {
-    /// Centres and sorts; returns the mean of the numbers less `mean`, which goes first so that a
-    /// large offset that both share costs no digits.
-    fn center(&mut self, numbers: &[f64], mean: f64) -> f64 {
-        let count = numbers.len() as f64;
+    /// Centres and sorts; returns the mean.
+    fn center(&mut self, numbers: &[f64]) -> SplitMean {
         self.centered.clear();
-        self.centered.extend(numbers.iter().map(|x| x - mean));
-        let first = self.centered.iter().sum::<f64>() / count;
-        self.centered.iter_mut().for_each(|x| *x -= first);
-        let rest = self.centered.iter().sum::<f64>() / count;
-        self.centered.iter_mut().for_each(|x| *x -= rest);
+        self.centered.extend(numbers);
+        let mean = SplitMean::subtract(&mut self.centered);
         self.sorter.sort(&self.centered);
-        first + rest
+        mean
     }
 
     fn integrate(&mut self, shift: f64, deviation: f64, edges: &[f64]) {
@@ -291,21 +342,16 @@ impl Scratch {
         self.potential.extend(sorted.iter().zip(steps).map(|(&x, z)| {
             twice_u += 2.0 * deviation * z * (x - last);
             last = x;
-            (x + shift).powi(2) - twice_u
+            x * (x + 2.0 * shift) - twice_u
         }));
-    }
-
-    /// The standard deviation of the potential over the sample.
-    pub(super) fn potential_deviation(&self) -> f64 {
-        deviation(&self.potential)
     }
 }
 
 /// The standard deviation (divisor N) of numbers.
 pub(super) fn deviation(numbers: &[f64]) -> f64 {
-    let count = numbers.len() as f64;
-    let mean = numbers.iter().sum::<f64>() / count;
-    (numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt()
+    let mut centered = numbers.to_vec();
+    SplitMean::subtract(&mut centered);
+    (centered.iter().map(|x| x * x).sum::<f64>() / centered.len() as f64).sqrt()
 }
 
 /// The parts of a squared distance on the line.
@@ -322,19 +368,11 @@ impl Parts {
         self.location + self.scale + self.shape
     }
 
-    /// Refuses a distance that overflows.
-    pub(super) fn with_errors(
-        self,
-        bias: impl Into<Option<f64>>,
-        error: impl Into<Option<f64>>,
-    ) -> Result<LineW2> {
+    /// The distance without bias and standard error; refuses one that overflows.
+    pub(super) fn into_line(self) -> Result<LineW2> {
         in_range("squared distance", self.sq())?;
         let Self { location, scale, shape, .. } = self;
-        let w2 = W2 {
-            bias: bias.into(),
-            sampling_error: error.into(),
-            ..W2::of_samples(self.sq(), Kind::Exact, Of::Empirical)
-        };
+        let w2 = W2::of_samples(self.sq(), Kind::Exact, Of::Empirical);
         Ok(LineW2 { w2, location, scale, shape })
     }
 }
@@ -369,7 +407,8 @@ mod tests {
         let bins = normal_bins(3).unwrap();
         let z = 0.430_727_299_295_457_5;
         for (mean, deviation) in [(0.0, 1.0), (-2.0, 1.5), (1.0, 0.0)] {
-            let w2 = bins.w2(&[1.5, -1.0, 0.0], mean, deviation).unwrap().w2;
+            let mut scratch = Scratch::default();
+            bins.evaluate(&[1.5, -1.0, 0.0], mean, deviation, &mut scratch);
             // (x - m)² - 2 s times the integral of the edges, -z up to 0 and z from there.
             let twice_u = 2.0 * deviation * z;
             let potential = [
@@ -377,10 +416,56 @@ mod tests {
                 mean * mean + twice_u,
                 (1.5 - mean).powi(2) + twice_u - 1.5 * twice_u,
             ];
-            let average = potential.iter().sum::<f64>() / 3.0;
-            let variance = potential.iter().map(|x| (x - average).powi(2)).sum::<f64>() / 3.0;
-            assert!((w2.sampling_error.unwrap() - (variance / 3.0).sqrt()).abs() < 1e-14);
+            for (ours, expected) in scratch.potential.iter().zip(potential) {
+                assert!((ours + mean * mean - expected).abs() < 1e-14);
+            }
         }
+    }
+
+    /// 19 numbers have no standard error, and 20 that of the mean of their potentials.
+    #[test]
+    fn few_numbers_have_no_error() {
+        let of = |count: usize| {
+            let numbers: Vec<f64> = (0..count).map(|i| ((7 * i) % count) as f64).collect();
+            let mut scratch = Scratch::default();
+            let bins = normal_bins(count).unwrap();
+            bins.evaluate(&numbers, 1.0, 2.0, &mut scratch);
+            (bins.w2(&numbers, 1.0, 2.0).unwrap().w2, scratch.potential)
+        };
+        assert_eq!(of(19).0.ci(0.95), Ok((0.0, f64::INFINITY)));
+        let (w2, potential) = of(20);
+        let mean = potential.iter().sum::<f64>() / 20.0;
+        let squares: f64 = potential.iter().map(|x| (x - mean).powi(2)).sum();
+        let error = (squares / (20.0 * 19.0)).sqrt();
+        assert!((w2.sampling_error.unwrap() / error - 1.0).abs() < 1e-14);
+    }
+
+    /// The gaps of two and three normal numbers have the means 2/sqrt(pi) and 3/(2 sqrt(pi)).
+    #[test]
+    fn mean_gaps_of_few_numbers() {
+        let root = std::f64::consts::PI.sqrt();
+        assert!((mean_of_gaps(&[1.0]) - 2.0 / root).abs() < 1e-14);
+        assert!((mean_of_gaps(&[1.0, 1.0]) - 3.0 / root).abs() < 1e-14);
+    }
+
+    /// The mean of the bias over normal samples is the null bias, to four standard errors; to first
+    /// order alone it is 0.45 of that for three numbers and 0.75 for twenty.
+    #[test]
+    fn the_bias_of_normal_samples_is_the_null_bias() {
+        for count in [2, 3, 20] {
+            let bins = normal_bins(count).unwrap();
+            let law = crate::wasserstein::Gaussian::isotropic(1, 1.0).unwrap();
+            let biases: crate::statistics::Moments = (0..4000)
+                .map(|run| {
+                    let numbers = law.sample(count, crate::Seed(3).replicate(run), 0);
+                    bins.w2(numbers.as_slice(), 0.0, 1.0).unwrap().w2.bias.unwrap()
+                })
+                .collect();
+            let difference = biases.mean() - bins.null_bias();
+            assert!(difference.abs() < 4.0 * biases.standard_error(), "{count}: {biases:?}");
+            assert!(biases.standard_error() < 0.02 * bins.null_bias());
+        }
+        assert_eq!(normal_bins(1).unwrap().w2(&[1.0], 0.0, 1.0).unwrap().w2.bias, None);
     }
 
     /// The bias is that of a normal sample as wide as this one, and an offset of both is none.

@@ -64,7 +64,7 @@ impl Sample {
             return Err(Error::SampleTooSmall { count: self.count(), minimum: MINIMUM });
         }
         // Differences of means only matter, and samples are centred here.
-        let shift = target.mean() - self.moments().mean();
+        let shift = -self.moments().mean_less(target.mean());
         let half = |first: usize| {
             let count = (self.count() - first).div_ceil(2);
             DMatrix::from_fn(count, self.dimension(), |i, j| {

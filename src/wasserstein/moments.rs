@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
+use crate::statistics::SplitMean;
 use crate::statistics::countable;
 use crate::wasserstein::gaussian::{finite_matrix, in_range};
 use crate::{Error, Result, Scalar};
@@ -28,7 +29,9 @@ use crate::{Error, Result, Scalar};
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowMoments {
     count: u64,
+    /// The higher parts of the means, and the lower ones (see [`SplitMean`]).
     mean: DVector<f64>,
+    lower_mean: DVector<f64>,
     /// The sum of products of deviations from the mean.
     scatter: DMatrix<f64>,
 }
@@ -43,7 +46,7 @@ impl RowMoments {
             return Err(Error::Empty { rows: 0, columns: 0 });
         }
         let (mean, scatter) = (DVector::zeros(dimension), DMatrix::zeros(dimension, dimension));
-        Ok(Self { count: 0, mean, scatter })
+        Ok(Self { count: 0, lower_mean: mean.clone(), mean, scatter })
     }
 
     /// Takes in the rows of an `N x n` matrix or view.
@@ -61,10 +64,19 @@ impl RowMoments {
         S: RawStorage<T, R, C>,
     {
         self.check_dimension("the block of rows", rows.nrows(), rows.ncols())?;
-        let (centered, mean) = centered(finite_matrix(rows)?);
-        let scatter = centered.transpose() * &centered;
+        self.merge(&Self::of_block(finite_matrix(rows)?)?.0)
+    }
+
+    /// The moments of a block of rows, and the rows less their mean.
+    pub(super) fn of_block(mut rows: DMatrix<f64>) -> Result<(Self, DMatrix<f64>)> {
+        let means: Vec<SplitMean> = rows
+            .column_iter_mut()
+            .map(|mut column| SplitMean::subtract(column.as_mut_slice()))
+            .collect();
+        let [mean, lower_mean] = parts(&means);
+        let scatter = rows.tr_mul(&rows);
         in_range("sum of squares of the rows", scatter.trace() + mean.norm_squared())?;
-        self.merge(&Self { count: rows.nrows() as u64, mean, scatter })
+        Ok((Self { count: rows.nrows() as u64, mean, lower_mean, scatter }, rows))
     }
 
     /// Takes in all rows that `other` has seen.
@@ -79,10 +91,15 @@ impl RowMoments {
         }
         let count = countable(self.count.saturating_add(other.count))?;
         let share = other.count as f64 / count as f64;
-        let difference = &other.mean - &self.mean;
+        let difference = other.mean_less_that_of(self);
         self.scatter += &other.scatter;
         self.scatter.ger(self.count as f64 * share, &difference, &difference, 1.0);
-        self.mean.axpy(share, &difference, 1.0);
+        let means: Vec<SplitMean> = self
+            .split_means()
+            .zip(&difference)
+            .map(|(mean, difference)| mean.shifted(share * difference))
+            .collect();
+        [self.mean, self.lower_mean] = parts(&means);
         self.count = count;
         Ok(())
     }
@@ -104,10 +121,30 @@ impl RowMoments {
         self.count
     }
 
-    /// The mean of the rows; zero if there were none.
+    /// The mean of the rows, rounded; zero if there were none.
+    ///
+    /// Distances use it before rounding, so rows far from zero lose no digits.
     #[must_use]
     pub fn mean(&self) -> &DVector<f64> {
         &self.mean
+    }
+
+    /// The mean less a vector, before rounding.
+    pub(super) fn mean_less(&self, origin: &DVector<f64>) -> DVector<f64> {
+        let differences =
+            self.split_means().zip(origin).map(|(mean, &origin)| -mean.deviation(origin));
+        DVector::from_iterator(self.dimension(), differences)
+    }
+
+    /// The mean less that of others, before rounding.
+    pub(super) fn mean_less_that_of(&self, other: &Self) -> DVector<f64> {
+        let pairs = self.split_means().zip(other.split_means());
+        DVector::from_iterator(self.dimension(), pairs.map(|(mean, other)| mean.minus(other)))
+    }
+
+    fn split_means(&self) -> impl Iterator<Item = SplitMean> + '_ {
+        let parts = self.mean.iter().zip(&self.lower_mean);
+        parts.map(|(&high, &low)| SplitMean { high, low })
     }
 
     /// The covariance of the empirical law (`n x n`, divisor N); zero if there were no rows.
@@ -117,18 +154,11 @@ impl RowMoments {
     }
 }
 
-/// The rows less their mean, and the mean.
-pub(super) fn centered(mut rows: DMatrix<f64>) -> (DMatrix<f64>, DVector<f64>) {
-    let count = rows.nrows() as f64;
-    let mut mean = DVector::zeros(rows.ncols());
-    for (mut column, mean) in rows.column_iter_mut().zip(mean.iter_mut()) {
-        let first = column.sum() / count;
-        column.add_scalar_mut(-first);
-        let rest = column.sum() / count;
-        column.add_scalar_mut(-rest);
-        *mean = first + rest;
-    }
-    (rows, mean)
+/// The higher and the lower parts of means.
+fn parts(means: &[SplitMean]) -> [DVector<f64>; 2] {
+    let part =
+        |of: fn(&SplitMean) -> f64| DVector::from_iterator(means.len(), means.iter().map(of));
+    [part(|mean| mean.high), part(|mean| mean.low)]
 }
 
 #[cfg(test)]
@@ -138,21 +168,25 @@ mod tests {
 
     #[test]
     fn any_grouping_gives_the_moments_of_all_rows() {
-        let rows = DMatrix::from_fn(40, 3, |i, j| 1e6 + ((7 * i + 3 * j) % 11) as f64);
+        let offset = 1e15;
+        let number = |i: usize, j: usize| ((7 * i + 3 * j) % 11) as f64;
+        let rows = DMatrix::from_fn(40, 3, |i, j| offset + number(i, j));
         let mut whole = RowMoments::new(3).unwrap();
         whole.push_rows(&rows).unwrap();
         let mut parts = RowMoments::new(3).unwrap();
         for (start, size) in [(0, 1), (1, 20), (21, 19)] {
             parts.push_rows(&rows.rows(start, size)).unwrap();
         }
+        let mean = |j: usize| (0..40).map(|i| number(i, j)).sum::<f64>() / 40.0;
         let naive = DMatrix::from_fn(3, 3, |j, k| {
-            let mean = |j: usize| rows.column(j).sum() / 40.0;
-            let product = |i: usize| (rows[(i, j)] - mean(j)) * (rows[(i, k)] - mean(k));
+            let product = |i: usize| (number(i, j) - mean(j)) * (number(i, k) - mean(k));
             (0..40).map(product).sum::<f64>() / 40.0
         });
         for moments in [whole, parts] {
             assert_eq!(moments.count(), 40);
-            assert_relative_eq!(moments.covariance(), naive, max_relative = 1e-10);
+            assert_relative_eq!(moments.covariance(), naive, max_relative = 1e-14);
+            let means = moments.mean_less(&DVector::from_element(3, offset));
+            assert_relative_eq!(means, DVector::from_fn(3, |j, _| mean(j)), max_relative = 1e-14);
         }
         let mut other = RowMoments::new(2).unwrap();
         assert!(

@@ -38,7 +38,7 @@ impl Sample {
             let (value, expected) = (f64::NAN, "a target made by Gaussian::isotropic");
             return Err(Error::InvalidParameter { name: "target", value, expected });
         };
-        let shift = self.moments().mean() - target.mean();
+        let shift = self.moments().mean_less(target.mean());
         let lengths: Vec<f64> = self
             .centered()
             .row_iter()

@@ -2,9 +2,10 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
+#[cfg(any(feature = "assignment", feature = "sinkhorn"))]
+use crate::kernel::squared_distances::squared_distances;
 use crate::wasserstein::RowMoments;
 use crate::wasserstein::gaussian::finite_matrix;
-use crate::wasserstein::moments::centered;
 use crate::{Result, Scalar};
 
 /// N samples of a law on vectors of n numbers, one a **row**.
@@ -47,10 +48,8 @@ impl Sample {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        let rows = finite_matrix(rows)?;
-        let mut moments = RowMoments::new(rows.ncols())?;
-        moments.push_rows(&rows)?;
-        Ok(Self { centered: centered(rows).0, moments })
+        let (moments, centered) = RowMoments::of_block(finite_matrix(rows)?)?;
+        Ok(Self { centered, moments })
     }
 
     /// The number N of samples.
@@ -80,14 +79,7 @@ impl Sample {
     #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
     pub(super) fn squared_distances(&self, other: &Self) -> DMatrix<f64> {
         // Only the difference of the means matters beside the centred samples.
-        let shift = self.moments().mean() - other.moments().mean();
-        let of = |sample: &Self| -> Vec<nalgebra::DVector<f64>> {
-            sample.centered().row_iter().map(|row| row.transpose()).collect()
-        };
-        let (a, b) = (of(self), of(other));
-        DMatrix::from_fn(a.len(), b.len(), |i, j| {
-            let pairs = a[i].iter().zip(&b[j]).zip(&shift);
-            pairs.map(|((a, b), s)| (a - b + s).powi(2)).sum()
-        })
+        let shift = self.moments().mean_less_that_of(other.moments());
+        squared_distances(self.centered(), other.centered(), &shift)
     }
 }

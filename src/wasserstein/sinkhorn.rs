@@ -1,8 +1,7 @@
 //! Entropic optimal transport between samples, and between Gaussians (feature `sinkhorn`).
 
-use nalgebra::DMatrix;
-
 use crate::wasserstein::bures::singular_values;
+use crate::wasserstein::entropic_plan::EntropicPlan;
 use crate::wasserstein::{Gaussian, Sample};
 use crate::{Error, Result};
 
@@ -11,10 +10,14 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Entropic {
-    /// The minimum, entropy and all.
+    /// The minimum, with the term of entropy.
     pub entropic: f64,
-    /// What the plan costs to transport, $`\langle \pi, c \rangle`$ alone.
+    /// The transport cost of the plan, $`\langle \pi, c \rangle`$ alone.
     pub sharp: f64,
+    /// The L1 error of the marginals of the plan, $`\sum_i |\sum_j \pi_{ij} - a_i|`$; the other
+    /// marginals are exact. [`entropic`](Self::entropic) is too small by no more than this times
+    /// the largest error of a potential.
+    pub marginal_error: f64,
 }
 
 /// A Sinkhorn divergence, $`S(a, b) = OT(a, b) - \frac12 OT(a, a) - \frac12 OT(b, b)`$.
@@ -27,29 +30,61 @@ pub struct SinkhornDivergence {
     pub sharp: f64,
 }
 
-/// Iterations end there, converged or not; [`Error::InvalidParameter`] tells of it.
-const MAX_ITERATIONS: usize = 1_000_000;
-/// They end when no potential moves by more of epsilon.
-const TOLERANCE: f64 = 1e-13;
+/// The marginal error at which a plan is good enough.
+const TOLERANCE: f64 = 1e-9;
+/// Passes over the plan, after which the search for it ends.
+const BUDGET: usize = 20_000;
 
 impl Sample {
-    /// The entropic transport between two empirical laws at regularisation `epsilon`.
+    /// Returns the entropic transport between two empirical laws at regularisation `epsilon`.
     ///
-    /// Sinkhorn's iteration on potentials, in the log domain: no epsilon underflows. For a small
-    /// one it takes many iterations, about the largest cost over epsilon.
+    /// Newton's method on the potentials of the smaller sample, with epsilon lowered step by step.
+    /// The method works with sums of exponentials whose largest term is near 1, so no epsilon
+    /// underflows. It ends where the [marginal error](Entropic::marginal_error) is 1e-9.
     ///
-    /// Cost: `N M` exponentials an iteration.
+    /// Cost: `N M` numbers of memory, and passes of `2 N M` multiply-adds: about 50 to 300 where
+    /// epsilon is of the order of the costs, more for a smaller one, never more than 20,000. Where
+    /// M is the smaller size, a step may solve a dense system with `M² N + M³/6` multiply-adds,
+    /// which counts as the passes of its cost.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::wasserstein::Sample;
+    ///
+    /// let a = Sample::from_rows(&dmatrix![0.0; 1.0; 5.0])?;
+    /// let b = Sample::from_rows(&dmatrix![5.0; 0.0; 1.0])?;
+    /// let plan = a.entropic_transport(&b, 1.0)?;
+    /// assert!((plan.entropic - 0.8897710995).abs() < 1e-8);
+    /// assert!(plan.marginal_error <= 1e-9);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] for an epsilon that is not positive
-    /// and finite, or too small to converge in a million iterations.
+    /// and finite, [`Error::NotConverged`] with the marginal error that was reached.
     pub fn entropic_transport(&self, other: &Self, epsilon: f64) -> Result<Entropic> {
+        self.entropic_within(other, epsilon, BUDGET)
+    }
+
+    /// The entropic transport, if so many passes are enough.
+    fn entropic_within(&self, other: &Self, epsilon: f64, budget: usize) -> Result<Entropic> {
         self.check_dimension("the other sample", other.dimension())?;
         check_epsilon(epsilon)?;
-        let cost = self.squared_distances(other) / epsilon;
-        // The plain iteration creeps where the plan is nearly the identity.
-        let solved = solve(&cost, self == other).ok_or_else(|| not_converged(epsilon))?;
-        Ok(solved.scaled(epsilon))
+        let (few, many) = if self.count() <= other.count() { (self, other) } else { (other, self) };
+        let cost = few.squared_distances(many);
+        let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, budget);
+        let (marginal_error, iterations) = (plan.marginal_error, plan.iterations);
+        if marginal_error.is_nan() || marginal_error > TOLERANCE {
+            return Err(Error::NotConverged {
+                what: "entropic transport",
+                iterations,
+                error: marginal_error,
+                tolerance: TOLERANCE,
+                advice: "use a larger epsilon, or `assignment` for the limit of a small one",
+            });
+        }
+        let (entropic, sharp) = plan.values();
+        Ok(Entropic { entropic, sharp, marginal_error })
     }
 
     /// The Sinkhorn divergence between two empirical laws.
@@ -135,12 +170,6 @@ impl Gaussian {
     }
 }
 
-impl Entropic {
-    fn scaled(self, factor: f64) -> Self {
-        Self { entropic: self.entropic * factor, sharp: self.sharp * factor }
-    }
-}
-
 fn check_epsilon(epsilon: f64) -> Result<()> {
     if epsilon > 0.0 && epsilon.is_finite() {
         return Ok(());
@@ -149,73 +178,11 @@ fn check_epsilon(epsilon: f64) -> Result<()> {
     Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected })
 }
 
-fn not_converged(epsilon: f64) -> Error {
-    let expected = "large enough beside the costs to converge in a million iterations";
-    Error::InvalidParameter { name: "epsilon", value: epsilon, expected }
-}
-
-/// The transport at epsilon = 1 for a cost matrix; `symmetric` for that of a sample to itself.
-fn solve(cost: &DMatrix<f64>, symmetric: bool) -> Option<Entropic> {
-    let transposed = cost.transpose();
-    let (rows, columns) = cost.shape();
-    let mut f = vec![0.0; rows];
-    let mut g = vec![0.0; columns];
-    let mut next = Vec::with_capacity(rows.max(columns));
-    for _ in 0..MAX_ITERATIONS {
-        let change = if symmetric {
-            // Half-way to the image of itself: f = g all along, and far fewer iterations.
-            update(cost, &f, &mut next);
-            next.iter_mut().zip(&f).for_each(|(next, old)| *next = 0.5 * (*next + old));
-            let change = replace(&mut f, &mut next);
-            g.clone_from(&f);
-            change
-        } else {
-            update(cost, &f, &mut next);
-            let of_g = replace(&mut g, &mut next);
-            update(&transposed, &g, &mut next);
-            of_g.max(replace(&mut f, &mut next))
-        };
-        if change <= TOLERANCE * f.iter().fold(1.0, |largest: f64, x| largest.max(x.abs())) {
-            return Some(plan_costs(cost, &f, &g));
-        }
-    }
-    None
-}
-
-/// The potentials $`-\log \frac1N \sum_i e^{f_i - c_{ij}}`$ of the columns.
-fn update(cost: &DMatrix<f64>, f: &[f64], out: &mut Vec<f64>) {
-    out.clear();
-    out.extend(cost.column_iter().map(|column| {
-        let exponents = || column.iter().zip(f).map(|(c, f)| f - c);
-        let largest = exponents().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = exponents().map(|x| (x - largest).exp()).sum();
-        -(largest + (sum / f.len() as f64).ln())
-    }));
-}
-
-/// Swaps new potentials in and tells the largest change.
-fn replace(old: &mut Vec<f64>, new: &mut Vec<f64>) -> f64 {
-    std::mem::swap(old, new);
-    old.iter().zip(new.iter()).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
-}
-
-/// The value by duality, the means of the potentials, and the cost of the plan
-/// $`e^{f_i + g_j - c_{ij}} / (N M)`$.
-fn plan_costs(cost: &DMatrix<f64>, f: &[f64], g: &[f64]) -> Entropic {
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let masses = (f.len() * g.len()) as f64;
-    let of_column = |(column, g): (nalgebra::DVectorView<'_, f64>, &f64)| {
-        column.iter().zip(f).map(|(c, f)| c * (f + g - c).exp()).sum::<f64>()
-    };
-    let sharp = cost.column_iter().zip(g).map(of_column).sum::<f64>() / masses;
-    Entropic { entropic: mean(f) + mean(g), sharp }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use approx::assert_relative_eq;
-    use nalgebra::dmatrix;
+    use nalgebra::{DMatrix, dmatrix};
 
     fn of(rows: DMatrix<f64>) -> Sample {
         Sample::from_rows(&rows).unwrap()
@@ -241,6 +208,34 @@ mod tests {
         }
         let plane = of(dmatrix![0.0, 0.0]);
         assert!(matches!(pair.entropic_transport(&plane, 1.0), Err(Error::ShapeMismatch { .. })));
+    }
+
+    /// From issue reports on Sinkhorn solvers, where the plain iteration is refused after a million
+    /// steps; the values are those of the symmetric log-domain iteration in NumPy, which contracts.
+    #[test]
+    fn three_points_in_another_order() {
+        let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 1.0]));
+        for (epsilon, entropic, sharp) in [
+            (1.0, 0.889_771_099_501_525_4, 0.179_295_298_828_602_1),
+            (0.1, 0.109_858_202_273_529_87, 3.026_524_580_162_294_4e-5),
+        ] {
+            let plan = a.entropic_transport(&b, epsilon).unwrap();
+            assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-8);
+            assert_relative_eq!(plan.sharp, sharp, epsilon = 1e-8);
+            assert!(plan.marginal_error <= TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_was_reached() {
+        let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 2.0]));
+        let error = a.entropic_within(&b, 1.0, 2).unwrap_err();
+        assert!(
+            matches!(error, Error::NotConverged { iterations: 2..40, error, tolerance: TOLERANCE, .. }
+                if error > TOLERANCE),
+            "{error}"
+        );
+        assert!(error.to_string().starts_with("entropic transport did not converge: after "));
     }
 
     /// A point has no entropy: its distance to two others is the mean one, and to itself none.

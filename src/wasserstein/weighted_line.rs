@@ -1,5 +1,6 @@
 //! On a line, with weights.
 
+use crate::statistics::SplitMean;
 use crate::wasserstein::LineW2;
 use crate::wasserstein::line::{Parts, bin_means, check_count, check_normal, finite};
 use crate::wasserstein::quantile::normal_quantile;
@@ -46,10 +47,10 @@ pub fn weighted_line_w2<T: Scalar>(
         let expected = "weights whose sum is finite, and of which none underflows beside it";
         return Err(Error::InvalidParameter { name: "weight", value, expected });
     }
-    let mut points: Vec<(f64, f64)> =
-        numbers.iter().zip(weights).map(|(x, w)| (x - mean, w / total)).collect();
-    let shift: f64 = points.iter().map(|(x, w)| x * w).sum();
-    points.iter_mut().for_each(|(x, _)| *x -= shift);
+    let pairs = numbers.into_iter().zip(weights.iter().map(|w| w / total));
+    let center = SplitMean::weighted(pairs.clone());
+    let shift = -center.deviation(mean);
+    let mut points: Vec<(f64, f64)> = pairs.map(|(x, w)| (center.deviation(x), w)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Masses are summed from either end, so that small ones keep their digits.
     let mut below = vec![0.0; points.len() - 1];
@@ -78,7 +79,7 @@ pub fn weighted_line_w2<T: Scalar>(
         scale: (deviation - sigma).powi(2),
         shape: points.iter().zip(&means).map(residual).sum::<f64>() + sigma * sigma * remainder,
     };
-    parts.with_errors(None, None)
+    parts.into_line()
 }
 
 #[cfg(test)]
@@ -108,6 +109,24 @@ mod tests {
             ] {
                 assert!((part - expected).abs() < 1e-14, "{weights:?}: {part} {expected}");
             }
+        }
+    }
+
+    /// Near 1e15 numbers are multiples of an eighth, and these differences are exact.
+    #[test]
+    fn an_offset_costs_no_digits() {
+        let of = |offset: f64| {
+            let numbers = [0.0, 1.0, 4.0, -2.5].map(|x| x + offset);
+            weighted_line_w2(&numbers, &[3.0, 1.0, 2.0, 0.7], offset + 0.5, 1.5).unwrap()
+        };
+        let (here, there) = (of(0.0), of(1e15));
+        for (here, there) in [
+            (here.w2.sq, there.w2.sq),
+            (here.location, there.location),
+            (here.scale, there.scale),
+            (here.shape, there.shape),
+        ] {
+            assert!((here - there).abs() <= 1e-14 * here, "{here} {there}");
         }
     }
 

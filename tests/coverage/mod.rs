@@ -5,6 +5,7 @@
 
 mod directions;
 mod ensemble;
+mod line;
 mod statistics;
 
 /// The levels that each case is held to.

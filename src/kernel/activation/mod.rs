@@ -16,7 +16,7 @@ macro_rules! in_both_precisions {
 
 mod closure;
 mod erf;
-mod exponential;
+pub(crate) mod exponential;
 mod gain;
 mod gelu;
 mod logistic;
