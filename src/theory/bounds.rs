@@ -303,7 +303,13 @@ pub fn lemma_6(width: Width) -> Bound {
 /// Those of [`map`](super::mean_field::map).
 pub fn noise(eigenvalues: &[f64], width: Width) -> Result<f64> {
     let p = super::mean_field::map(eigenvalues)?;
-    Ok((1.0 - p.iter().map(|p| p * p).sum::<f64>()) * width.noise * width.noise)
+    // The products of different entries: nothing cancels where one of them is nearly one.
+    let products = p.iter().scan(0.0, |sum, p| {
+        let product = *sum * p;
+        *sum += p;
+        Some(product)
+    });
+    Ok(2.0 * products.sum::<f64>() * width.noise * width.noise)
 }
 
 /// Lemma 8: a bound on $`1/n - p_n`$, the Lyapunov function after a layer of infinite width,
@@ -424,6 +430,23 @@ mod tests {
         check(lemma_2_sharp(4, 0.1).unwrap(), 0.4, 2.0);
         check(lemma_6(width), 0.01, 1.0);
         check(lemma_8(4, 0.05).unwrap(), (1.0 - 1.0 / 15.0) * 0.2, 0.25);
+    }
+
+    /// Near rank one the noise is twice the small eigenvalue, which is lost beside one. Two samples:
+    /// p is proportional to the singular values.
+    #[test]
+    fn noise_keeps_its_digits_near_rank_one() {
+        let width = Width::finite(2, 100).unwrap();
+        for sigma in [1.0, 1e-3, 1e-9, 1e-140] {
+            let expected = 2.0 * sigma / (1.0 + sigma).powi(2) / 100.0;
+            for spectrum in [[1.0, sigma * sigma], [sigma * sigma, 1.0]] {
+                assert_relative_eq!(
+                    noise(&spectrum, width).unwrap(),
+                    expected,
+                    max_relative = 1e-14
+                );
+            }
+        }
     }
 
     /// What says no more than what holds anyway says nothing.

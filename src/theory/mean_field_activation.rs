@@ -17,7 +17,7 @@ use nalgebra::DMatrix;
 
 use super::mean_field::for_each_node;
 use crate::activation::Activation;
-use crate::factorization::{Eigen, symmetric_eigen};
+use crate::factorization::{Eigen, check_symmetric, symmetric_eigen, symmetric_eigenvalues};
 use crate::kernel::activation::apply;
 use crate::scalar::check_finite;
 use crate::statistics::Moments;
@@ -106,6 +106,9 @@ pub enum Kernel {
 impl Kernel {
     /// $`E \, F(x) F(y)`$ for variances `(a, b)` and covariance `c`.
     ///
+    /// Finite for all finite variances. A covariance beyond $`\pm\sqrt{ab}`$, which no two numbers
+    /// have, is taken for that limit, except by `Linear`; `Sine` takes it for $`\pm(a + b)/2`$.
+    ///
     /// ```
     /// use orthogap::theory::mean_field_activation::Kernel;
     ///
@@ -130,17 +133,22 @@ impl Kernel {
                 let sine = ((1.0 - cosine) * (1.0 + cosine)).sqrt();
                 // An angle from sine and cosine keeps its digits where they are 0 and 1.
                 let angle = sine.atan2(cosine);
-                scale * (sine + (PI - angle) * cosine) / TAU
+                scale * ((sine + (PI - angle) * cosine) / TAU)
             }
             Self::ArcSine => {
-                let (p, q) = (1.0 + 2.0 * a, 1.0 + 2.0 * b);
-                let cosine = 2.0 * c / p * (p / q).sqrt();
+                // c/sqrt(p q) from the smaller factor q, so that nothing overflows, nor underflows
+                // before the result does; 1/16 keeps q/p a normal number.
+                let (p, q) = (a.max(b) + 0.5, a.min(b) + 0.5);
+                let cosine = c / q * (q / (p * 0.0625)).sqrt() * 0.25;
                 cosine.clamp(-1.0, 1.0).asin() / (PI / 2.0)
             }
             Self::Sine => {
-                // In exponents first, so that large variances cannot overflow.
-                let half = 0.5 * (a + b);
-                0.5 * ((c - half).exp() - (-c - half).exp())
+                // |c| - (a + b)/2 from differences, which are exact where they nearly cancel; at
+                // most zero. The rest is sinh without its cancellation at zero.
+                let size = c.abs();
+                let exponent = 0.5 * (size - a) + 0.5 * (size - b);
+                let rest = -(-2.0 * size).exp_m1();
+                (0.5 * exponent.clamp(f64::NEG_INFINITY, 0.0).exp() * rest).copysign(c)
             }
         }
     }
@@ -158,7 +166,8 @@ impl Kernel {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`] unless it is square, [`Error::NotFinite`],
-    /// [`Error::InvalidParameter`] for a negative variance, [`Error::Overflow`].
+    /// [`Error::InvalidParameter`] for a negative variance and for a matrix that is not symmetric or
+    /// not positive semidefinite, except for rounding.
     pub fn layer(self, covariance: &DMatrix<f64>) -> Result<DMatrix<f64>> {
         let (rows, columns) = covariance.shape();
         if covariance.is_empty() {
@@ -177,15 +186,16 @@ impl Kernel {
             let expected = "a number >= 0";
             return Err(Error::InvalidParameter { name: "variance", value, expected });
         }
+        check_symmetric("covariance", covariance, f64::EPSILON)?;
+        let eigenvalues = symmetric_eigenvalues(covariance.clone())?;
+        let (largest, value) = (eigenvalues[0], eigenvalues[rows - 1]);
+        if value < -16.0 * rows as f64 * f64::EPSILON * largest {
+            let expected = "no negative eigenvalue";
+            return Err(Error::InvalidParameter { name: "covariance", value, expected });
+        }
         let mut next = DMatrix::zeros(rows, rows);
         add_kernel(self, covariance, 1.0, &mut next);
-        match next.iter().position(|x| !x.is_finite()) {
-            None => Ok(next),
-            Some(index) => {
-                let (what, row, value) = ("mean product", index % rows, next[index]);
-                Err(Error::Overflow { what, row, value })
-            }
-        }
+        Ok(next)
     }
 }
 
@@ -346,7 +356,7 @@ mod tests {
     use crate::activation::{Identity, Tanh, from_fn};
     use crate::{Input, Seed};
     use approx::assert_relative_eq;
-    use nalgebra::dmatrix;
+    use nalgebra::{DVector, dmatrix};
 
     #[test]
     fn kernels_of_one_number_and_its_negative() {
@@ -375,6 +385,56 @@ mod tests {
             assert_eq!(Kernel::ArcSine.mean_product((a, a), a), 1.0);
             assert_eq!(Kernel::ArcSine.mean_product((a, a), -a), -1.0);
             assert_relative_eq!(Kernel::ArcSine.mean_product((a, a), a / 2.0), 1.0 / 3.0);
+        }
+    }
+
+    /// Where a difference of exponentials cancels or a product overflows; values by mpmath.
+    #[test]
+    fn kernels_at_the_ends_of_the_range() {
+        for (a, b, c, value) in [
+            (1.0, 1.0, 1e-14, 3.6787944117144232e-15),
+            (1.0, 1.0, -1e-17, -3.6787944117144235e-18),
+            (700.0, 900.0, 790.0, 2.2699964881242426e-5),
+            (1e10, 1e10 + 3.0, 1e10 + 1.0, 0.30326532985631671),
+            (1.5e308, 1.5e308, -1.5e308, -0.5),
+            // What rounding leaves beyond sqrt(ab).
+            (1e20, 1e20, 1e20 + 1e5, 0.5),
+        ] {
+            let found = Kernel::Sine.mean_product((a, b), c);
+            assert_relative_eq!(found, value, max_relative = 4e-16);
+        }
+        for (a, b, c, value) in [
+            (1e308, 1e308, 1e308, 1.0),
+            (1e308, 1e308, -5e307, -1.0 / 3.0),
+            (1e308, 1e-3, 5e152, 0.045008352558830491),
+            (1e308, 1e-300, 1e3, 9.0031631615710606e-152),
+            (1e-3, 1e308, 1e-3, 8.9941734806856423e-158),
+            (1.7e308, 0.0, 0.0, 0.0),
+        ] {
+            let found = Kernel::ArcSine.mean_product((a, b), c);
+            assert_relative_eq!(found, value, max_relative = 1e-15);
+        }
+        assert_eq!(Kernel::ArcCosine.mean_product((1.7e308, 1.7e308), 1.7e308), 0.85e308);
+        for kernel in [Kernel::Linear, Kernel::ArcCosine, Kernel::ArcSine, Kernel::Sine] {
+            assert!(kernel.mean_product((1.0, 1.0), f64::NAN).is_nan());
+        }
+    }
+
+    #[test]
+    fn layers_of_what_is_no_covariance_are_refused() {
+        let value = |covariance: DMatrix<f64>| match Kernel::Sine.layer(&covariance) {
+            Err(Error::InvalidParameter { name: "covariance", value, .. }) => value,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(value(dmatrix![1.0, 0.25; 0.5, 1.0]), 0.25);
+        assert_relative_eq!(value(dmatrix![1.0, 2.0; 2.0, 1.0]), -1.0, max_relative = 1e-15);
+        // Each pair is a covariance, the whole is not: 1 - 2 · 0.9.
+        let frustrated = dmatrix![1.0, 0.9, -0.9; 0.9, 1.0, 0.9; -0.9, 0.9, 1.0];
+        assert_relative_eq!(value(frustrated), -0.8, max_relative = 1e-14);
+        // Rounding is no reason.
+        let dependent = DVector::from_fn(40, |i, _| 0.1 * (i + 1) as f64);
+        for kernel in [Kernel::Linear, Kernel::ArcCosine, Kernel::ArcSine, Kernel::Sine] {
+            assert!(kernel.layer(&(&dependent * dependent.transpose())).is_ok());
         }
     }
 
