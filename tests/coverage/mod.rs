@@ -3,6 +3,8 @@
 //! Repetitions are few by default; with `ORTHOGAP_COVERAGE=full` in the environment they are ten
 //! times as many. `cargo test coverage -- --nocapture` prints a row for each case and level.
 
+mod theory;
+
 /// The levels that each case is held to.
 pub const LEVELS: [f64; 2] = [0.68, 0.95];
 
