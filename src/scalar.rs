@@ -1,5 +1,7 @@
 //! The number types that rows of a representation can have: `f32` and `f64`.
 
+use std::f64::consts::LN_2;
+
 use nalgebra::{DMatrix, RealField};
 
 use crate::kernel::compiled::Kernels;
@@ -43,6 +45,56 @@ pub(crate) fn exponent(value: f64) -> i32 {
     if value == 0.0 { 0 } else { value.abs().log2().floor().clamp(-1022.0, 1023.0) as i32 }
 }
 
+/// The Euclidean norm of numbers of any size, in `f64`; not finite if one of them is not, or if it
+/// exceeds the largest `f64` itself.
+pub(crate) fn norm<T: Scalar>(numbers: &[T]) -> f64 {
+    let squares = sum_of_squares(numbers, 1.0);
+    if (1e-280..1e280).contains(&squares) {
+        return squares.sqrt();
+    }
+    let largest = numbers.iter().map(|&x| x.into().abs()).fold(0.0, f64::max);
+    if squares.is_nan() || largest == 0.0 || largest == f64::INFINITY {
+        return squares.sqrt();
+    }
+    let power = exponent(largest);
+    sum_of_squares(numbers, 2f64.powi(-power)).sqrt() * 2f64.powi(power)
+}
+
+/// The sum of the squares of `unit` times the numbers.
+fn sum_of_squares<T: Scalar>(numbers: &[T], unit: f64) -> f64 {
+    let square = |x: T| {
+        let x: f64 = x.into();
+        (unit * x) * (unit * x)
+    };
+    // Sums side by side: one would wait for itself.
+    let mut sums = [0.0f64; 16];
+    let chunks = numbers.chunks_exact(16);
+    let rest: f64 = chunks.remainder().iter().map(|&x| square(x)).sum();
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += square(x);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// The exponential as factors which are all finite, of which all but the first are powers of two.
+///
+/// Logarithms of powers of two come rounded, and so do sums of them: what is within four roundings
+/// of such a logarithm is taken for it, so that a power of two is exact. Multiplied one by one the
+/// factors leave the range of `f64` only where the product does.
+pub(crate) fn exp_factors(log: f64) -> [f64; 4] {
+    // Beyond, all positive numbers are sent to zero or infinity.
+    let log = log.clamp(-1600.0, 1600.0);
+    let power = (log / LN_2).round();
+    let mut rest = log - power * LN_2;
+    if rest.abs() <= 4.0 * f64::EPSILON * log.abs() {
+        rest = 0.0;
+    }
+    let two_to = |share: f64| 2f64.powi((share / 3.0).floor() as i32);
+    [rest.exp(), two_to(power), two_to(power + 1.0), two_to(power + 2.0)]
+}
+
 /// Refuses a matrix with an entry that is not finite.
 pub(crate) fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
     match first_not_finite(matrix) {
@@ -56,4 +108,61 @@ pub(crate) fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize,
     let index = matrix.iter().position(|entry| !entry.is_finite())?;
     let (row, column) = matrix.vector_to_matrix_index(index);
     Some((row, column, matrix[index].into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Powers of two change no digit of a norm, in the middle of the range nor at its ends.
+        #[test]
+        fn norms_have_no_scale(
+            numbers in proptest::collection::vec(-1.0..1.0f64, 1..40),
+            power in -1000..1015i32,
+        ) {
+            let naive = numbers.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let scaled: Vec<f64> = numbers.iter().map(|x| x * 2f64.powi(power)).collect();
+            let norm = norm(&scaled) / 2f64.powi(power);
+            prop_assert!((norm - naive).abs() <= 1e-15 * naive.max(1e-5), "{norm} {naive}");
+        }
+
+        #[test]
+        fn exponentials_of_powers_of_two_are_exact(powers in proptest::collection::vec(-60..60i32, 1..5)) {
+            let log: f64 = powers.iter().map(|&power| f64::from(power) * LN_2).sum();
+            let product: f64 = exp_factors(log).iter().product();
+            // Sums that nearly cancel carry the roundings of their terms.
+            prop_assume!(log.abs() > 60.0 || powers.len() == 1);
+            prop_assert_eq!(product, 2f64.powi(powers.iter().sum()));
+        }
+
+        #[test]
+        fn exponentials_agree_with_std(log in -700.0..700.0f64) {
+            let product: f64 = exp_factors(log).iter().product();
+            prop_assert!((product / log.exp() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn norms_at_the_ends_of_the_range() {
+        assert_eq!(norm(&[3e200, 4e200]), 5e200);
+        assert_eq!(norm(&[1e308; 2]), 2f64.sqrt() * 1e308);
+        assert_eq!(norm(&[5e-324, 0.0]), 5e-324);
+        assert_eq!((norm::<f64>(&[]), norm(&[0.0f32])), (0.0, 0.0));
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+        assert!(norm(&[f64::NAN, 1e200]).is_nan());
+    }
+
+    /// A product that is a number, though the exponential is none.
+    #[test]
+    fn exponentials_beyond_the_range() {
+        let times = |x: f64, log: f64| exp_factors(log).iter().fold(x, |x, factor| x * factor);
+        assert_eq!(times(2f64.powi(-1000), 1500.0 * LN_2), 2f64.powi(500));
+        assert_eq!(times(2f64.powi(1000), -1500.0 * LN_2), 2f64.powi(-500));
+        assert_eq!(times(f64::MAX, -5000.0), 0.0);
+        assert_eq!(times(5e-324, f64::INFINITY), f64::INFINITY);
+        assert_eq!(times(0.0, f64::INFINITY), 0.0);
+        assert!(times(1.0, f64::NAN).is_nan());
+    }
 }

@@ -8,7 +8,7 @@ use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, LayerParameters, Loss, Parameters, Sgd, Trainer};
 use orthogap::weights::Uniform;
-use orthogap::{Error, Network, Order, Purpose, Residual, Run, Scalar, Seed};
+use orthogap::{Error, Input, Network, Order, Purpose, Residual, Run, Scalar, Seed};
 
 use crate::{golden_integers, golden_rows, number};
 
@@ -499,4 +499,23 @@ fn failures_are_typed_and_change_nothing() {
             .is_err()
     );
     let _: Loss = classifier.evaluate(&weights(2, 5), &[0; 5]).unwrap();
+}
+
+/// A gradient whose squares overflow is a number all the same: the step is taken.
+#[test]
+fn large_gradients_are_no_divergence() {
+    let layer = Network::<f64>::new(4).normalization(Normalization::None);
+    let classifier = Classifier::sample(&[layer], 3, 2, Seed(1)).unwrap();
+    let samples = Input::gaussian(3, 6, Seed(2)).unwrap().columns() * 1e160;
+    let mut trainer = Trainer::new(classifier, Sgd::new(0.1).unwrap(), Seed(3));
+    let loss = trainer.step(&samples, &[0, 1, 0, 1, 0, 1]).unwrap();
+    assert!(loss.mean() > 1e155 && loss.mean().is_finite());
+    for (norm, gradient) in trainer
+        .gradient_norms()
+        .iter()
+        .zip([trainer.gradient().layers()[0].weights.clone(), trainer.gradient().head().clone()])
+    {
+        let expected = 1e160 * (gradient / 1e160).norm();
+        assert!(expected > 1e155 && (norm / expected - 1.0).abs() < 1e-14);
+    }
 }

@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use nalgebra::DMatrix;
 
-use crate::scalar::{check_finite, exponent};
+use crate::scalar::{check_finite, exp_factors, exponent};
 use crate::{Error, Result, Scalar};
 
 /// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
@@ -42,12 +42,12 @@ impl<T: Scalar> Scaled<T> {
         self.log_unit
     }
 
-    /// The matrix itself, with infinities and zeros where it leaves the range of `T`.
+    /// The matrix itself, with infinities and zeros where it leaves the range of `T`. Exact if the
+    /// unit is a power of two, up to four roundings of its logarithm.
     #[must_use]
     pub fn to_matrix(&self) -> DMatrix<T> {
-        let unit = self.log_unit.exp();
-        // A zero stays one, whatever the unit.
-        self.matrix.map(|x| if x == T::zero() { x } else { T::of(x.into() * unit) })
+        let factors = exp_factors(self.log_unit);
+        self.matrix.map(|x| T::of(factors.iter().fold(x.into(), |x, factor| x * factor)))
     }
 
     /// Natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
@@ -139,4 +139,24 @@ impl<T: Scalar> From<DMatrix<T>> for Scaled<T> {
 /// The size of the largest entry.
 fn largest<T: Scalar>(matrix: &DMatrix<T>) -> f64 {
     matrix.iter().map(|&x| x.into().abs()).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Balancing keeps units of powers of two, and giving them up loses nothing.
+    #[test]
+    fn powers_of_two_come_back_exactly() {
+        for power in [-900, -60, -47, 31, 60, 800] {
+            let matrix = nalgebra::dmatrix![1.1, -0.3; 0.7, 0.0] * 2f64.powi(power);
+            let mut scaled = Scaled::from(matrix.clone());
+            scaled.balance("test").unwrap();
+            assert!(scaled.matrix().amax() >= 1.0 && scaled.matrix().amax() < 2.0);
+            assert_eq!(scaled.to_matrix(), matrix, "{power}");
+        }
+        // The product is a number, though the unit is none.
+        let small = Scaled::new(nalgebra::dmatrix![2f64.powi(-1000), 0.0], 1500.0 * LN_2);
+        assert_eq!(small.to_matrix(), nalgebra::dmatrix![2f64.powi(500), 0.0]);
+    }
 }

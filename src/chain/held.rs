@@ -9,6 +9,7 @@ use super::{Layer, Proceed, layer_coordinate};
 use crate::activation::Activation;
 use crate::convolution::Images;
 use crate::network::Operation;
+use crate::scalar::norm;
 use crate::weights::{Fans, WeightInit};
 use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
 
@@ -202,6 +203,5 @@ pub(super) fn in_units<T: Scalar>(input: &Input) -> (DMatrix<T>, f64) {
 
 /// Logarithm of the root mean square entry.
 fn log_rms<T: Scalar>(h: &DMatrix<T>) -> f64 {
-    let squares: f64 = h.iter().map(|&x| x.into().powi(2)).sum();
-    0.5 * (squares / h.len() as f64).ln()
+    norm(h.as_slice()).ln() - 0.5 * (h.len() as f64).ln()
 }

@@ -26,7 +26,7 @@ mod tridiagonal;
 pub(crate) use jacobi::{principal_axes, singular_values as graded_singular_values};
 pub(crate) use orthogonal::{cholesky, orthonormal, pivoted_triangle, triangle};
 pub(crate) use singular::{SingularVectors, singular_values, singular_vectors};
-pub(crate) use symmetric::{Eigen, symmetric_eigen, symmetric_eigenvalues};
+pub(crate) use symmetric::{Eigen, check_symmetric, symmetric_eigen, symmetric_eigenvalues};
 pub(crate) use tridiagonal::drawn_eigenvalues;
 
 use faer::{MatMut, MatRef};

@@ -7,7 +7,7 @@ use faer::{MatMut, Par};
 use nalgebra::DMatrix;
 
 use super::{jacobi, scaled, tolerance, tridiagonal, view, view_mut};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Below this order the loops of [`tridiagonal`] are as fast as faer, at order 16 twice as fast.
 const FEW: usize = 256;
@@ -24,7 +24,7 @@ pub(crate) struct Eigen {
 /// Cost: `2/3 n³` multiply-adds.
 ///
 /// # Errors
-/// [`Error::NotFinite`](crate::Error::NotFinite).
+/// [`Error::NotFinite`].
 pub(crate) fn symmetric_eigenvalues(matrix: DMatrix<f64>) -> Result<Vec<f64>> {
     let (matrix, unit) = scaled(matrix)?;
     let found = if matrix.nrows() < FEW {
@@ -46,7 +46,7 @@ pub(crate) fn symmetric_eigenvalues(matrix: DMatrix<f64>) -> Result<Vec<f64>> {
 /// Cost: about `5 n³` multiply-adds, of which `2 n³` check the result.
 ///
 /// # Errors
-/// [`Error::NotFinite`](crate::Error::NotFinite).
+/// [`Error::NotFinite`].
 pub(crate) fn symmetric_eigen(matrix: DMatrix<f64>) -> Result<Eigen> {
     let (matrix, unit) = scaled(matrix)?;
     let n = matrix.nrows();
@@ -62,6 +62,34 @@ pub(crate) fn symmetric_eigen(matrix: DMatrix<f64>) -> Result<Eigen> {
         values: order.iter().map(|&k| eigen.values[k] * unit).collect(),
         vectors: eigen.vectors.select_columns(&order),
     })
+}
+
+/// Refuses a matrix that differs from its transpose by more than roundings of its largest entry;
+/// entries come with relative errors of `epsilon`.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] with the largest difference.
+pub(crate) fn check_symmetric(
+    name: &'static str,
+    matrix: &DMatrix<f64>,
+    epsilon: f64,
+) -> Result<()> {
+    const TILE: usize = 16; // so that both triangles are read by whole cache lines
+    let n = matrix.nrows();
+    let mut skew = 0.0f64;
+    for (left, top) in (0..n).step_by(TILE).flat_map(|j| (0..=j).step_by(TILE).map(move |i| (j, i)))
+    {
+        for j in left..n.min(left + TILE) {
+            for i in top..n.min(top + TILE) {
+                skew = skew.max((matrix[(i, j)] - matrix[(j, i)]).abs());
+            }
+        }
+    }
+    if skew > 4.0 * epsilon * matrix.amax() {
+        let expected = "a symmetric matrix";
+        return Err(Error::InvalidParameter { name, value: skew, expected });
+    }
+    Ok(())
 }
 
 /// Runs faer on one thread; false if it did not converge.

@@ -93,7 +93,7 @@ def tanh_tail(z):
     return (tanh(x) / x - 1) / z
 
 
-fit("TANH", tanh_tail, lambda z: z / (1 + z * tanh_tail(z)), mpf(1) / 1000, 1, (14, 7))
+fit("TANH", tanh_tail, lambda z: z / (1 + z * tanh_tail(z)), mpf(1) / 1000, 1, (15, 7))
 
 # exp r = 1 + r + r² p(r) for |r| <= ln(2)/2, with a little to spare.
 exp_tail = lambda r: sum(r**k / factorial(k + 2) for k in range(40))

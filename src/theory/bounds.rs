@@ -79,7 +79,32 @@ impl Width {
         if batch_size > width {
             return Err(Error::BatchExceedsWidth { batch_size, width });
         }
-        Ok(Self { noise: (width as f64).sqrt().recip() })
+        Self::of(batch_size, width as f64)
+    }
+
+    /// A width `d >= n` beyond all integers, such as those from which on Theorem 1 says something.
+    ///
+    /// ```
+    /// use orthogap::theory::bounds::{A1, Version, Width, theorem_1};
+    ///
+    /// let a1 = A1::new(8, 1e-6, u32::MAX)?;
+    /// let bound = |d| Ok::<_, orthogap::Error>(
+    ///     theorem_1(Version::Repaired, a1, Width::of(8, d)?).value);
+    /// // 3n/(alpha² sqrt(d)) is the second term.
+    /// assert!((bound(2e29)? - bound(8e29)? - 12e12 / 2e29f64.sqrt()).abs() < 1e-14);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::BatchTooSmall`] if `n` is 0, [`Error::InvalidParameter`] unless `d` is a finite
+    /// number of at least `n`.
+    pub fn of(batch_size: usize, width: f64) -> Result<Self> {
+        let n = nonempty(batch_size)?;
+        if !(width >= n && width.is_finite()) {
+            let expected = "a finite width of at least the batch size";
+            return Err(Error::InvalidParameter { name: "width", value: width, expected });
+        }
+        Ok(Self { noise: width.sqrt().recip() })
     }
 }
 
@@ -158,8 +183,11 @@ impl A1 {
 /// | version | bound |
 /// | --- | --- |
 /// | printed | $`2 (1 - \frac23 \alpha)^l + 3n / (\alpha \sqrt d)`$, false for n >= 5 at infinite width |
-/// | repaired | $`2 (1 - \frac23 \alpha^2)^l + 3n / (\alpha^2 \sqrt d)`$ |
+/// | repaired | $`2 (1 - \frac23 \alpha^2)^l + 3n / (\alpha^2 \sqrt d)`$, the version of the proof |
 /// | sharp | $`\sqrt{1 - 1/n} \, [(1 - \frac{2n}{n+2} \alpha^2)^l + \frac{n+2}{2 \alpha^2 \sqrt d}]`$ |
+///
+/// The proof assumes $`\lambda_n \ge \alpha`$ of the Gram matrix, where the statement has $`\sigma_n`$:
+/// its bound is the repaired one at $`\sqrt\alpha`$.
 ///
 /// The sharp one iterates the sharp [`theorem_5`] from $`\hat V \le 1/n`$ and ends with the sharp
 /// [`lemma_4`]. Its rate is the true one at orthogonality, where α² is 1/n. At finite width all of
@@ -303,7 +331,13 @@ pub fn lemma_6(width: Width) -> Bound {
 /// Those of [`map`](super::mean_field::map).
 pub fn noise(eigenvalues: &[f64], width: Width) -> Result<f64> {
     let p = super::mean_field::map(eigenvalues)?;
-    Ok((1.0 - p.iter().map(|p| p * p).sum::<f64>()) * width.noise * width.noise)
+    // The products of different entries: nothing cancels where one of them is nearly one.
+    let products = p.iter().scan(0.0, |sum, p| {
+        let product = *sum * p;
+        *sum += p;
+        Some(product)
+    });
+    Ok(2.0 * products.sum::<f64>() * width.noise * width.noise)
 }
 
 /// Lemma 8: a bound on $`1/n - p_n`$, the Lyapunov function after a layer of infinite width,
@@ -426,6 +460,23 @@ mod tests {
         check(lemma_8(4, 0.05).unwrap(), (1.0 - 1.0 / 15.0) * 0.2, 0.25);
     }
 
+    /// Near rank one the noise is twice the small eigenvalue, which is lost beside one. Two samples:
+    /// p is proportional to the singular values.
+    #[test]
+    fn noise_keeps_its_digits_near_rank_one() {
+        let width = Width::finite(2, 100).unwrap();
+        for sigma in [1.0f64, 1e-3, 1e-9, 1e-140] {
+            let expected = 2.0 * sigma / (1.0 + sigma).powi(2) / 100.0;
+            for spectrum in [[1.0, sigma * sigma], [sigma * sigma, 1.0]] {
+                assert_relative_eq!(
+                    noise(&spectrum, width).unwrap(),
+                    expected,
+                    max_relative = 1e-14
+                );
+            }
+        }
+    }
+
     /// What says no more than what holds anyway says nothing.
     #[test]
     fn equality_is_vacuous() {
@@ -458,6 +509,11 @@ mod tests {
         assert_eq!(A1::new(0, 0.5, 1), Err(Error::BatchTooSmall { batch_size: 0, minimum: 1 }));
         assert!(Width::finite(0, 5).is_err() && Width::finite(5, 4).is_err());
         assert!(Width::finite(4, 4).is_ok());
+        assert_eq!(Width::of(4, 4.0), Width::finite(4, 4));
+        assert!(Width::of(0, 5.0).is_err());
+        for width in [3.5, f64::NAN, f64::INFINITY] {
+            assert!(matches!(Width::of(4, width), Err(Error::InvalidParameter { .. })), "{width}");
+        }
         for n in 1..200 {
             // Whichever way it is rounded.
             let n_f64 = n as f64;

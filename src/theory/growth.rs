@@ -22,27 +22,31 @@
 /// There are only `d` exponents, so no more than that are returned.
 #[must_use]
 pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64> {
+    let d = width as f64;
     (0..batch_size.min(width))
-        .map(|k| gain.ln() + 0.5 * (digamma_of_half(width - k) + (2.0 / width as f64).ln()))
+        .map(|k| {
+            // log((d - k)/d), so that nothing cancels in wide networks.
+            let log_share = (-(k as f64) / d).ln_1p();
+            gain.ln() + 0.5 * (log_share + digamma_minus_log((width - k) as f64 / 2.0))
+        })
         .collect()
 }
 
-/// The digamma function at `twice / 2`.
-fn digamma_of_half(twice: usize) -> f64 {
+/// The digamma function less the logarithm, $`\psi(x) - \log x`$, for x >= 1/2.
+fn digamma_minus_log(x: f64) -> f64 {
     // psi(x) = psi(x + 1) - 1/x, up to where the asymptotic series has all digits.
-    let mut x = twice as f64 / 2.0;
-    let mut sum = 0.0;
-    while x < 10.0 {
-        sum -= 1.0 / x;
-        x += 1.0;
+    let (mut sum, mut y) = (0.0, x);
+    while y < 10.0 {
+        sum -= 1.0 / y;
+        y += 1.0;
     }
-    let y = 1.0 / (x * x);
+    let square = 1.0 / (y * y);
     let series =
         [1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32760.0]
             .iter()
             .rev()
-            .fold(0.0, |tail, coefficient| (tail + coefficient) * y);
-    sum + x.ln() - 0.5 / x - series
+            .fold(0.0, |tail, coefficient| (tail + coefficient) * square);
+    sum + (y / x).ln() - 0.5 / y - series
 }
 
 #[cfg(test)]
@@ -60,15 +64,30 @@ mod tests {
         assert_eq!(lyapunov_exponents(2, 1, 3f64.exp()), exponents[..1]);
     }
 
+    /// Exponents of wide networks are small differences of large numbers; values by mpmath.
+    #[test]
+    fn wide_networks_keep_their_digits() {
+        for (width, k, value) in [
+            (1000, 2, -0.0015021706746160322),
+            (1_000_000, 0, -5.0000016666666667e-7),
+            (1_000_000, 3, -2.0000039166766667e-6),
+            (1_000_000_000, 1, -1.0000000009166667e-9),
+        ] {
+            let exponent = lyapunov_exponents(width, k + 1, 1.0)[k];
+            assert!((exponent / value - 1.0).abs() < 1e-15, "{width} {k}: {exponent}");
+        }
+    }
+
     /// Exact values at halves and integers, by gamma, log 2 and rational numbers.
     #[test]
     fn digamma_at_halves() {
         const GAMMA: f64 = 0.577_215_664_901_532_9;
+        let digamma = |x: f64| digamma_minus_log(x) + x.ln();
         let mut half = -GAMMA - 2.0 * 2f64.ln();
         let mut whole = -GAMMA;
         for k in 0..60 {
-            let odd = digamma_of_half(2 * k + 1);
-            let even = digamma_of_half(2 * k + 2);
+            let odd = digamma(k as f64 + 0.5);
+            let even = digamma(k as f64 + 1.0);
             assert!((odd - half).abs() < 4e-15 * half.abs().max(1.0), "psi({k} + 1/2) = {odd}");
             assert!((even - whole).abs() < 4e-15 * whole.abs().max(1.0), "psi({k} + 1) = {even}");
             half += 1.0 / (k as f64 + 0.5);

@@ -14,6 +14,7 @@
 //!
 //! So $`W_2 = \Theta(n/\sqrt d)`$, where the paper's Table 1 has $`O(d^{-1/4})`$.
 
+use crate::scalar::norm;
 use crate::{Error, Result};
 
 /// The limit of $`W_2^2`$ between the laws of `W H` and $`G/\sqrt n`$ for stationary `H` as the
@@ -97,7 +98,7 @@ fn sorted_spreads<S: AsRef<[f64]>>(
             return Err(Error::NotFinite { row, column, value: sample[column] });
         }
         let mean = sample.iter().sum::<f64>() / sample.len() as f64;
-        spreads.push(sample.iter().map(|sigma| (sigma - mean).powi(2)).sum::<f64>().sqrt());
+        spreads.push(norm(&sample.iter().map(|sigma| sigma - mean).collect::<Vec<_>>()));
     }
     match length {
         None | Some(0) => Err(Error::Empty { rows: spreads.len(), columns: 0 }),

@@ -50,6 +50,35 @@ impl Loss {
         Ok(loss)
     }
 
+    /// The loss of logits, and the gradient of its mean with respect to them, `classes x n`.
+    ///
+    /// The gradient keeps its digits where a sample is classified almost with certainty. Cost:
+    /// `O(classes n)`, and a copy of the logits.
+    ///
+    /// ```
+    /// use nalgebra::dmatrix;
+    /// use orthogap::train::Loss;
+    ///
+    /// let (loss, gradient) = Loss::with_gradient(&dmatrix![0.0, 50.0; 0.0, 0.0], &[1, 0])?;
+    /// assert_eq!(gradient.column(0), dmatrix![0.25; -0.25].column(0)); // (1/2 - [i = y])/2
+    /// let slope = gradient[(0, 1)] / (-0.5 * (-50f64).exp());
+    /// assert!((slope - 1.0).abs() < 1e-14 && loss.accuracy() == 0.5);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of).
+    pub fn with_gradient<T: Scalar>(
+        logits: &DMatrix<T>,
+        labels: &[usize],
+    ) -> Result<(Self, DMatrix<T>)> {
+        check_labels(logits.shape(), labels)?;
+        check_finite(logits)?;
+        let mut gradient = logits.clone();
+        let loss = Self::pull_back(&mut gradient, labels)?;
+        Ok((loss, gradient))
+    }
+
     /// The mean over samples, in nats.
     #[must_use]
     pub fn mean(&self) -> f64 {
@@ -87,9 +116,11 @@ impl Loss {
         for (logits, &label) in logits.as_mut_slice().chunks_exact_mut(classes).zip(labels) {
             let log_sum = loss.add(logits, label);
             for (class, logit) in logits.iter_mut().enumerate() {
-                let probability = ((*logit).into() - log_sum.0 - log_sum.1).exp();
-                let target = if class == label { 1.0 } else { 0.0 };
-                *logit = T::of((probability - target) / samples as f64);
+                let log_probability = (*logit).into() - log_sum.0 - log_sum.1;
+                // The probability, less one for the label, without a difference.
+                let excess =
+                    if class == label { log_probability.exp_m1() } else { log_probability.exp() };
+                *logit = T::of(excess / samples as f64);
             }
         }
         Ok(loss)
@@ -140,8 +171,7 @@ mod tests {
     fn gradients_agree_with_differences() {
         let logits = dmatrix![0.3, -2.0, 1.0; 1.5, 0.0, 1.0; -0.7, 3.0, 1.0];
         let labels = [1, 0, 2];
-        let mut gradient = logits.clone();
-        let loss = Loss::pull_back(&mut gradient, &labels).unwrap();
+        let (loss, gradient) = Loss::with_gradient(&logits, &labels).unwrap();
         assert_eq!(loss, Loss::of(&logits, &labels).unwrap());
         for index in 0..logits.len() {
             let at = |t: f64| {

@@ -3,6 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::Scalar;
+use crate::scalar::norm;
 
 /// A number for every parameter of a [`Classifier`](super::Classifier), in their shapes: the
 /// gradient of a loss, or the velocity of a descent.
@@ -53,11 +54,6 @@ impl<T: Scalar> Parameters<T> {
         self.layers.iter().map(|layer| &layer.weights).chain([&self.head])
     }
 
-    /// Scales and shifts.
-    pub(super) fn affine(&self) -> impl Iterator<Item = &[T]> {
-        self.layers.iter().flat_map(|layer| [layer.gamma.as_slice(), layer.beta.as_slice()])
-    }
-
     /// All numbers, in a fixed order.
     pub(super) fn slices(&self) -> impl Iterator<Item = &[T]> {
         let layers = self.layers.iter().flat_map(|LayerParameters { weights, gamma, beta }| {
@@ -82,23 +78,4 @@ impl<T: Scalar> Parameters<T> {
         });
         layers.chain([self.head.as_mut_slice()])
     }
-}
-
-/// The Euclidean norm of numbers of moderate size, in `f64`; not finite if one of them is not.
-pub(super) fn norm<T: Scalar>(numbers: &[T]) -> f64 {
-    // Sums side by side: one would wait for itself.
-    let mut sums = [0.0f64; 16];
-    let chunks = numbers.chunks_exact(16);
-    let rest: f64 = chunks.remainder().iter().map(|&x| square(x)).sum();
-    for chunk in chunks {
-        for (sum, &x) in sums.iter_mut().zip(chunk) {
-            *sum += square(x);
-        }
-    }
-    (sums.iter().sum::<f64>() + rest).sqrt()
-}
-
-fn square<T: Scalar>(x: T) -> f64 {
-    let x: f64 = x.into();
-    x * x
 }

@@ -5,11 +5,12 @@ use rand::Rng;
 
 use super::classifier::Classifier;
 use super::loss::{Loss, check_labels};
-use super::parameters::{Parameters, norm};
+use super::parameters::Parameters;
 use super::pass::Pass;
 use super::sgd::Sgd;
 use crate::activation::{Activation, Differentiable, Identity};
 use crate::backward::Statistics;
+use crate::scalar::norm;
 use crate::{Error, Purpose, Result, Run, Scalar};
 
 /// A [`Classifier`] in training.
@@ -280,11 +281,8 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
         };
         pass.forward(classifier, Statistics::Batch).map_err(broken)?;
         let loss = pass.backward(classifier, &self.labels, gradient).map_err(broken)?;
-        gradient_norms.clear();
-        gradient_norms.extend(gradient.weights().map(|weights| norm(weights.as_slice())));
         let finite = loss.mean().is_finite()
-            && gradient_norms.iter().all(|norm| norm.is_finite())
-            && gradient.affine().all(|slice| norm(slice).is_finite());
+            && gradient.slices().all(|slice| slice.iter().all(|x| x.is_finite()));
         if !finite {
             return Err(diverged(loss.mean()));
         }
@@ -295,6 +293,8 @@ impl<T: Scalar, A: Differentiable> Trainer<T, A> {
             return Err(diverged(loss.mean()));
         }
         pass.remember(classifier)?;
+        gradient_norms.clear();
+        gradient_norms.extend(gradient.weights().map(|weights| norm(weights.as_slice())));
         let slices = classifier.slices_mut().zip(velocity.slices_mut()).zip(gradient.slices());
         for ((parameters, velocity), gradient) in slices {
             optimizer.update(parameters, velocity, gradient);

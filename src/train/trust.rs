@@ -5,11 +5,12 @@ use rand::Rng;
 
 use super::classifier::{Classifier, Layer};
 use super::loss::{Loss, check_labels};
-use super::parameters::{Parameters, norm};
+use super::parameters::Parameters;
 use super::pass::Pass;
 use crate::activation::{Activation, Differentiable};
 use crate::backward::Statistics;
 use crate::normalization::TrainableBatchNorm;
+use crate::scalar::norm;
 use crate::{Error, Purpose, Result, Run, Scalar};
 
 /// How far the gradient of a loss by every weight matrix is from the truth, relative to its norm.

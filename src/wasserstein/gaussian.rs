@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
-use crate::factorization::{cholesky, symmetric_eigenvalues};
+use crate::factorization::{check_symmetric, cholesky, symmetric_eigenvalues};
 use crate::scalar::check_finite;
 use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 
@@ -129,7 +129,7 @@ impl Gaussian {
             return Err(Error::ShapeMismatch { what: "the covariance", found, expected });
         }
         let matrix = finite_matrix(covariance)?;
-        check_symmetric(&matrix, T::EPSILON)?;
+        check_symmetric("covariance", &matrix, T::EPSILON)?;
         let eigenvalues = symmetric_eigenvalues(matrix.clone())?;
         let largest = eigenvalues[0];
         if largest > 0.0 && eigenvalues.iter().all(|&mu| mu > WELL_CONDITIONED * largest) {
@@ -286,25 +286,6 @@ pub(super) fn in_range(name: &'static str, sum_of_squares: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::InvalidParameter { name, value: sum_of_squares, expected: "at most 1e300" })
-}
-
-fn check_symmetric(matrix: &DMatrix<f64>, epsilon: f64) -> Result<()> {
-    const TILE: usize = 16; // so that both triangles are read by whole cache lines
-    let n = matrix.nrows();
-    let mut skew = 0.0f64;
-    for (left, top) in (0..n).step_by(TILE).flat_map(|j| (0..=j).step_by(TILE).map(move |i| (j, i)))
-    {
-        for j in left..n.min(left + TILE) {
-            for i in top..n.min(top + TILE) {
-                skew = skew.max((matrix[(i, j)] - matrix[(j, i)]).abs());
-            }
-        }
-    }
-    if skew > 4.0 * epsilon * matrix.amax() {
-        let (name, expected) = ("covariance", "a symmetric matrix");
-        return Err(Error::InvalidParameter { name, value: skew, expected });
-    }
-    Ok(())
 }
 
 /// A factor `F` (`n x r`) of a symmetric positive semidefinite matrix, $`F F^\top = A`$, by the

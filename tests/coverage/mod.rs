@@ -7,6 +7,7 @@ mod directions;
 mod ensemble;
 mod line;
 mod statistics;
+mod theory;
 
 /// The levels that each case is held to.
 pub const LEVELS: [f64; 2] = [0.68, 0.95];

@@ -94,6 +94,78 @@ fn values_and_derivatives_agree_with_mpmath() {
     assert!(worst.is_empty(), "{worst:?}");
 }
 
+/// A number as an unevaluated sum of two, good to some 30 digits.
+#[derive(Clone, Copy)]
+struct Double(f64, f64);
+
+impl Double {
+    /// The sum of a number and a much smaller one.
+    fn sum(high: f64, low: f64) -> Self {
+        let sum = high + low;
+        Self(sum, low - (sum - high))
+    }
+
+    fn plus(self, x: f64) -> Self {
+        let sum = self.0 + x;
+        let part = sum - self.0;
+        Self::sum(sum, (self.0 - (sum - part)) + (x - part) + self.1)
+    }
+
+    fn times(self, other: Self) -> Self {
+        let product = self.0 * other.0;
+        let rest = self.0.mul_add(other.0, -product);
+        Self::sum(product, rest + (self.0 * other.1 + self.1 * other.0))
+    }
+
+    fn over(self, other: Self) -> Self {
+        let quotient = self.0 / other.0;
+        let back = other.times(Self(quotient, 0.0));
+        Self::sum(quotient, ((self.0 - back.0) - back.1 + self.1) / other.0)
+    }
+
+    /// Its exponential: the Taylor series of a 1024-th, then squares.
+    fn exp(x: f64) -> Self {
+        let part = Self(x / 1024.0, 0.0);
+        let mut sum = Self(1.0, 0.0);
+        for k in (1..=14).rev() {
+            sum = part.times(sum).over(Self(f64::from(k), 0.0)).plus(1.0);
+        }
+        (0..10).fold(sum, |power, _| power.times(power))
+    }
+}
+
+/// The logistic function and its relatives on a dense grid, against double-double arithmetic: about
+/// the ends of the polynomial, where 1 + tanh could cancel, and over the rest of the negative axis.
+#[test]
+fn logistic_functions_are_good_to_four_ulp_everywhere() {
+    let exact = Double::exp(-1.9904090173564801);
+    let exact = exact.over(exact.plus(1.0));
+    // By mpmath.
+    assert_eq!(exact.0, 0.12021359713601593989);
+    assert!(ulps(f64s(Logistic, -1.9904090173564801), exact.0, 0.0) <= 2.0);
+    let mut worst = [0f64; 3];
+    let mut step = 1e-5;
+    let mut x: f64 = -2.2;
+    while x < 6.0 {
+        x += step * (1.0 + 0.1 * (1e6 * x).sin()); // no two alike in their last digits
+        step = if x < -1.4 { 1e-5 } else { 3e-4 };
+        let e = Double::exp(x);
+        let logistic = e.over(e.plus(1.0));
+        let silu = logistic.times(Double(x, 0.0));
+        let doubled = f64s(ShiftedTanh, 0.5 * x) / 2.0;
+        for (worst, (found, exact)) in worst.iter_mut().zip([
+            (f64s(Logistic, x), logistic),
+            (f64s(Silu, x), silu),
+            (doubled, logistic),
+        ]) {
+            let unit = exact.0.abs().next_up() - exact.0.abs();
+            *worst = worst.max((((found - exact.0) - exact.1) / unit).abs());
+        }
+    }
+    println!("Logistic, SiLU, ShiftedTanh: {worst:?} ulp");
+    assert!(worst.iter().all(|&worst| worst <= 4.0), "{worst:?}");
+}
+
 #[test]
 fn nan_stays_nan() {
     macro_rules! check {
