@@ -146,8 +146,8 @@ mod tests {
 
     #[test]
     fn norms_at_the_ends_of_the_range() {
-        assert_eq!(norm(&[3e200, 4e200]), 5e200);
-        assert_eq!(norm(&[1e308; 2]), 2f64.sqrt() * 1e308);
+        assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+        assert!((norm(&[1e308; 2]) / (2f64.sqrt() * 1e308) - 1.0).abs() < 1e-15);
         assert_eq!(norm(&[5e-324, 0.0]), 5e-324);
         assert_eq!((norm::<f64>(&[]), norm(&[0.0f32])), (0.0, 0.0));
         assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);

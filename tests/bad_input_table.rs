@@ -634,7 +634,7 @@ fn distances() {
             Gaussian::isotropic(2, 1e200)?.w2(&Gaussian::isotropic(2, 1.0)?)
             => "total variance = inf is invalid: expected at most 1e300";
         "a target of another dimension": sample().gelbrich(&normal())
-            => "the mean is 2 x 1, expected 3 x 1";
+            => "the target is 3 x 1, expected 2 x 1";
         "a radius of another dimension": sample().radial(&normal())
             => "the target is 3 x 1, expected 2 x 1";
         "a bracket of another dimension": sample().bracket(&normal(), None, Seed(1))
@@ -755,8 +755,8 @@ fn theory() {
             => "variance = -1 is invalid: expected a number >= 0";
         "a kernel of an unsymmetric matrix": Kernel::Sine.layer(&dmatrix![1.0, 0.25; 0.5, 1.0])
             => "covariance = 0.25 is invalid: expected a symmetric matrix";
-        "a kernel of an indefinite matrix": Kernel::Sine.layer(&dmatrix![0.0, 2.0; 2.0, 0.0])
-            => "covariance = -2 is invalid: expected no negative eigenvalue";
+        "a kernel of an indefinite matrix": Kernel::Sine.layer(&dmatrix![0.0, 1.0; 1.0, 0.0])
+            => "covariance = -1 is invalid: expected no negative eigenvalue";
         "no points": quasi_monte_carlo(four().gram(), Relu, 1.0, 0, Seed(1))
             => "points = 0 is invalid: expected at least one point";
         "no row norm": quasi_monte_carlo(four().gram(), Relu, 0.0, 9, Seed(1))

@@ -505,8 +505,8 @@ fn failures_are_typed_and_change_nothing() {
 #[test]
 fn large_gradients_are_no_divergence() {
     let layer = Network::<f64>::new(4).normalization(Normalization::None);
-    let classifier = Classifier::sample(&[layer], 3, 2, Seed(1)).unwrap();
-    let samples = Input::gaussian(3, 6, Seed(2)).unwrap().columns() * 1e160;
+    let classifier = Classifier::sample(&[layer], 6, 2, Seed(1)).unwrap();
+    let samples = Input::gaussian(6, 6, Seed(2)).unwrap().columns() * 1e160;
     let mut trainer = Trainer::new(classifier, Sgd::new(0.1).unwrap(), Seed(3));
     let loss = trainer.step(&samples, &[0, 1, 0, 1, 0, 1]).unwrap();
     assert!(loss.mean() > 1e155 && loss.mean().is_finite());

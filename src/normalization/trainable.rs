@@ -702,7 +702,7 @@ mod tests {
         };
         assert_relative_eq!(single(1e-5).unwrap()[0], 3.162_277_6e37, max_relative = 1e-6);
         let error = single(1e-10).unwrap_err();
-        assert_eq!(error, Error::Overflow { what: "normalised entry", row: 0, value: 1e40 });
+        assert!(matches!(error, Error::Overflow { what: "normalised entry", row: 0, .. }));
 
         let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 0.1).unwrap();
         layer.gamma_mut()[0] = 1.7e308;

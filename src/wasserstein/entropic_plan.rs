@@ -93,6 +93,10 @@ impl<'a> EntropicPlan<'a> {
                 step += 1;
             }
         }
+        if plan.marginal_error <= tolerance {
+            // One more step squares the error, which the cost of the plan has to first order.
+            plan.newton_step(1e-3 * tolerance);
+        }
         plan
     }
 

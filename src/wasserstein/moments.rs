@@ -63,7 +63,7 @@ impl RowMoments {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        self.check_dimension("the block of rows", rows.nrows(), rows.ncols())?;
+        self.check_columns("the block of rows", rows.nrows(), rows.ncols())?;
         self.merge(&Self::of_block(finite_matrix(rows)?)?.0)
     }
 
@@ -85,8 +85,12 @@ impl RowMoments {
     /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] if together they are
     /// more than 2^53 rows.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.check_dimension("the mean of the moments", 1, other.dimension())?;
+        self.check_columns("the mean of the moments", 1, other.dimension())?;
         if other.count == 0 {
+            return Ok(());
+        }
+        if self.count == 0 {
+            self.clone_from(other);
             return Ok(());
         }
         let count = countable(self.count.saturating_add(other.count))?;
@@ -104,7 +108,8 @@ impl RowMoments {
         Ok(())
     }
 
-    fn check_dimension(&self, what: &'static str, rows: usize, columns: usize) -> Result<()> {
+    /// Refuses a matrix with another number of columns.
+    fn check_columns(&self, what: &'static str, rows: usize, columns: usize) -> Result<()> {
         let (found, expected) = ((rows, columns), (rows, self.dimension()));
         if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
     }
