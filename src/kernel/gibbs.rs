@@ -39,7 +39,7 @@ impl GibbsKernel {
         let columns = cost.as_slice().chunks_exact(rows).zip(g);
         dispatch!(Level::new(), simd => {
             for ((cost, &g), column) in columns.zip(self.entries.chunks_exact_mut(height)) {
-                for line in 0..height {
+                for (line, entries) in column.iter_mut().enumerate() {
                     let first = line * LANES;
                     // What pads the last line has an infinite cost.
                     let (mut c, mut potential) = ([f64::INFINITY; LANES], [0.0; LANES]);
@@ -52,7 +52,7 @@ impl GibbsKernel {
                     let exponent = exponent
                         .max(f64x8::splat(simd, -f64::RANGE))
                         .min(f64x8::splat(simd, f64::RANGE));
-                    column[line].store(exp(simd, exponent).value());
+                    entries.store(exp(simd, exponent).value());
                 }
             }
         });

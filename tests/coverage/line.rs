@@ -104,8 +104,8 @@ fn biases_on_the_line() {
 /// Without fourth moments .59 of the bias was stated for exponential rows (N = 400), .44 for Student's t.
 #[test]
 fn biases_of_gelbrich() {
-    let laws: [(&str, Rows, usize, usize, u64, [f64; 2]); 4] = [
-        ("normal", normal, 4, 50, 400, [0.97, 1.03]),
+    let laws = [
+        ("normal", normal as Rows, 4, 50, 400, [0.97, 1.03]),
         ("exponential", exponential, 4, 100, 400, [0.8, 1.0]),
         ("exponential", exponential, 4, 400, 200, [0.9, 1.0]),
         ("Student's t of 5", student, 16, 1600, 20, [0.85, 1.0]),
@@ -139,8 +139,8 @@ fn line() {
     let coin_truth = 2.0 - 4.0 / std::f64::consts::TAU.sqrt();
     let wide: Rows = |count, n, run| 1.5 * normal(count, n, run);
     // Probabilities below the level at N = 20 and at N = 200.
-    let laws: [(&str, Rows, f64, f64, f64, [f64; 2]); 5] = [
-        ("N(0, 1) against N(2, 1)", normal, 2.0, 1.0, 4.0, [0.02, 0.01]),
+    let laws = [
+        ("N(0, 1) against N(2, 1)", normal as Rows, 2.0, 1.0, 4.0, [0.02, 0.01]),
         ("N(0, 1.5²) against N(0, 1)", wide, 0.0, 1.0, 0.25, [0.06, 0.02]),
         ("uniform against N(0, 1)", uniform, 0.0, 1.0, UNIFORM, [0.06, 0.03]),
         ("coin against N(0, 1)", coin, 0.0, 1.0, coin_truth, [0.15, 0.15]),
