@@ -44,7 +44,7 @@ mod tests {
         }
         // By mpmath; the ratio itself has only eight digits of it.
         let large = growth_at_infinite_width(100_000_001);
-        assert!((large / 1.0000000100000001e-8 - 1.0).abs() < 1e-15);
+        assert!((large / 1.000_000_01e-8 - 1.0).abs() < 1e-15);
     }
 
     #[test]
