@@ -139,10 +139,12 @@ fn offset(case: &Case) {
 
 /// Intervals narrow with the number of numbers, and contain the mean.
 fn students(case: &Case) {
-    let many: Moments = [-1.0, 1.0].into_iter().collect();
+    if case.level < 1e-290 {
+        return; // whose quantiles are subnormal and have few digits
+    }
     let doublings = case.degrees % 52;
     let mut last = f64::INFINITY;
-    let mut moments = many;
+    let mut moments: Moments = [-1.0, 1.0].into_iter().collect();
     for _ in 0..doublings {
         moments.merge(&moments.clone()).expect("below 2^53 numbers");
         let Some(interval) = moments.confidence_interval(case.level) else { return };
