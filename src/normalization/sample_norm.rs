@@ -402,12 +402,16 @@ mod tests {
             };
             prop_assume!(loss(0.0).is_ok());
             let difference = |t: f64| (loss(t).unwrap() - loss(-t).unwrap()) / (2.0 * t);
-            let expected = (4.0 * difference(5e-4) - difference(1e-3)) / 3.0;
+            let (fine, coarse) = (difference(5e-4), difference(1e-3));
+            let expected = (4.0 * fine - coarse) / 3.0;
             let mut gradient = g.clone();
             norm.pull_back_images(&h, &mut gradient, pixels).unwrap();
             // A group with all its entries alike is nearly constant: its derivatives are large.
             let size = gradient.norm() * direction.norm();
-            prop_assert!((gradient.dot(&direction) - expected).abs() < 1e-6 * (1.0 + size));
+            // Where entries of a group pass one another, differences are none of a derivative.
+            prop_assume!((fine - coarse).abs() < 1e-2 * (1.0 + size));
+            let along = gradient.dot(&direction);
+            prop_assert!((along - expected).abs() < 1e-6 * (1.0 + size), "{along} {expected} {size}");
         }
     }
 
