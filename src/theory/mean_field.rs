@@ -179,7 +179,7 @@ impl Deviations {
     pub fn of(gram: &Gram) -> Result<Self> {
         let ideal = (gram.batch_size() as f64).sqrt().recip();
         let sigma = gram.singular_values();
-        Self::new(&sigma.map(|sigma| (sigma - ideal) * (sigma + ideal)).as_slice().to_vec())
+        Self::new(&sigma.map(|sigma| (sigma - ideal) * (sigma + ideal)).as_slice())
     }
 
     /// $`\delta_i`$.
