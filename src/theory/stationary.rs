@@ -92,7 +92,7 @@ pub fn mean_gap(batch_size: usize, width: usize) -> f64 {
 /// order `n`, which is computed to 1e-12 (1e-6 for n > 512).
 ///
 /// The mean at finite width differs by a relative correction of about $`-c/\sqrt d`$, measured by
-/// simulation. Its cause is the skew of the smallest eigenvalue.
+/// simulation.
 ///
 /// | n | 2 | 4 | 8 | 16 | 32 |
 /// | --- | --- | --- | --- | --- | --- |

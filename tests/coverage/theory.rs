@@ -10,7 +10,7 @@ use super::Case;
 const STUDENT: [f64; 2] = [1.0415, 2.2010];
 
 /// The cosine of nearly parallel samples after ReLU, with the fewest points that are accepted, where
-/// signs of a pair differ at two points a lattice: 95 % intervals of a tenth of them cover 0.8.
+/// signs of a pair differ at two points a lattice: 95 % intervals of a twentieth of them cover 0.8.
 #[test]
 fn quasi_monte_carlo_with_the_fewest_points() {
     for (samples, distance, law) in [
