@@ -179,11 +179,7 @@ impl Deviations {
     pub fn of(gram: &Gram) -> Result<Self> {
         let ideal = (gram.batch_size() as f64).sqrt().recip();
         let sigma = gram.singular_values();
-<<<<<<< HEAD
         Self::new(sigma.map(|sigma| (sigma - ideal) * (sigma + ideal)).as_slice())
-=======
-        Self::new(&sigma.map(|sigma| (sigma - ideal) * (sigma + ideal)).as_slice())
->>>>>>> theory
     }
 
     /// $`\delta_i`$.
