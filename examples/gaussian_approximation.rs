@@ -363,7 +363,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("orthogap-gaussian-{}", std::process::id()));
         let files = [1, 3].map(|threads| {
             let [csv, svg] = ["csv", "svg"].map(|kind| folder.join(format!("{threads}.{kind}")));
-            let arguments = format!("--width 8,16 --depth 2 --runs 20 --threads {threads}");
+            let arguments = format!("--width 8,16 --depth 2 --runs 50 --threads {threads}");
             let options = options(&arguments).unwrap();
             experiment(Options { csv: csv.clone(), svg: svg.clone(), ..options }).unwrap();
             [csv, svg].map(|path| std::fs::read_to_string(path).unwrap())
