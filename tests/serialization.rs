@@ -150,7 +150,7 @@ fn results_are_checked() {
 
     let line = |error: f64, degrees: u64, chi_squared: &str| {
         format!(
-            r#"{{"slope":1.0,"intercept":0.0,"slope_error":{error},"intercept_error":0.1,
+            r#"{{"slope":1.0,"center":[0.0,0.0],"slope_error":{error},"intercept_error":0.1,
             "degrees_of_freedom":{degrees},"chi_squared":{chi_squared}}}"#
         )
     };
@@ -219,7 +219,7 @@ fn summaries_are_not_believed_blindly() {
     );
     refused::<Summary>(
         &changed(r#"["log_scale","rank"]"#, r#"["rank","rank"]"#),
-        "\\\"rank\\\" cannot be read: expected a name that no other observable has",
+        "\"rank\" cannot be read: expected a name that no other observable has",
     );
     let moments = summary.at(2, "log_scale").unwrap().moments();
     for (from, factor) in [(moments.mean(), 1.0 + 1e-6), (moments.mean(), -1.0)] {
@@ -236,7 +236,7 @@ fn summaries_are_not_believed_blindly() {
     refused::<Summary>(&changed(&first, "[[2,1],[1,1]]"), "layer of an event = 2 is invalid");
     let mut other = serde_json::from_str(&changed(r#""seed":7"#, r#""seed":8"#)).unwrap();
     let error = ensemble.extend(&mut other, 30).unwrap_err();
-    assert_eq!(error.to_string(), "the runs are of another ensemble: the seed is 8, not 7");
+    assert_eq!(error.to_string(), "the runs are of another ensemble: the seed is 7, not 8");
 
     // Beyond the sample: more numbers cannot spread less than those that are known.
     let experiment = from_fn(["third"], 1, |run| Ok([f64::from(run.index()) / 3.0]));

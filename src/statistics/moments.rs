@@ -55,7 +55,9 @@ impl Moments {
         self.count += 1;
         let difference = value.minus(self.split_mean());
         self.shift(difference / self.count as f64);
-        self.sum_of_squares += difference * value.minus(self.split_mean());
+        let growth = difference * value.minus(self.split_mean());
+        // Roundings could make it negative.
+        self.sum_of_squares += if growth < 0.0 { 0.0 } else { growth };
     }
 
     /// The mean in two parts; 0 if there were no numbers.
