@@ -53,6 +53,11 @@ impl Moments {
     /// Takes one more number in, which is itself a mean in two parts.
     pub(super) fn push_split(&mut self, value: SplitMean) {
         self.count += 1;
+        if self.count == 1 {
+            // Whole, where a difference would be rounded.
+            (self.mean, self.mean_remainder) = (value.high, value.low);
+            return;
+        }
         let difference = value.minus(self.split_mean());
         self.shift(difference / self.count as f64);
         let growth = difference * value.minus(self.split_mean());
