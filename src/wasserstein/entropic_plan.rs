@@ -93,7 +93,7 @@ impl<'a> EntropicPlan<'a> {
                 step += 1;
             }
         }
-        if plan.marginal_error <= tolerance {
+        if plan.marginal_error <= tolerance && plan.marginal_error > 1e-3 * tolerance {
             // One more step squares the error, which the cost of the plan has to first order.
             plan.newton_step(1e-3 * tolerance);
         }
