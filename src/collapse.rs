@@ -106,7 +106,7 @@ pub struct CriticalWidth {
 /// A bisection finds the place. There the growth is measured anew at two widths, one on either side,
 /// so far apart that the rise of the growth is four times its error. The crossing is read off the chord
 /// in $`1/d^2`$, in which the growth is nearly straight, and the errors of both ends are carried
-/// over to it. Every measurement has random numbers of its own: the error is that of independent
+/// over to it. Every measurement has separate random numbers: the error is that of independent
 /// ones.
 ///
 /// Cost: about `2 log2(n) + 4` calls of [`growth_rate`].

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// One of two processes that open a folder at the same time, each for a configuration of its own.
+/// One of two processes that open a folder at the same time, each for another configuration.
 fn raced(folder: &Path, number: &str) -> ExitCode {
     let number: u32 = number.parse().expect("a number");
     // Both start once both are there.

@@ -239,7 +239,7 @@ fn sizes_are_refused_before_anything_is_allocated() {
     }
 }
 
-/// Equal seeds: each file is whole, and the same whoever came last.
+/// Equal seeds: each file is whole, and the same, no matter which came last.
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
     let folder = Folder::new("two");

@@ -101,7 +101,7 @@ impl fmt::Display for Mean {
     }
 }
 
-/// Refuses moments that are not those of their sample, but for rounding, or of more numbers with the
+/// Refuses moments that are not those of their sample except for rounding, or of more numbers with the
 /// sample among them.
 #[cfg(feature = "serde")]
 fn check_moments(moments: &Moments, sample: &[f64]) -> Result<()> {

@@ -234,7 +234,7 @@ impl Summary {
 
     /// Takes in the statistics of the runs that follow.
     ///
-    /// The result is that of all runs one by one but for rounding; equal shares give equal bits.
+    /// The result is that of all runs one by one except for rounding; equal shares give equal bits.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `other` does not begin with the [next run](Self::next_run),

@@ -92,10 +92,7 @@ impl RowMoments {
 
     /// The distance without bias and error.
     fn plain_gelbrich(&self, target: &Gaussian) -> Result<W2> {
-        let (found, expected) = ((target.dimension(), 1), (self.dimension(), 1));
-        if found != expected {
-            return Err(Error::ShapeMismatch { what: "the target", found, expected });
-        }
+        self.check_dimension("the target", target.dimension())?;
         if self.count() < 2 {
             return Err(Error::SampleTooSmall { count: self.count() as usize, minimum: 2 });
         }

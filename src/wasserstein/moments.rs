@@ -108,6 +108,12 @@ impl RowMoments {
         Ok(())
     }
 
+    /// Refuses what has another dimension than the rows.
+    pub(super) fn check_dimension(&self, what: &'static str, dimension: usize) -> Result<()> {
+        let (found, expected) = ((dimension, 1), (self.dimension(), 1));
+        if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
+    }
+
     /// Refuses a matrix with another number of columns.
     fn check_columns(&self, what: &'static str, rows: usize, columns: usize) -> Result<()> {
         let (found, expected) = ((rows, columns), (rows, self.dimension()));

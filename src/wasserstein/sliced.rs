@@ -125,8 +125,7 @@ impl Sample {
     }
 
     pub(super) fn check_dimension(&self, what: &'static str, dimension: usize) -> Result<()> {
-        let (found, expected) = ((dimension, 1), (self.dimension(), 1));
-        if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
+        self.moments().check_dimension(what, dimension)
     }
 }
 
