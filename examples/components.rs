@@ -125,7 +125,12 @@ impl Descent {
         let mut records = Vec::new();
         let run = options.seed.replicate(index);
         let mut show = |layer: &Layer| records.push(Record::of(layer));
-        let ended = component.recipe.descend(input, run, options.depth, &mut show).err();
+        let mut descend = || {
+            let mut chain = component.network.chain(input, run)?;
+            show(chain.layer());
+            (0..options.depth).try_for_each(|_| chain.step().map(&mut show))
+        };
+        let ended = descend().err();
         Self { records, ended }
     }
 
@@ -229,7 +234,7 @@ fn csv(cases: &[Case], batch_size: usize) -> String {
                     min_singular_value,log_scale,event\n"
         .to_owned();
     for Case { component, runs, .. } in cases {
-        let (name, width) = (component.name, component.recipe.width());
+        let (name, width) = (component.name, component.network.width());
         for (index, run) in runs.iter().enumerate() {
             let case = format!("{name},{width},{batch_size},{index}");
             for (layer, record) in run.records.iter().enumerate() {

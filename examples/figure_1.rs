@@ -71,7 +71,7 @@ fn figure(summaries: &[Summary], runs: u32) -> Figure {
 fn experiment(options: &Options) -> Result<Outcome> {
     let normalizations = [BatchNorm::paper().into(), Normalization::None];
     let inputs = [Input::near_collinear(2, 1e-3)?, Input::orthogonal(2)?];
-    let networks = normalizations.map(|norm| Network::<f64>::new(WIDTH).normalization(norm));
+    let networks = normalizations.map(|norm| Network::<f64>::new(WIDTH).with_normalization(norm));
     let job = |((network, input), (name, _)): ((&Network<f64>, _), &(&str, &str))| Job {
         name: (*name).to_owned(),
         experiment: Box::new(

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::convolution::{self, Convolution};
 use orthogap::ensemble::{Observable, Observed, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
@@ -104,15 +104,15 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let shape = convolution::Images::new(channels, height, width)?;
     images.batch(BATCH, options.seed)?; // are there enough?
     let network = Network::<f32>::new(WIDTH)
-        .weights(Gaussian::xavier())
-        .activation(Relu)
-        .order(Order::ActivationLinearNorm);
-    let convolutional = network.convolution(Convolution::new(KERNEL)?, shape);
+        .with_weights(Gaussian::xavier())
+        .with_activation(Relu)
+        .with_order(Order::ActivationLinearNorm);
+    let convolutional = network.clone().with_convolution(Convolution::new(KERNEL)?, shape);
     let mut jobs = Vec::new();
     for (architecture, network) in ARCHITECTURES.into_iter().zip([network, convolutional]) {
         let normalizations = [BatchNorm::standard(EPSILON)?.into(), Normalization::None];
         for (name, normalization) in NORMALIZATIONS.into_iter().zip(normalizations) {
-            let network = network.normalization(normalization);
+            let network = network.clone().with_normalization(normalization);
             let images = &images;
             jobs.push(Job {
                 name: format!("{architecture} {name}"),

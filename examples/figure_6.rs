@@ -6,7 +6,8 @@
 
 use std::process::ExitCode;
 
-use orthogap::activation::{Activation, Identity, Relu, ShiftedTanh, Sin, Tanh};
+use orthogap::Activation;
+use orthogap::Activation::{Identity, Relu, ShiftedTanh, Sin, Tanh};
 use orthogap::ensemble::{Layers, Observable, Observed, Summary};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{Line, Weighting};
@@ -34,32 +35,30 @@ const LAYERS: Layers = Layers { first: 101, last: 1100 };
 /// An activation and what is known of it from one run of a thousand layers at each width.
 struct Case {
     name: &'static str,
+    activation: Activation,
     /// The distance at widths 64 and 256.
     distances: [f64; 2],
     slope: f64,
     /// n times the stationary off-diagonal at infinite width.
     off_diagonal: f64,
-    job: fn(usize, &Input, Observe) -> Job<'_>,
 }
 
 const fn case(
     name: &'static str,
+    activation: Activation,
     distances: [f64; 2],
     slope: f64,
     off_diagonal: f64,
-    job: fn(usize, &Input, Observe) -> Job<'_>,
 ) -> Case {
-    Case { name, distances, slope, off_diagonal, job }
+    Case { name, activation, distances, slope, off_diagonal }
 }
 
-const CASES: [Case; 5] = [
-    case("identity", [0.1424, 0.0709], -0.511, 0.0, |d, input, what| job(d, Identity, input, what)),
-    case("ReLU", [0.1500, 0.0740], -0.532, 0.2905, |d, input, what| job(d, Relu, input, what)),
-    case("tanh", [0.1437, 0.0716], -0.513, 0.0, |d, input, what| job(d, Tanh, input, what)),
-    case("sin", [0.1432, 0.0710], -0.514, 0.0, |d, input, what| job(d, Sin, input, what)),
-    case("1 + tanh", [0.0794, 0.0401], -0.452, 0.7902, |d, input, what| {
-        job(d, ShiftedTanh, input, what)
-    }),
+static CASES: [Case; 5] = [
+    case("identity", Identity, [0.1424, 0.0709], -0.511, 0.0),
+    case("ReLU", Relu, [0.1500, 0.0740], -0.532, 0.2905),
+    case("tanh", Tanh, [0.1437, 0.0716], -0.513, 0.0),
+    case("sin", Sin, [0.1432, 0.0710], -0.514, 0.0),
+    case("1 + tanh", ShiftedTanh, [0.0794, 0.0401], -0.452, 0.7902),
 ];
 
 /// What is looked at in a layer.
@@ -95,14 +94,10 @@ impl Observe {
 }
 
 /// Late layers of the network of Appendix F.
-fn job<A: Activation + 'static>(
-    width: usize,
-    activation: A,
-    input: &Input,
-    observe: Observe,
-) -> Job<'_> {
-    let network =
-        Network::<f64>::new(width).activation(activation).order(Order::ActivationLinearNorm);
+fn job<'a>(width: usize, case: &Case, input: &'a Input, observe: Observe) -> Job<'a> {
+    let network = Network::<f64>::new(width)
+        .with_activation(case.activation.clone())
+        .with_order(Order::ActivationLinearNorm);
     Job {
         name: format!("width {width}"),
         experiment: Box::new(
@@ -265,7 +260,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let kinds = || CASES.iter().flat_map(|case| WIDTHS.map(|width| (case, width)));
     let named = |case: &Case, width, observe| {
         let name = format!("{}, width {width}", case.name);
-        Job { name, ..(case.job)(width, &input, observe) }
+        Job { name, ..job(width, case, &input, observe) }
     };
     let jobs = kinds().map(|(case, width)| named(case, width, Observe::OffDiagonal));
     // The mean must not know the runs whose distance from it is measured.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nalgebra::DMatrix;
-use orthogap::activation::{Identity, Relu};
+use orthogap::Activation::{Identity, Relu};
 use orthogap::report::file;
 use orthogap::weights::export::{self, Tensor};
 use orthogap::weights::{InitialLayer, Iterative, LayerInit, Lsuv, Stack, Uniform};
@@ -102,17 +102,17 @@ fn network(options: &Options, batch: DMatrix<f32>) -> Result<Stack<f32>> {
     let mut network = Stack::new(batch, options.seed)?;
     for _ in 1..options.depth {
         match options.variant {
-            Variant::Iterative(init) => hidden(&mut network, init, options.width)?,
-            Variant::Lsuv => hidden(&mut network, Lsuv, options.width)?,
-            Variant::Xavier => hidden(&mut network, xavier, options.width)?,
+            Variant::Iterative(init) => hidden(&mut network, &init, options.width)?,
+            Variant::Lsuv => hidden(&mut network, &Lsuv, options.width)?,
+            Variant::Xavier => hidden(&mut network, &xavier, options.width)?,
         }
     }
-    network.dense(xavier, options.classes, Identity)?;
+    network.dense(&xavier, options.classes, &Identity)?;
     Ok(network)
 }
 
-fn hidden(network: &mut Stack<f32>, init: impl LayerInit, width: usize) -> Result<()> {
-    network.dense(init, width, Relu)?;
+fn hidden(network: &mut Stack<f32>, init: &impl LayerInit, width: usize) -> Result<()> {
+    network.dense(init, width, &Relu)?;
     Ok(())
 }
 

@@ -94,7 +94,7 @@ impl Kind {
     }
 
     fn network(self, width: usize) -> Network<f64> {
-        Network::new(width).normalization(match self {
+        Network::new(width).with_normalization(match self {
             Self::BatchNorm => BatchNorm::paper().into(),
             Self::Vanilla => Normalization::None,
         })

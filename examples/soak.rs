@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use orthogap::activation::{Activation, Relu, Tanh};
+use orthogap::Activation::{Relu, Tanh};
 use orthogap::convolution::{Convolution, Images};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{BatchMeans, Moments};
 use orthogap::theory::stationary;
-use orthogap::weights::{Orthogonal, WeightInit};
+use orthogap::weights::Haar;
 use orthogap::{Input, Network, Order, Residual, Scalar, Seed};
 
 use orthogap_examples::command::{self, Result, at_least, seed};
@@ -75,11 +75,11 @@ struct Soak<'a> {
 }
 
 impl Soak<'_> {
-    fn run<T: Scalar, A: Activation, W: WeightInit>(
+    fn run<T: Scalar>(
         &mut self,
         name: &'static str,
         share: f64,
-        network: Network<T, A, W>,
+        network: &Network<T>,
         input: &Input,
     ) -> Result<()> {
         let layers = (share * self.layers as f64) as usize;
@@ -131,45 +131,50 @@ fn soak(options: &Options) -> Result<()> {
 
     let paper = Network::<f64>::new(256);
     let framework = BatchNorm::standard(epsilon)?;
-    soak.run("linear, paper's batch norm", 0.3, paper, &four)?;
+    soak.run("linear, paper's batch norm", 0.3, &paper, &four)?;
     soak.predict(4, 256);
     let memory = resident_bytes();
-    soak.run("the same in f32", 0.2, Network::<f32>::new(512), &four)?;
+    soak.run("the same in f32", 0.2, &Network::<f32>::new(512), &four)?;
     soak.predict(4, 512);
-    soak.run("linear, six nearly equal samples", 0.1, paper, &Input::near_collinear(6, 1e-9)?)?;
+    soak.run("linear, six nearly equal samples", 0.1, &paper, &Input::near_collinear(6, 1e-9)?)?;
     soak.run(
         "relu, framework's batch norm",
         0.15,
-        paper.normalization(framework).activation(Relu),
+        &paper.clone().with_normalization(framework).with_activation(Relu),
         &four,
     )?;
-    soak.run("tanh, eight samples", 0.1, paper.activation(Tanh), &Input::orthogonal(8)?)?;
-    let after = paper.order(Order::ActivationLinearNorm).activation(Tanh);
-    soak.run("tanh before the weights", 0.05, after, &four)?;
+    soak.run(
+        "tanh, eight samples",
+        0.1,
+        &paper.clone().with_activation(Tanh),
+        &Input::orthogonal(8)?,
+    )?;
+    let after = paper.with_order(Order::ActivationLinearNorm).with_activation(Tanh);
+    soak.run("tanh before the weights", 0.05, &after, &four)?;
     soak.run(
         "vanilla, four of width 4096",
         0.005,
-        Network::<f32>::new(4096).normalization(Normalization::None),
+        &Network::<f32>::new(4096).with_normalization(Normalization::None),
         &four,
     )?;
     soak.allow_growth();
     let residual = Network::<f64>::new(32)
-        .normalization(SampleNorm::layer(epsilon)?)
-        .residual(Residual::new(0.5)?);
-    soak.run("residual, layer norm", 0.045, residual, &four)?;
+        .with_normalization(SampleNorm::layer(epsilon)?)
+        .with_residual(Residual::new(0.5)?);
+    soak.run("residual, layer norm", 0.045, &residual, &four)?;
     soak.allow_growth();
     soak.run(
         "orthogonal weights",
         0.02,
-        Network::<f64>::new(16).weights(Orthogonal::default()),
+        &Network::<f64>::new(16).with_weights(Haar::default()),
         &four,
     )?;
     let images = Images::new(1, 4, 4)?;
     let convolution = Network::<f64>::new(16)
-        .activation(Relu)
-        .normalization(framework)
-        .convolution(Convolution::new(3)?, images);
-    soak.run("convolution", 0.03, convolution, &Input::gaussian(images.len(), 4, options.seed)?)?;
+        .with_activation(Relu)
+        .with_normalization(framework)
+        .with_convolution(Convolution::new(3)?, images);
+    soak.run("convolution", 0.03, &convolution, &Input::gaussian(images.len(), 4, options.seed)?)?;
     bar.finish_and_clear();
 
     say!("{}", table(&soak.outcomes)?);

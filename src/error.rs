@@ -224,6 +224,11 @@ pub enum Error {
         /// The names that there are.
         known: Vec<String>,
     },
+    /// A reverse pass met an activation whose derivative is not known.
+    MissingDerivative {
+        /// The name of the activation.
+        activation: String,
+    },
     /// A record or a summary is not of this ensemble.
     OtherEnsemble {
         /// What differs.
@@ -375,6 +380,13 @@ impl fmt::Display for Error {
             }
             Self::UnknownName { what, ref name, ref known } => {
                 write!(f, "no {what} is {name:?}: there are {}", known.join(", "))
+            }
+            Self::MissingDerivative { ref activation } => {
+                write!(
+                    f,
+                    "the activation {activation} has no derivative: give it one by \
+                     Activation::with_derivative"
+                )
             }
             Self::OtherEnsemble { entry, ref found, ref expected } => {
                 write!(f, "the runs are of another ensemble: {entry} is {found}, not {expected}")

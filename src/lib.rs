@@ -72,31 +72,27 @@
 pub mod activation {
     //! Activations: element-wise functions between the layers of a network.
     //!
-    //! | | formula | range | homogeneous | at 0 |
-    //! | --- | --- | --- | --- | --- |
-    //! | [`Identity`] | $`x`$ | all numbers | yes, linear | 0 |
-    //! | [`Relu`] | $`\max(0, x)`$ | $`[0, \infty)`$ | yes | 0 |
-    //! | [`LeakyRelu`] | $`x`$ for x >= 0, $`s x`$ below | all numbers if s > 0 | yes | 0 |
-    //! | [`Tanh`] | $`\tanh x`$ | $`(-1, 1)`$ | no | 0 |
-    //! | [`ShiftedTanh`] | $`1 + \tanh x`$ | $`(0, 2)`$ | no | 1 |
-    //! | [`Logistic`] | $`1/(1 + e^{-x})`$ | $`(0, 1)`$ | no | 1/2 |
-    //! | [`Silu`] | $`x/(1 + e^{-x})`$ | $`[-0.2785, \infty)`$ | no | 0 |
-    //! | [`Erf`] | $`\mathrm{erf}(x)`$ | $`(-1, 1)`$ | no | 0 |
-    //! | [`Gelu`] | $`x \Phi(x)`$ | $`[-0.1700, \infty)`$ | no | 0 |
-    //! | [`Sin`] | $`\sin x`$ | $`[-1, 1]`$ | no | 0 |
-    //! | [`from_fn`] | any closure | its own | treated as not | its own |
+    //! | | name | formula | range | homogeneous | at 0 |
+    //! | --- | --- | --- | --- | --- | --- |
+    //! | [`Identity`](Activation::Identity) | `linear` | $`x`$ | all numbers | yes, linear | 0 |
+    //! | [`Relu`](Activation::Relu) | `relu` | $`\max(0, x)`$ | $`[0, \infty)`$ | yes | 0 |
+    //! | [`LeakyRelu`](Activation::LeakyRelu) | `leaky_relu(0.2)` | $`x`$ for x >= 0, $`s x`$ below | all numbers if s > 0 | yes | 0 |
+    //! | [`Tanh`](Activation::Tanh) | `tanh` | $`\tanh x`$ | $`(-1, 1)`$ | no | 0 |
+    //! | [`ShiftedTanh`](Activation::ShiftedTanh) | `shifted_tanh` | $`1 + \tanh x`$ | $`(0, 2)`$ | no | 1 |
+    //! | [`Logistic`](Activation::Logistic) | `logistic` | $`1/(1 + e^{-x})`$ | $`(0, 1)`$ | no | 1/2 |
+    //! | [`Silu`](Activation::Silu) | `silu` | $`x/(1 + e^{-x})`$ | $`[-0.2785, \infty)`$ | no | 0 |
+    //! | [`Erf`](Activation::Erf) | `erf` | $`\mathrm{erf}(x)`$ | $`(-1, 1)`$ | no | 0 |
+    //! | [`Gelu`](Activation::Gelu) | `gelu` | $`x \Phi(x)`$ | $`[-0.1700, \infty)`$ | no | 0 |
+    //! | [`Elu`](Activation::Elu) | `elu` | $`x`$ for x >= 0, $`e^x - 1`$ below | $`(-1, \infty)`$ | no | 0 |
+    //! | [`Sin`](Activation::Sin) | `sin` | $`\sin x`$ | $`[-1, 1]`$ | no | 0 |
+    //! | [`custom`](Activation::custom) | yours | any closure | its own | if declared | its own |
+    //! | [`vectorized`](Activation::vectorized) | yours | any [`Elementwise`] | its own | if declared | its own |
     //!
-    //! All but closures are vectorised, with errors of a few units in the last place in `f64` and in
-    //! `f32`; where a function has a tail, that is of the tail, down to the smallest normal number.
-    //! NaN gives NaN and an infinity the limit, but for [`Sin`], which has none. [`Differentiable`]
-    //! ones have a derivative, and [`gain`] is the scale of weights that a vanilla network with the
-    //! activation needs.
+    //! The [gain](Activation::gain) of an activation is the scale of weights that a vanilla network
+    //! needs.
 
-    pub use crate::kernel::activation::{
-        Activation, Differentiable, Erf, FromFn, Gelu, Identity, LeakyRelu, Logistic, Relu,
-        ShiftedTanh, Silu, Sin, Tanh, WithDerivative, from_fn, gain,
-    };
-    /// The vectors that an [`Activation`] of your own is written with.
+    pub use crate::kernel::activation::{Activation, Custom, Elementwise};
+    /// The vectors that an [`Elementwise`] function is written with.
     pub use fearless_simd;
 }
 pub mod backward;
@@ -128,6 +124,7 @@ pub mod train;
 pub mod wasserstein;
 pub mod weights;
 
+pub use activation::Activation;
 pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
 pub use gram::Gram;

@@ -1,5 +1,5 @@
 //! Configurations and results that cannot be read back wrong: fields are checked as constructors
-//! check them, activations, which have none, go by their names, and infinities by words.
+//! check them, and infinities are words.
 
 /// Implements `Deserialize` for a type whose fields have to be checked.
 macro_rules! deserialize_checked {
@@ -16,30 +16,6 @@ macro_rules! deserialize_checked {
             }
         }
     };
-}
-
-/// Implements `Serialize` and `Deserialize` for a type without fields, as its name.
-macro_rules! serialize_by_name {
-    ($($type:ident),*) => {$(
-        #[cfg(feature = "serde")]
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.serialize_str(stringify!($type))
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl<'de> serde::Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let name = <std::borrow::Cow<'_, str>>::deserialize(from)?;
-                if name == stringify!($type) {
-                    return Ok($type);
-                }
-                let expected = concat!("the activation ", stringify!($type));
-                Err(serde::de::Error::custom(format!("{name} is not {expected}")))
-            }
-        }
-    )*};
 }
 
 /// A number that may be infinite, which JSON cannot say: in a text it is `inf` or `-inf` then.
@@ -96,7 +72,7 @@ pub(crate) fn option<S: serde::Serializer>(number: &Option<f64>, to: S) -> Resul
     serde::Serialize::serialize(&number.map(Extended), to)
 }
 
-pub(crate) use {deserialize_checked, serialize_by_name};
+pub(crate) use deserialize_checked;
 
 #[cfg(all(test, feature = "serde"))]
 mod tests {

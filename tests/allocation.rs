@@ -5,7 +5,7 @@
 //! allocations of the thread that asks.
 
 use allocation_counter::measure;
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::{Input, Network, Scalar, Seed};
@@ -26,8 +26,8 @@ fn steps_allocate_nothing<T: Scalar>() {
 }
 
 fn training_allocates_nothing<T: Scalar>(normalization: Normalization) {
-    let layer = Network::<T>::new(24).normalization(normalization).activation(Relu);
-    let classifier = Classifier::sample(&[layer; 5], 30, 3, Seed(1)).unwrap();
+    let layer = Network::<T>::new(24).with_normalization(normalization).with_activation(Relu);
+    let classifier = Classifier::sample(&vec![layer; 5], 30, 3, Seed(1)).unwrap();
     let sgd = Sgd::new(0.01).unwrap().with_momentum(0.9).unwrap();
     let mut trainer = Trainer::new(classifier, sgd, Seed(2));
     let samples = Input::gaussian(30, 12, Seed(3)).unwrap().columns().map(T::of);

@@ -1,15 +1,13 @@
 //! The reverse pass, against differences of the forward one, and what is known of gradients.
 
-use std::fmt::Debug;
-
 use nalgebra::DMatrix;
-use orthogap::activation::{Differentiable, Gelu, Identity, Relu, Silu, Tanh};
+use orthogap::Activation::{Gelu, Identity, Relu, Silu, Tanh};
 use orthogap::backward::{Scaled, Tape};
 use orthogap::convolution::{Convolution, Images, Padding, Pooling};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, RowScale, SampleNorm};
 use orthogap::statistics::Moments;
-use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform, WeightInit};
-use orthogap::{Error, Input, Network, Order, Purpose, Residual, Scalar, Seed};
+use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
+use orthogap::{Activation, Error, Input, Network, Order, Purpose, Residual, Scalar, Seed};
 
 /// Independent normals, as many as are asked for.
 fn normals<T: Scalar>((rows, columns): (usize, usize), which: u32) -> DMatrix<T> {
@@ -33,22 +31,25 @@ fn normalizations() -> Vec<Normalization> {
 }
 
 /// Every order, normalisation and residual connection; layers keep the shape of their input, or not.
-fn dense<A: Differentiable + Debug>(activation: A) -> Vec<Network<f64, A>> {
+fn dense(activation: Activation) -> Vec<Network<f64>> {
     let weight = Residual::new(0.7).unwrap();
     let by_layer = Residual::by_layer(|layer| 1.0 / layer as f64);
-    let residuals = [None, Some(weight), Some(by_layer), Some(weight.post_norm())];
+    let residuals = [None, Some(weight.clone()), Some(by_layer), Some(weight.with_post_norm())];
     let orders =
         [Order::LinearNormActivation, Order::ActivationLinearNorm, Order::NormActivationLinear];
     let mut networks = Vec::new();
     for normalization in normalizations() {
         for order in orders {
-            for residual in residuals {
+            for residual in residuals.clone() {
                 let plain = Network::<f64>::new(6)
-                    .weights(Gaussian::new(1.3).unwrap())
-                    .normalization(normalization)
-                    .order(order)
-                    .activation(activation);
-                networks.push(residual.map_or(plain, |residual| plain.residual(residual)));
+                    .with_weights(Gaussian::new(1.3).unwrap())
+                    .with_normalization(normalization)
+                    .with_order(order)
+                    .with_activation(activation.clone());
+                networks.push(match residual {
+                    Some(residual) => plain.with_residual(residual),
+                    None => plain,
+                });
             }
         }
     }
@@ -56,9 +57,7 @@ fn dense<A: Differentiable + Debug>(activation: A) -> Vec<Network<f64, A>> {
 }
 
 /// The same as convolutions.
-fn convolutional<A: Differentiable + Debug>(
-    activation: A,
-) -> Vec<(Network<f64, A>, Images, usize)> {
+fn convolutional(activation: Activation) -> Vec<(Network<f64>, Images, usize)> {
     let images = Images::new(6, 4, 4).unwrap();
     let same = Convolution::new(3).unwrap();
     let circular = same.with_padding(Padding::Circular);
@@ -68,10 +67,10 @@ fn convolutional<A: Differentiable + Debug>(
     for network in dense(activation) {
         for convolution in [circular, shrinking] {
             let fan_in = convolution.fan_in(images);
-            networks.push((network.convolution(convolution, images), images, fan_in));
+            networks.push((network.clone().with_convolution(convolution, images), images, fan_in));
         }
         for pooling in poolings {
-            let network = network.convolution(same, images).pooling(pooling);
+            let network = network.clone().with_convolution(same, images).with_pooling(pooling);
             networks.push((network, images, same.fan_in(images)));
         }
     }
@@ -86,8 +85,8 @@ fn derivative(step: f64, f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// Holds the gradients of layer 3 of a network against derivatives along random lines.
-fn check_layer<A: Differentiable + Debug, W: WeightInit>(
-    network: &Network<f64, A, W>,
+fn check_layer(
+    network: &Network<f64>,
     (input, images, fan_in): ((usize, usize), Option<Images>, usize),
     step: f64,
 ) {
@@ -123,7 +122,7 @@ fn check_layer<A: Differentiable + Debug, W: WeightInit>(
 /// about 1e-12 by fifth derivatives and 1e-13 by rounding; the tolerance is 1e-7 of the gradient.
 #[test]
 fn gradients_of_dense_layers() {
-    fn check<A: Differentiable + Debug>(activation: A) {
+    fn check(activation: Activation) {
         for network in dense(activation) {
             check_layer(&network, ((6, 4), None, 6), 1e-4);
             check_layer(&network, ((8, 4), None, 8), 1e-4); // no room for a connection
@@ -166,11 +165,7 @@ fn naive_gradient(
 
 /// Holds up to three layers against the explicit chain, and the norms of their gradients against
 /// the chain rule, with every entry of every gradient by differences. Their error is 1e-10 or so.
-fn check_network<A: Differentiable + Debug, W: WeightInit>(
-    network: &Network<f64, A, W>,
-    input: &Input,
-    images: Option<Images>,
-) {
+fn check_network(network: &Network<f64>, input: &Input, images: Option<Images>) {
     let mut h = images.map_or_else(
         || input.columns().clone(),
         |images| images.batch_from_nchw(input.columns()).unwrap(),
@@ -226,13 +221,13 @@ fn norms_follow_the_chain_rule() {
     }
     // As many samples as inputs: the gradient by the weights is formed.
     let full = Input::gaussian(6, 6, Seed(2)).unwrap();
-    fn law<W: WeightInit>(weights: W, input: &Input) {
-        let network = Network::<f64>::new(6).activation(Gelu).weights(weights);
+    fn law(weights: impl Into<Weights>, input: &Input) {
+        let network = Network::<f64>::new(6).with_activation(Gelu).with_weights(weights);
         check_network(&network, input, None);
     }
     law(Gaussian::he(), &full);
     law(Uniform::xavier(), &full);
-    law(Orthogonal::new(1.5).unwrap(), &full);
+    law(Haar::new(1.5).unwrap(), &full);
     law(Spherical::new(0.7).unwrap(), &full);
 }
 
@@ -250,15 +245,15 @@ fn norms_of_convolutional_networks_follow_the_chain_rule() {
 #[test]
 fn scales_leave_the_range_of_floating_point() {
     const DEPTH: usize = 3000;
-    fn check<T: Scalar, A: Differentiable>(activation: A, residual: bool, tolerance: f64) {
+    fn check<T: Scalar>(activation: Activation, residual: bool, tolerance: f64) {
         let norms = |gain| {
             let network = Network::<T>::new(12)
-                .normalization(Normalization::None)
-                .weights(Gaussian::new(gain).unwrap())
-                .activation(activation);
+                .with_normalization(Normalization::None)
+                .with_weights(Gaussian::new(gain).unwrap())
+                .with_activation(activation.clone());
             // The branch of weight zero adds nothing, whatever its scale.
             let still = Residual::by_layer(|layer| if layer > 1 { 0.0 } else { 1.0 });
-            let network = if residual { network.residual(still) } else { network };
+            let network = if residual { network.clone().with_residual(still) } else { network };
             let input = Input::gaussian(12, 2, Seed(3)).unwrap();
             network.gradient_norms_of(&input, Seed(5), DEPTH, Scaled::clone).unwrap()
         };
@@ -280,9 +275,9 @@ fn scales_leave_the_range_of_floating_point() {
         }
         assert!(two.representations()[0] > 3000.0);
     }
-    check::<f64, _>(Identity, false, 1e-8);
-    check::<f32, _>(Identity, false, 1e-2);
-    check::<f64, _>(Relu, true, 0.0);
+    check::<f64>(Identity, false, 1e-8);
+    check::<f32>(Identity, false, 1e-2);
+    check::<f64>(Relu, true, 0.0);
     // Batch normalisation stretches gradients out of the range of f64, too: two samples explode
     // fastest.
     let input = Input::gaussian(48, 2, Seed(3)).unwrap();
@@ -299,9 +294,9 @@ fn single_precision_agrees() {
     let to_f64 = |x: &DMatrix<f32>| x.map(f64::from);
     fn pull_back<T: Scalar>(h: DMatrix<T>, w: &DMatrix<T>, g: DMatrix<T>) -> [DMatrix<T>; 2] {
         let network = Network::<T>::new(24)
-            .normalization(BatchNorm::standard(0.01).unwrap())
-            .residual(Residual::new(0.5).unwrap())
-            .activation(Tanh);
+            .with_normalization(BatchNorm::standard(0.01).unwrap())
+            .with_residual(Residual::new(0.5).unwrap())
+            .with_activation(Tanh);
         let tape = Tape::new(&network, 1, h.into(), None, w).unwrap();
         let gradient = tape.pull_back(g.into()).unwrap();
         [gradient.input().to_matrix(), gradient.weights().unwrap().to_matrix()]
@@ -314,7 +309,7 @@ fn single_precision_agrees() {
 }
 
 /// The rate at which log gradient norms grow, backwards, far from both ends of 120 layers.
-fn rates<A: Differentiable, W: WeightInit>(network: Network<f64, A, W>, runs: u32) -> Moments {
+fn rates(network: Network<f64>, runs: u32) -> Moments {
     let input = Input::gaussian(network.width(), 8, Seed(1)).unwrap();
     let rate = |run| {
         let norms = network.gradient_norms(&input, Seed(3).replicate(run), 120).unwrap();
@@ -331,7 +326,7 @@ fn batch_norm_makes_gradients_explode() {
     let centered = BatchNorm::paper().with_centering(Centering::Batch);
     for (norm, squared) in [(BatchNorm::paper(), 7.0 / 6.0), (centered, 6.0 / 5.0)] {
         let [narrow, wide] =
-            [64, 128].map(|width| rates(Network::<f64>::new(width).normalization(norm), 24));
+            [64, 128].map(|width| rates(Network::<f64>::new(width).with_normalization(norm), 24));
         assert!(wide.mean() > 10.0 * wide.standard_error());
         let limit = 2.0 * wide.mean() - narrow.mean();
         let error = (2.0 * wide.standard_error()).hypot(narrow.standard_error());
@@ -346,7 +341,7 @@ fn batch_norm_makes_gradients_explode() {
 /// weights where n < d, as frames that are not square have rows of different lengths.
 #[test]
 fn haar_weights_keep_gradients_bounded() {
-    let haar = Network::<f64>::new(16).weights(Orthogonal::default());
+    let haar = Network::<f64>::new(16).with_weights(Haar::default());
     for input in [Input::orthogonal(16).unwrap(), Input::gaussian(16, 16, Seed(3)).unwrap()] {
         for run in 0..4 {
             let run = Seed(4).replicate(run);
@@ -360,7 +355,8 @@ fn haar_weights_keep_gradients_bounded() {
     let thin = Input::gaussian(16, 4, Seed(3)).unwrap();
     assert!(haar.gradient_norms(&thin, Seed(4), 400).unwrap().representations()[0] > 20.0);
     let square = Input::orthogonal(16).unwrap();
-    let gaussian = haar.weights(Gaussian::default()).gradient_norms(&square, Seed(4), 1000);
+    let gaussian =
+        haar.clone().with_weights(Gaussian::default()).gradient_norms(&square, Seed(4), 1000);
     assert!(gaussian.unwrap().representations()[0] > 4.0);
 }
 
@@ -369,9 +365,9 @@ fn haar_weights_keep_gradients_bounded() {
 #[test]
 fn he_weights_neither_stretch_nor_shrink_gradients() {
     let network = Network::<f64>::new(64)
-        .normalization(Normalization::None)
-        .activation(Relu)
-        .weights(Gaussian::he());
+        .with_normalization(Normalization::None)
+        .with_activation(Relu)
+        .with_weights(Gaussian::he());
     let input = Input::gaussian(64, 4, Seed(1)).unwrap();
     let (mut half, mut whole) = (Moments::new(), Moments::new());
     for run in 0..500 {
@@ -398,16 +394,17 @@ fn bad_input_is_named() {
     assert!(matches!(error, Error::NotFinite { row: 0, column: 0, .. }));
     let error = Tape::new(&network, 1, Scaled::new(h.clone(), f64::INFINITY), None, &w);
     assert!(matches!(error.unwrap_err(), Error::InvalidParameter { name: "log unit", .. }));
-    let vanilla = network.normalization(Normalization::None);
+    let vanilla = network.clone().with_normalization(Normalization::None);
     for (rows, columns) in [(0, 2), (3, 0)] {
         let error = Tape::new(&vanilla, 1, DMatrix::zeros(rows, columns).into(), None, &w);
         assert_eq!(error.unwrap_err(), Error::Empty { rows, columns });
     }
     let images = Images::new(3, 2, 2).unwrap();
     let group = network
-        .normalization(SampleNorm::layer(0.0).unwrap())
-        .order(Order::NormActivationLinear)
-        .convolution(Convolution::new(1).unwrap(), images);
+        .clone()
+        .with_normalization(SampleNorm::layer(0.0).unwrap())
+        .with_order(Order::NormActivationLinear)
+        .with_convolution(Convolution::new(1).unwrap(), images);
     let error = Tape::new(&group, 1, normals((3, 5), 1).into(), None, &w).unwrap_err();
     assert!(shape("the batch of images")(error));
     let error = Tape::new(&vanilla, 1, (&h * 1e200).into(), None, &(&w * 1e200)).unwrap_err();

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use nalgebra::{DMatrix, dmatrix};
-use orthogap::activation::{Relu, Tanh, from_fn};
+use orthogap::Activation::{Relu, Tanh};
 use orthogap::convolution::{Convolution, Images};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
 use orthogap::wasserstein::weighted_line_w2;
-use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform};
-use orthogap::{Error, Gram, Input, Network, Order, Residual, Result, Seed};
+use orthogap::weights::{Gaussian, Haar, Spherical, Uniform};
+use orthogap::{Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed};
 
 /// The error of something that must fail, and what it prints.
 fn error<T: std::fmt::Debug>(result: Result<T>) -> (Error, String) {
@@ -53,7 +53,7 @@ fn zero_rows_of_an_input_do_not_matter() {
 /// Numbers too long to be printed in the table.
 #[test]
 fn weights_that_overflow() {
-    let network = Network::<f64>::new(8).weights(Gaussian::new(1.5e308).unwrap());
+    let network = Network::<f64>::new(8).with_weights(Gaussian::new(1.5e308).unwrap());
     let mut chain = network.explicit_chain(&Input::orthogonal(4).unwrap(), Seed(1)).unwrap();
     let (e, _) = error(chain.step().map(|_| ()));
     let expected = "weights in the range of their number type";
@@ -74,7 +74,7 @@ fn factors_may_be_taller_than_they_need() {
     assert_eq!(tall.rank(), 2);
     assert!((tall.matrix() - Gram::from_factor(low).unwrap().matrix()).amax() < 1e-15);
 
-    let vanilla = Network::<f64>::new(8).normalization(Normalization::None);
+    let vanilla = Network::<f64>::new(8).with_normalization(Normalization::None);
     let factors = [dmatrix![0.0, 1.0, 0.0], dmatrix![0.0, 1.0, 0.0; 0.0, -1.0, 0.0]];
     let inputs = factors.map(|factor| Input::from_gram(Gram::from_factor(factor).unwrap()));
     // By what factor three layers of the same normals stretch the sample that there is.
@@ -83,7 +83,7 @@ fn factors_may_be_taller_than_they_need() {
         chain.advance(3).unwrap().log_scale() - input.log_scale()
     };
     let rectified = |input: &Input| {
-        let mut chain = vanilla.activation(Relu).chain(input, Seed(1)).unwrap();
+        let mut chain = vanilla.clone().with_activation(Relu).chain(input, Seed(1)).unwrap();
         chain.advance(3).unwrap().log_scale() - input.log_scale()
     };
     let [thin, tall] = &inputs;
@@ -107,7 +107,7 @@ fn recipes() {
     }
     let one = Input::orthogonal(1).unwrap();
     let centered = BatchNorm::paper().with_centering(Centering::Batch);
-    let (_, text) = error(Network::<f64>::new(8).normalization(centered).chain(&one, Seed(1)));
+    let (_, text) = error(Network::<f64>::new(8).with_normalization(centered).chain(&one, Seed(1)));
     assert_eq!(text, "a batch of 1 is too small: at least 2 needed");
 }
 
@@ -115,7 +115,7 @@ fn recipes() {
 fn modern_recipes() {
     for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         for failure in [
-            Orthogonal::new(value).err(),
+            Haar::new(value).err(),
             Spherical::new(value).err(),
             Uniform::he().with_gain(value).err(),
             Gaussian::xavier().with_gain(value).err(),
@@ -127,7 +127,7 @@ fn modern_recipes() {
     let input = Input::gaussian(12, 4, Seed(1)).unwrap();
     let network = Network::<f64>::new(6);
     // Three groups of four features do not exist; it is the layer that finds out.
-    let grouped = network.normalization(SampleNorm::group(4, 0.0).unwrap());
+    let grouped = network.clone().with_normalization(SampleNorm::group(4, 0.0).unwrap());
     let (_, text) = error(grouped.chain(&input, Seed(1)).unwrap().advance(1).cloned());
     assert_eq!(
         text,
@@ -135,18 +135,19 @@ fn modern_recipes() {
     );
     // Constant features, which only an order that normalises the input meets.
     let flat = Input::from_columns(&dmatrix![1.0, 1.0; 2.0, 3.0]).unwrap();
-    let centered = Network::<f64>::new(6).normalization(BatchNorm::standard(0.0).unwrap());
+    let centered = Network::<f64>::new(6).with_normalization(BatchNorm::standard(0.0).unwrap());
     assert!(centered.chain(&flat, Seed(1)).is_ok());
-    let (_, text) = error(centered.order(Order::NormActivationLinear).chain(&flat, Seed(1)));
+    let (_, text) =
+        error(centered.clone().with_order(Order::NormActivationLinear).chain(&flat, Seed(1)));
     assert!(text.starts_with("row 0 is constantly"), "{text}");
     let images = Images::new(3, 2, 2).unwrap();
-    let convolution = network.convolution(Convolution::new(3).unwrap(), images);
+    let convolution = network.clone().with_convolution(Convolution::new(3).unwrap(), images);
     assert!(convolution.chain(&input, Seed(1)).unwrap().advance(2).is_ok());
     let (_, text) = error(convolution.chain(&flat, Seed(1)));
     assert_eq!(text, "the batch of images is 2 x 2, expected 12 x 2");
     let (e, _) = error(
         Network::<f64>::new(1)
-            .convolution(Convolution::new(2).unwrap().with_padding_width(0).unwrap(), images)
+            .with_convolution(Convolution::new(2).unwrap().with_padding_width(0).unwrap(), images)
             .chain(&input, Seed(1)),
     );
     assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 1 });
@@ -169,17 +170,18 @@ fn dependent_samples_stay_dependent() {
     let h = dmatrix![0.3, 0.3, 1.0; 0.7, 0.7, 0.2; -0.1, -0.1, 0.5; 0.9, 0.9, 0.4];
     let input = Input::from_gram(Gram::from_columns(&h).unwrap());
     let paper = Network::<f64>::new(64);
-    let centered = paper.normalization(BatchNorm::standard(0.0).unwrap());
+    let centered = paper.clone().with_normalization(BatchNorm::standard(0.0).unwrap());
     for layer in [
         paper.chain(&input, Seed(5)).unwrap().advance(500).unwrap(),
         centered.chain(&input, Seed(5)).unwrap().advance(500).unwrap(),
-        paper.activation(Tanh).chain(&input, Seed(5)).unwrap().advance(100).unwrap(),
+        paper.clone().with_activation(Tanh).chain(&input, Seed(5)).unwrap().advance(100).unwrap(),
     ] {
         assert!(layer.cosine(0, 1).unwrap() > 1.0 - 1e-12);
         assert!(layer.orthogonality_gap() >= (0.5f64 - 1.0 / 3.0).sqrt() - 1e-12);
     }
     // Centred twins and a third are points on a line, and an odd function keeps them there.
-    let error = centered.activation(Tanh).chain(&input, Seed(5)).unwrap().advance(1).cloned();
+    let error =
+        centered.clone().with_activation(Tanh).chain(&input, Seed(5)).unwrap().advance(1).cloned();
     assert_eq!(error, Err(Error::Collapsed { layer: 1, batch_size: 3 }));
 }
 
@@ -188,7 +190,8 @@ fn dependent_samples_stay_dependent() {
 fn closures_without_finite_values_are_errors() {
     let input = Input::orthogonal(3).unwrap();
     for value in [f64::NAN, f64::INFINITY, 0.0] {
-        let network = Network::<f64>::new(64).activation(from_fn(move |_| value));
+        let network =
+            Network::<f64>::new(64).with_activation(Activation::custom("constant", move |_| value));
         for error in [
             network.chain(&input, Seed(5)).unwrap().advance(1).unwrap_err(),
             network.explicit_chain(&input, Seed(5)).unwrap().advance(1).unwrap_err(),
@@ -252,8 +255,8 @@ fn explicit_collapse_is_dated() {
 fn vanilla_chains_never_overflow() {
     let input = Input::from_columns(&(DMatrix::<f64>::identity(4, 4) * 1e300)).unwrap();
     let network = Network::<f64>::new(4)
-        .normalization(Normalization::None)
-        .weights(Gaussian::new(1e100).unwrap());
+        .with_normalization(Normalization::None)
+        .with_weights(Gaussian::new(1e100).unwrap());
     for log_scale in [
         network.chain(&input, Seed(1)).unwrap().advance(3000).unwrap().log_scale(),
         network.explicit_chain(&input, Seed(1)).unwrap().advance(3000).unwrap().log_scale(),
@@ -266,7 +269,7 @@ fn vanilla_chains_never_overflow() {
 #[test]
 fn a_scale_that_epsilon_swallows() {
     let input = Input::from_columns(&(DMatrix::<f64>::identity(4, 4) * 1e-300)).unwrap();
-    let network = Network::<f64>::new(8).normalization(BatchNorm::standard(1e-5).unwrap());
+    let network = Network::<f64>::new(8).with_normalization(BatchNorm::standard(1e-5).unwrap());
     let (e, _) = error(network.chain(&input, Seed(1)).unwrap().advance(1).cloned());
     assert!(matches!(e, Error::Breakdown { layer: 1, .. }), "{e}");
 }
@@ -275,7 +278,7 @@ fn a_scale_that_epsilon_swallows() {
 #[test]
 fn dead_samples_stay_dead() {
     let input = Input::orthogonal(2).unwrap();
-    let mut chain = Network::<f64>::new(3).activation(Relu).chain(&input, Seed(2)).unwrap();
+    let mut chain = Network::<f64>::new(3).with_activation(Relu).chain(&input, Seed(2)).unwrap();
     let death = loop {
         match chain.step() {
             Ok(layer) if layer.matrix()[(0, 0)] == 0.0 || layer.matrix()[(1, 1)] == 0.0 => {

@@ -2,7 +2,7 @@
 //! it gets. `bad_input` has the cases that need more than a line.
 
 use nalgebra::{DMatrix, dmatrix, dvector};
-use orthogap::activation::{Identity, LeakyRelu, Relu, Tanh};
+use orthogap::Activation::{Identity, LeakyRelu, Relu, Tanh};
 use orthogap::backward::{Scaled, Tape};
 use orthogap::chain::{Alone, Team};
 use orthogap::convolution::{Convolution, Images, Pooling};
@@ -15,8 +15,10 @@ use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo};
 use orthogap::theory::{stationary, wasserstein_law};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
 use orthogap::wasserstein::{self, Directions, MatrixLaw, RowMoments, Sample};
-use orthogap::weights::{Gaussian, Iterative, Lsuv, Orthogonal, Scale, Spherical, Stack, Uniform};
-use orthogap::{Error, Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric};
+use orthogap::weights::{Gaussian, Haar, Iterative, Lsuv, Scale, Spherical, Stack, Uniform};
+use orthogap::{
+    Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric,
+};
 
 /// Rows of what is done, how, and what it must print.
 macro_rules! refusals {
@@ -110,14 +112,14 @@ fn recipes() {
         "width 0": Network::<f64>::new(0).chain(&four(), Seed(1))
             => "width = 0 is invalid: expected a width from 1 to 2^40";
         "weights that vanish in single precision": {
-            let network = Network::<f32>::new(8).weights(Spherical::new(1e-60)?);
+            let network = Network::<f32>::new(8).with_weights(Spherical::new(1e-60)?);
             refused(network.explicit_chain(&four(), Seed(1))?.step())
         }
             => "size of weights = 0.000000000000000000000000000000000000000000000000000000000001 is invalid: expected weights in the range of their number type";
         "samples that centring makes zero": {
             let twins = Input::from_gram(Gram::from_factor(dmatrix![1.0, 1.0])?);
             let centered = BatchNorm::standard(1e-5)?;
-            refused(wide().normalization(centered).chain(&twins, Seed(1))?.step())
+            refused(wide().with_normalization(centered).chain(&twins, Seed(1))?.step())
         } => "all 2 samples are zero at layer 1";
         "too wide": Network::<f64>::new((1 << 40) + 1).chain(&four(), Seed(1))
             => "width = 1099511627777 is invalid: expected a width from 1 to 2^40";
@@ -127,36 +129,36 @@ fn recipes() {
             => "a batch of 4 samples cannot be orthogonal in width 3: the batch size must not exceed the width";
         "one centred sample": {
             let centered = BatchNorm::paper().with_centering(Centering::Batch);
-            let network = wide().normalization(centered);
+            let network = wide().with_normalization(centered);
             refused(network.chain(&Input::orthogonal(1)?, Seed(1)))
         } => "a batch of 1 is too small: at least 2 needed";
         "images that are none": {
-            let network = wide().convolution(Convolution::new(3)?, Images::new(3, 2, 2)?);
+            let network = wide().with_convolution(Convolution::new(3)?, Images::new(3, 2, 2)?);
             refused(network.chain(&four(), Seed(1)))
         } => "the batch of images is 4 x 4, expected 12 x 4";
         "pooled to nothing": {
             let images = Images::new(1, 2, 2)?;
-            let network = wide().convolution(Convolution::new(1)?, images);
-            let network = network.pooling(Pooling::max(3)?);
+            let network = wide().with_convolution(Convolution::new(1)?, images);
+            let network = network.clone().with_pooling(Pooling::max(3)?);
             refused(network.chain(&four(), Seed(1)))
         } => "pooling window = 3 is invalid: expected a window no larger than the image";
         "pooling without images": {
-            let network = wide().pooling(Pooling::max(2)?);
+            let network = wide().with_pooling(Pooling::max(2)?);
             refused(network.chain(&four(), Seed(1)))
         }
             => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
         "a dense layer pooled after images": {
             let images = Images::new(1, 2, 2)?;
-            let network = wide().convolution(Convolution::new(1)?, images);
+            let network = wide().with_convolution(Convolution::new(1)?, images);
             let chain = network.explicit_chain(&four(), Seed(1))?;
-            refused(chain.then(wide().pooling(Pooling::max(2)?)))
+            refused(chain.then(wide().with_pooling(Pooling::max(2)?)))
         }
             => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
         "a classifier that pools no images":
-            Classifier::sample(&[wide().pooling(Pooling::max(2)?)], 4, 2, Seed(1))
+            Classifier::sample(&[wide().with_pooling(Pooling::max(2)?)], 4, 2, Seed(1))
             => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
         "groups that do not divide": {
-            let network = wide().normalization(SampleNorm::group(3, 0.0)?);
+            let network = wide().with_normalization(SampleNorm::group(3, 0.0)?);
             refused(network.chain(&four(), Seed(1))?.step())
         } => "groups = 3 is invalid: expected a divisor of the number of features or channels";
         "an infinite branch": Residual::new(f64::INFINITY)
@@ -166,18 +168,21 @@ fn recipes() {
         "a branch of depth 0": Residual::depth_scaled(1.0, 0)
             => "depth = 0 is invalid: expected at least 1";
         "a branch that a layer makes NaN": {
-            let network = wide().residual(Residual::by_layer(|_| f64::NAN));
+            let network = wide().with_residual(Residual::by_layer(|_| f64::NAN));
             refused(network.chain(&four(), Seed(1))?.advance(2))
         } => "residual weight = NaN is invalid: expected a finite weight of the branch";
         "constant features": {
             let flat = Input::from_columns(&dmatrix![1.0, 1.0; 2.0, 3.0])?;
-            let network = wide().normalization(BatchNorm::standard(0.0)?);
-            refused(network.order(Order::NormActivationLinear).chain(&flat, Seed(1)))
+            let network = wide().with_normalization(BatchNorm::standard(0.0)?);
+            refused(network.clone().with_order(Order::NormActivationLinear).chain(&flat, Seed(1)))
         }
             => "row 0 is constantly 5.163977794943222e-1 over the batch: its normalisation is undefined";
-        "an infinite slope": LeakyRelu::new(f64::INFINITY)
+        "an infinite slope": {
+            let network = wide().with_activation(LeakyRelu { slope: f64::INFINITY });
+            refused(network.chain(&four(), Seed(1)))
+        }
             => "slope = inf is invalid: expected a slope that is finite in f32";
-        "a NaN slope": LeakyRelu::new(f64::NAN)
+        "a NaN slope": "leaky_relu(NaN)".parse::<Activation>()
             => "slope = NaN is invalid: expected a slope that is finite in f32";
         "a gradient of another shape":
             wide().gradient_norms_of(&four(), Seed(1), 2, |_| zeros(8, 3))
@@ -333,7 +338,7 @@ fn normalizations() {
 fn weights() {
     refusals! {
         "gain 0": Gaussian::new(0.0) => "gain = 0 is invalid: expected a positive finite number";
-        "a negative gain": Orthogonal::new(-1.0)
+        "a negative gain": Haar::new(-1.0)
             => "gain = -1 is invalid: expected a positive finite number";
         "a NaN gain": Spherical::new(f64::NAN)
             => "gain = NaN is invalid: expected a positive finite number";
@@ -354,11 +359,11 @@ fn weights() {
             => "the batch of images is 1 x 3, expected 1 x 4";
         "a dense layer of width 0": {
             let mut stack = Stack::new(dmatrix![1.0, 2.0], Seed(1))?;
-            refused(stack.dense(Gaussian::he(), 0, Identity))
+            refused(stack.dense(&Gaussian::he(), 0, &Identity))
         } => "width = 0 is invalid: expected at least 1";
         "a convolution of no images": {
             let mut stack = Stack::new(dmatrix![1.0, 2.0], Seed(1))?;
-            refused(stack.convolution(Gaussian::he(), Convolution::new(3)?, 4, Relu))
+            refused(stack.convolution(&Gaussian::he(), Convolution::new(3)?, 4, &Relu))
         }
             => "pixels of the stack = 0 is invalid: expected images, not plain columns, before a convolution or pooling";
         "a pool of no images": Stack::new(dmatrix![1.0, 2.0], Seed(1))?.pool(Pooling::max(1)?)
@@ -366,31 +371,32 @@ fn weights() {
         "a convolution to no channels": {
             let mut stack =
                 Stack::of_images(Images::new(1, 1, 2)?, dmatrix![1.0, 2.0], Seed(1))?;
-            refused(stack.convolution(Lsuv, Convolution::new(3)?, 0, Relu))
+            refused(stack.convolution(&Lsuv, Convolution::new(3)?, 0, &Relu))
         } => "channels = 0 is invalid: expected at least 1";
         "a batch that overflows its weights": {
             let mut stack = Stack::new(dmatrix![1e-310, 2e-310], Seed(1))?;
-            refused(stack.dense(Lsuv, 2, Identity))
+            refused(stack.dense(&Lsuv, 2, &Identity))
         } => "the weights of row 0, inf, exceeds the range of its type";
         "the largest numbers": {
             let mut stack = Stack::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
-            refused(stack.dense(Gaussian::new(4.0)?, 2, Identity))
+            refused(stack.dense(&Gaussian::new(4.0)?, 2, &Identity))
         } => "entry (0, 0) is NaN, not a finite number";
         "the largest numbers, iteratively": {
             let mut stack = Stack::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
-            refused(stack.dense(Iterative::recommended(), 2, Identity))
+            refused(stack.dense(&Iterative::recommended(), 2, &Identity))
         } => "entry (0, 0) is NaN, not a finite number";
     }
 }
 
-type Small = Classifier<f64, Tanh>;
+type Small = Classifier<f64>;
 
 fn classifier() -> Result<Small> {
-    let recipe = Network::new(4).activation(Tanh).normalization(BatchNorm::standard(1e-5)?);
+    let recipe =
+        Network::new(4).with_activation(Tanh).with_normalization(BatchNorm::standard(1e-5)?);
     Classifier::sample(&[recipe], 3, 2, Seed(1))
 }
 
-fn trainer() -> Result<Trainer<f64, Tanh>> {
+fn trainer() -> Result<Trainer<f64>> {
     Ok(Trainer::new(classifier()?, Sgd::new(0.1)?, Seed(1)))
 }
 
@@ -454,7 +460,7 @@ fn training() {
         "the gradient of too many labels": classifier()?.gradient(&batch(), &[0; 4])
             => "the row of labels is 1 x 4, expected 1 x 3";
         "the velocity of another network": {
-            let other = Classifier::sample(&[vanilla().activation(Tanh)], 3, 2, Seed(1))?;
+            let other = Classifier::sample(&[vanilla().with_activation(Tanh)], 3, 2, Seed(1))?;
             let velocity = Trainer::new(other, Sgd::new(0.1)?, Seed(1)).velocity().clone();
             refused(Trainer::resume(
                 classifier()?,
@@ -473,7 +479,7 @@ fn training() {
 }
 
 fn vanilla() -> Network<f64> {
-    wide().normalization(orthogap::normalization::Normalization::None)
+    wide().with_normalization(orthogap::normalization::Normalization::None)
 }
 
 #[test]
@@ -755,9 +761,9 @@ fn theory() {
             => "variance = -1 is invalid: expected a number >= 0";
         "a kernel of an unsymmetric matrix": Kernel::Sine.layer(&dmatrix![1.0, 0.25; 0.5, 1.0])
             => "covariance = 0.25 is invalid: expected a symmetric matrix";
-        "no points": quasi_monte_carlo(four().gram(), Relu, 1.0, 0, Seed(1))
+        "no points": quasi_monte_carlo(four().gram(), &Relu, 1.0, 0, Seed(1))
             => "points = 0 is invalid: expected at least one point";
-        "no row norm": quasi_monte_carlo(four().gram(), Relu, 0.0, 9, Seed(1))
+        "no row norm": quasi_monte_carlo(four().gram(), &Relu, 0.0, 9, Seed(1))
             => "row_norm = 0 is invalid: expected a positive number";
     }
 }

@@ -1,21 +1,20 @@
 //! What modern components do to representations, against laws that are known.
 
 use nalgebra::DMatrix;
-use orthogap::activation::{Activation, Identity, Relu, ShiftedTanh, Sin, Tanh};
+use orthogap::Activation;
+use orthogap::Activation::{Identity, Relu, ShiftedTanh, Sin, Tanh};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
 use orthogap::statistics::Moments;
-use orthogap::weights::{Gaussian, Orthogonal, Spherical, Uniform, WeightInit};
+use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
 use orthogap::{Error, Event, Input, Network, Order, Residual, Seed};
 
 /// The network of the paper's Appendix F: Q' = BN(W F(Q)), rows of norm one.
-fn appendix_f<A: Activation>(width: usize, activation: A) -> Network<f64, A> {
-    Network::new(width).activation(activation).order(Order::ActivationLinearNorm)
+fn appendix_f(width: usize, activation: Activation) -> Network<f64> {
+    Network::new(width).with_activation(activation).with_order(Order::ActivationLinearNorm)
 }
 
 /// The Gram matrices of some layers of the stationary chain, one vector for each of `RUNS` runs.
-fn stationary_grams<A: Activation, W: WeightInit>(
-    network: Network<f64, A, W>,
-) -> Vec<Vec<DMatrix<f64>>> {
+fn stationary_grams(network: Network<f64>) -> Vec<Vec<DMatrix<f64>>> {
     (0..RUNS)
         .map(|run| {
             let input = Input::gaussian(64, 4, Seed(5).replicate(run)).unwrap();
@@ -37,7 +36,7 @@ fn off_diagonal(gram: &DMatrix<f64>) -> f64 {
 /// The table of deviations from the stationary mean Gram matrix, 1000 layers a value: its values
 /// are known to the scatter of one run, ours to that over sqrt(24). Ten comparisons at 3.5 standard
 /// errors: false alarm rate 0.5 % (seeds are fixed).
-fn deviation<A: Activation>(width: usize, activation: A, expected: f64) {
+fn deviation(width: usize, activation: Activation, expected: f64) {
     let runs = stationary_grams(appendix_f(width, activation));
     let all: Moments = runs.iter().flatten().map(off_diagonal).collect();
     let mean = DMatrix::from_fn(4, 4, |i, j| if i == j { 0.25 } else { all.mean() });
@@ -113,11 +112,11 @@ fn centering_forces_the_gram_matrix() {
         let gap = |gram: &DMatrix<f64>| (gram - DMatrix::identity(4, 4) / 4.0).norm();
         assert!(grams.iter().flatten().all(|gram| gap(gram) >= floor - 1e-12));
     };
-    forced(stationary_grams(Network::<f64>::new(64).normalization(centered)));
-    forced(stationary_grams(appendix_f(64, Relu).normalization(centered)));
-    forced(stationary_grams(appendix_f(64, ShiftedTanh).normalization(centered)));
+    forced(stationary_grams(Network::<f64>::new(64).with_normalization(centered)));
+    forced(stationary_grams(appendix_f(64, Relu).with_normalization(centered)));
+    forced(stationary_grams(appendix_f(64, ShiftedTanh).with_normalization(centered)));
     let mut chain = appendix_f(64, Tanh)
-        .normalization(centered)
+        .with_normalization(centered)
         .chain(&Input::orthogonal(4).unwrap(), Seed(1))
         .unwrap();
     assert_eq!(chain.advance(20).unwrap().rank(), 3);
@@ -129,7 +128,7 @@ fn centering_forces_the_gram_matrix() {
 #[test]
 fn haar_weights_reach_orthogonality() {
     let mut haar = Network::<f64>::new(8)
-        .weights(Orthogonal::default())
+        .with_weights(Haar::default())
         .chain(&Input::near_collinear(8, 0.1).unwrap(), Seed(3))
         .unwrap();
     let gap = |layer: &orthogap::Layer| layer.orthogonality_gap();
@@ -140,8 +139,8 @@ fn haar_weights_reach_orthogonality() {
         runs.iter().map(|run| run.iter().map(gap).sum::<f64>() / LAYERS as f64).collect()
     };
     let network = Network::<f64>::new(64);
-    let gaussian = stationary(stationary_grams(network));
-    let haar = stationary(stationary_grams(network.weights(Orthogonal::default())));
+    let gaussian = stationary(stationary_grams(network.clone()));
+    let haar = stationary(stationary_grams(network.clone().with_weights(Haar::default())));
     assert!(0.4 * gaussian.mean() < haar.mean() && haar.mean() < 0.9 * gaussian.mean());
 }
 
@@ -149,10 +148,10 @@ fn haar_weights_reach_orthogonality() {
 #[test]
 fn orders_measure_the_same_loop() {
     // Vanilla and linear: orders differ in nothing.
-    let linear = Network::<f64>::new(16).normalization(Normalization::None);
+    let linear = Network::<f64>::new(16).with_normalization(Normalization::None);
     let input = Input::gaussian(16, 3, Seed(1)).unwrap();
     let last = |order| {
-        let mut chain = linear.order(order).chain(&input, Seed(2)).unwrap();
+        let mut chain = linear.clone().with_order(order).chain(&input, Seed(2)).unwrap();
         chain.advance(20).unwrap().clone()
     };
     let expected = last(Order::LinearNormActivation);
@@ -165,7 +164,8 @@ fn orders_measure_the_same_loop() {
 #[test]
 fn dead_samples_are_dated() {
     let input = Input::gaussian(4, 3, Seed(2)).unwrap();
-    let network = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    let network =
+        Network::<f64>::new(4).with_activation(Relu).with_normalization(Normalization::None);
     let mut chain = network.chain(&input, Seed(4)).unwrap();
     let mut dead = Vec::new();
     let end = loop {
@@ -202,16 +202,20 @@ fn dead_samples_are_dated() {
 #[test]
 fn residual_connections() {
     let input = Input::gaussian(32, 4, Seed(7)).unwrap();
-    let plain = Network::<f64>::new(32).activation(Relu).order(Order::ActivationLinearNorm);
-    let mut still = plain.residual(Residual::new(0.0).unwrap()).chain(&input, Seed(1)).unwrap();
+    let plain =
+        Network::<f64>::new(32).with_activation(Relu).with_order(Order::ActivationLinearNorm);
+    let mut still =
+        plain.clone().with_residual(Residual::new(0.0).unwrap()).chain(&input, Seed(1)).unwrap();
     let layer = still.advance(10).unwrap();
     assert!((layer.matrix() - input.gram().matrix()).amax() < 1e-14);
-    let post = plain.residual(Residual::new(0.5).unwrap().post_norm());
+    let post = plain.clone().with_residual(Residual::new(0.5).unwrap().with_post_norm());
     let mut chain = post.explicit_chain(&input, Seed(1)).unwrap();
     let layer = chain.step().unwrap();
     let rows = layer.representation().row_iter().map(|row| row.norm());
     assert!(rows.fold(0.0, |worst: f64, norm| worst.max((norm - 1.0).abs())) < 1e-14);
-    let nan = plain.residual(Residual::by_layer(|layer| if layer < 3 { 1.0 } else { f64::NAN }));
+    let nan = plain
+        .clone()
+        .with_residual(Residual::by_layer(|layer| if layer < 3 { 1.0 } else { f64::NAN }));
     let mut chain = nan.chain(&input, Seed(1)).unwrap();
     assert!(matches!(chain.advance(5), Err(Error::InvalidParameter { .. })));
     assert_eq!(chain.layer().depth(), 2);
@@ -224,7 +228,7 @@ fn layers_are_what_they_say() {
     let norm = BatchNorm::standard(0.1).unwrap();
     let n = |h: DMatrix<f64>| norm.normalize(&h).unwrap();
     let f = |h: DMatrix<f64>| h.map(f64::tanh);
-    let recipe = Network::<f64>::new(24).normalization(norm).activation(Tanh);
+    let recipe = Network::<f64>::new(24).with_normalization(norm).with_activation(Tanh);
     let residual = Residual::new(0.3).unwrap();
     type Branch<'a> = &'a dyn Fn(&DMatrix<f64>, &DMatrix<f64>) -> DMatrix<f64>;
     let cases: [(Order, Branch, Branch); 3] = [
@@ -233,11 +237,13 @@ fn layers_are_what_they_say() {
         (Order::NormActivationLinear, &|w, h| w * f(n(h.clone())), &|w, h| w * f(h.clone())),
     ];
     for (order, branch, bare) in cases {
-        let network = recipe.order(order);
-        let layers: [(Network<f64, Tanh>, Branch); 3] = [
-            (network, branch),
-            (network.residual(residual), &|w, h| h + branch(w, h) * 0.3),
-            (network.residual(residual.post_norm()), &|w, h| n(h + bare(w, h) * 0.3)),
+        let network = recipe.clone().with_order(order);
+        let layers: [(Network<f64>, Branch); 3] = [
+            (network.clone(), branch),
+            (network.clone().with_residual(residual.clone()), &|w, h| h + branch(w, h) * 0.3),
+            (network.clone().with_residual(residual.clone().with_post_norm()), &|w, h| {
+                n(h + bare(w, h) * 0.3)
+            }),
         ];
         for (network, by_hand) in layers {
             let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
@@ -257,21 +263,24 @@ fn layers_are_what_they_say() {
 /// The same for normalisations of samples, and with weights of every law.
 #[test]
 fn sample_norms_and_weight_laws() {
-    fn check<W: WeightInit>(weights: W) {
+    fn check(weights: impl Into<Weights>) {
         let input = Input::gaussian(9, 5, Seed(7)).unwrap();
         let norm = SampleNorm::group(2, 1e-3).unwrap();
-        let network = Network::<f64>::new(24).normalization(norm).activation(Relu).weights(weights);
+        let network = Network::<f64>::new(24)
+            .with_normalization(norm)
+            .with_activation(Relu)
+            .with_weights(weights);
         let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
         let mut h = input.columns().clone();
         for _ in 0..2 {
             let mut layer = chain.step().unwrap();
             let expected = norm.normalize(&(layer.weights() * &h)).unwrap().map(|x| x.max(0.0));
             h = layer.representation().clone();
-            assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{weights:?}");
+            assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{network:?}");
         }
     }
     check(Gaussian::xavier());
     check(Uniform::he());
-    check(Orthogonal::new(1.5).unwrap());
+    check(Haar::new(1.5).unwrap());
     check(Spherical::new(0.7).unwrap());
 }

@@ -1,8 +1,8 @@
 //! The streamed chain and the explicit one have the same law.
 
-use orthogap::activation::{Activation, Relu, Sin, Tanh};
+use orthogap::Activation::{Relu, Sin, Tanh};
 use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
-use orthogap::weights::{Gaussian, Orthogonal, Spherical, WeightInit};
+use orthogap::weights::{Gaussian, Haar, Spherical};
 use orthogap::{Engine, Error, Input, Layer, Network, Order, Residual, Scalar, Seed};
 
 use crate::significance::kolmogorov_smirnov;
@@ -12,11 +12,7 @@ const LAYERS: usize = 20;
 
 /// `measure` of layers 1 to 20 over runs of both engines; returns the smallest p-value of the 20
 /// comparisons.
-fn smallest_p<T: Scalar, A: Activation, W: WeightInit>(
-    network: Network<T, A, W>,
-    input: &Input,
-    measure: fn(&Layer) -> f64,
-) -> f64 {
+fn smallest_p<T: Scalar>(network: &Network<T>, input: &Input, measure: fn(&Layer) -> f64) -> f64 {
     let sample = |engine: &dyn Fn(u32) -> Vec<f64>| {
         let mut by_layer = vec![Vec::new(); LAYERS];
         for run in 0..RUNS {
@@ -52,21 +48,21 @@ fn gap(layer: &Layer) -> f64 {
 #[test]
 fn paper_chain_at_64_4() {
     let input = Input::near_collinear(4, 0.1).unwrap();
-    let p = smallest_p(Network::<f64>::new(64), &input, gap);
+    let p = smallest_p(&Network::<f64>::new(64), &input, gap);
     assert!(p > LEVEL, "p = {p}");
 }
 
 #[test]
 fn paper_chain_at_128_16() {
     let input = Input::spiked(16, 0.01).unwrap();
-    let p = smallest_p(Network::<f64>::new(128), &input, gap);
+    let p = smallest_p(&Network::<f64>::new(128), &input, gap);
     assert!(p > LEVEL, "p = {p}");
 }
 
 #[test]
 fn smallest_singular_value_in_single_precision() {
     let input = Input::near_collinear(4, 0.01).unwrap();
-    let p = smallest_p(Network::<f32>::new(64), &input, |layer| layer.min_singular_value());
+    let p = smallest_p(&Network::<f32>::new(64), &input, |layer| layer.min_singular_value());
     assert!(p > LEVEL, "p = {p}");
 }
 
@@ -74,10 +70,11 @@ fn smallest_singular_value_in_single_precision() {
 fn framework_batch_norm_with_an_epsilon_that_bites() {
     let input = Input::gaussian(10, 4, Seed(3)).unwrap();
     let normalization = BatchNorm::standard(0.5).unwrap();
-    let network =
-        Network::<f64>::new(64).weights(Gaussian::new(0.7).unwrap()).normalization(normalization);
+    let network = Network::<f64>::new(64)
+        .with_weights(Gaussian::new(0.7).unwrap())
+        .with_normalization(normalization);
     for measure in [gap, |layer: &Layer| layer.log_scale()] {
-        let p = smallest_p(network, &input, measure);
+        let p = smallest_p(&network, &input, measure);
         assert!(p > LEVEL, "p = {p}");
     }
 }
@@ -86,10 +83,10 @@ fn framework_batch_norm_with_an_epsilon_that_bites() {
 fn vanilla_gap_and_scale() {
     let input = Input::gaussian(10, 4, Seed(4)).unwrap();
     let network = Network::<f64>::new(32)
-        .weights(Gaussian::new(1.3).unwrap())
-        .normalization(Normalization::None);
+        .with_weights(Gaussian::new(1.3).unwrap())
+        .with_normalization(Normalization::None);
     for measure in [gap, |layer: &Layer| layer.log_scale()] {
-        let p = smallest_p(network, &input, measure);
+        let p = smallest_p(&network, &input, measure);
         assert!(p > LEVEL, "p = {p}");
     }
 }
@@ -118,14 +115,14 @@ fn single_precision_with_large_batches() {
 #[test]
 fn batch_as_large_as_the_width() {
     let input = Input::orthogonal(8).unwrap();
-    let p = smallest_p(Network::<f64>::new(8), &input, gap);
+    let p = smallest_p(&Network::<f64>::new(8), &input, gap);
     assert!(p > LEVEL, "p = {p}");
 }
 
 #[test]
 fn rectified_paper_chain() {
     let input = Input::near_collinear(4, 0.1).unwrap();
-    let p = smallest_p(Network::<f64>::new(64).activation(Relu), &input, gap);
+    let p = smallest_p(&Network::<f64>::new(64).with_activation(Relu), &input, gap);
     assert!(p > LEVEL, "p = {p}");
 }
 
@@ -133,9 +130,9 @@ fn rectified_paper_chain() {
 fn tanh_after_framework_batch_norm() {
     let input = Input::gaussian(10, 9, Seed(5)).unwrap();
     let normalization = BatchNorm::standard(0.1).unwrap();
-    let network = Network::<f64>::new(40).normalization(normalization).activation(Tanh);
+    let network = Network::<f64>::new(40).with_normalization(normalization).with_activation(Tanh);
     for measure in [gap, |layer: &Layer| layer.log_scale()] {
-        let p = smallest_p(network, &input, measure);
+        let p = smallest_p(&network, &input, measure);
         assert!(p > LEVEL, "p = {p}");
     }
 }
@@ -144,8 +141,8 @@ fn tanh_after_framework_batch_norm() {
 fn sine_in_single_precision() {
     let input = Input::spiked(4, 0.3).unwrap();
     let rows = BatchNorm::paper().with_row_scale(RowScale::UnitRms);
-    let network = Network::<f32>::new(64).normalization(rows).activation(Sin);
-    let p = smallest_p(network, &input, gap);
+    let network = Network::<f32>::new(64).with_normalization(rows).with_activation(Sin);
+    let p = smallest_p(&network, &input, gap);
     assert!(p > LEVEL, "p = {p}");
 }
 
@@ -154,26 +151,22 @@ fn sine_in_single_precision() {
 fn vanilla_networks_with_activations() {
     let input = Input::gaussian(10, 4, Seed(6)).unwrap();
     let network = Network::<f64>::new(32)
-        .weights(Gaussian::new(1.5).unwrap())
-        .normalization(Normalization::None);
+        .with_weights(Gaussian::new(1.5).unwrap())
+        .with_normalization(Normalization::None);
     for measure in [gap, |layer: &Layer| layer.log_scale()] {
-        let p = smallest_p(network.activation(Tanh), &input, measure);
+        let p = smallest_p(&network.clone().with_activation(Tanh), &input, measure);
         assert!(p > LEVEL, "tanh: p = {p}");
-        let p = smallest_p(network.activation(Relu), &input, measure);
+        let p = smallest_p(&network.clone().with_activation(Relu), &input, measure);
         assert!(p > LEVEL, "relu: p = {p}");
     }
 }
 
 /// Gap and scale of a recipe on its cheapest engine and with weights drawn.
-fn agree<A: Activation + std::fmt::Debug, W: WeightInit>(
-    network: Network<f64, A, W>,
-    engine: Engine,
-    input: &Input,
-) {
+fn agree(network: Network<f64>, engine: Engine, input: &Input) {
     assert_eq!(network.engine(), engine);
     // Rounded, because under the paper's batch norm the scale is the same number but for rounding.
     for measure in [gap, |layer: &Layer| (layer.log_scale() * 1e9).round()] {
-        let p = smallest_p(network, input, measure);
+        let p = smallest_p(&network, input, measure);
         assert!(p > LEVEL, "{network:?}: p = {p}");
     }
 }
@@ -182,13 +175,15 @@ fn agree<A: Activation + std::fmt::Debug, W: WeightInit>(
 #[test]
 fn other_orders() {
     let input = Input::gaussian(10, 4, Seed(5)).unwrap();
-    let network = Network::<f64>::new(32).normalization(BatchNorm::standard(0.1).unwrap());
-    let standard = network.activation(Tanh);
-    agree(standard.order(Order::ActivationLinearNorm), Engine::Streamed, &input);
-    agree(standard.order(Order::NormActivationLinear), Engine::Streamed, &input);
-    let paper = Network::<f64>::new(32).activation(Relu).order(Order::ActivationLinearNorm);
-    agree(paper, Engine::Streamed, &input);
-    let vanilla = paper.normalization(Normalization::None).weights(Gaussian::he());
+    let network = Network::<f64>::new(32).with_normalization(BatchNorm::standard(0.1).unwrap());
+    let standard = network.clone().with_activation(Tanh);
+    agree(standard.clone().with_order(Order::ActivationLinearNorm), Engine::Streamed, &input);
+    agree(standard.clone().with_order(Order::NormActivationLinear), Engine::Streamed, &input);
+    let paper =
+        Network::<f64>::new(32).with_activation(Relu).with_order(Order::ActivationLinearNorm);
+    agree(paper.clone(), Engine::Streamed, &input);
+    let vanilla =
+        paper.clone().with_normalization(Normalization::None).with_weights(Gaussian::he());
     agree(vanilla, Engine::Streamed, &input);
 }
 
@@ -196,9 +191,10 @@ fn other_orders() {
 #[test]
 fn narrow_rectified_networks() {
     let input = Input::gaussian(4, 3, Seed(5)).unwrap();
-    let vanilla = Network::<f64>::new(7).activation(Relu).normalization(Normalization::None);
+    let vanilla =
+        Network::<f64>::new(7).with_activation(Relu).with_normalization(Normalization::None);
     for order in [Order::LinearNormActivation, Order::ActivationLinearNorm] {
-        let network = vanilla.order(order);
+        let network = vanilla.clone().with_order(order);
         let rank = |layer: Option<&Layer>| layer.map_or(0.0, |layer| layer.rank() as f64);
         let after_six = |mut layers: Vec<Result<Layer, Error>>| {
             layers.retain(|layer| layer.is_ok());
@@ -220,13 +216,13 @@ fn narrow_rectified_networks() {
 #[test]
 fn sample_norms() {
     let input = Input::gaussian(10, 4, Seed(6)).unwrap();
-    let network = Network::<f64>::new(32).activation(Relu);
+    let network = Network::<f64>::new(32).with_activation(Relu);
     for norm in [
         SampleNorm::layer(1e-3).unwrap(),
         SampleNorm::rms(0.0).unwrap(),
         SampleNorm::group(4, 0.5).unwrap(),
     ] {
-        agree(network.normalization(norm), Engine::Held, &input);
+        agree(network.clone().with_normalization(norm), Engine::Held, &input);
     }
 }
 
@@ -234,21 +230,41 @@ fn sample_norms() {
 fn other_weight_laws() {
     let input = Input::gaussian(40, 4, Seed(7)).unwrap(); // wider than the network
     let network = Network::<f64>::new(24);
-    agree(network.weights(Orthogonal::default()).activation(Relu), Engine::Held, &input);
-    let vanilla = network.normalization(Normalization::None);
-    agree(vanilla.weights(Spherical::default()), Engine::Held, &input);
-    agree(vanilla.weights(Gaussian::xavier()).activation(Tanh), Engine::Streamed, &input);
+    agree(
+        network.clone().with_weights(Haar::default()).with_activation(Relu),
+        Engine::Held,
+        &input,
+    );
+    let vanilla = network.clone().with_normalization(Normalization::None);
+    agree(vanilla.clone().with_weights(Spherical::default()), Engine::Held, &input);
+    agree(
+        vanilla.clone().with_weights(Gaussian::xavier()).with_activation(Tanh),
+        Engine::Streamed,
+        &input,
+    );
 }
 
 #[test]
 fn residual_connections() {
     let input = Input::gaussian(32, 4, Seed(8)).unwrap();
-    let network = Network::<f64>::new(32).activation(Relu);
+    let network = Network::<f64>::new(32).with_activation(Relu);
     let half = Residual::new(0.5).unwrap();
-    agree(network.order(Order::ActivationLinearNorm).residual(half), Engine::Held, &input);
-    let layer_norm = network.normalization(SampleNorm::layer(1e-5).unwrap());
-    agree(layer_norm.order(Order::NormActivationLinear).residual(half), Engine::Held, &input);
-    agree(layer_norm.residual(half.post_norm()), Engine::Held, &input);
-    let vanilla = network.normalization(Normalization::None);
-    agree(vanilla.residual(Residual::by_layer(|l| 1.0 / l as f64)), Engine::Held, &input);
+    agree(
+        network.clone().with_order(Order::ActivationLinearNorm).with_residual(half.clone()),
+        Engine::Held,
+        &input,
+    );
+    let layer_norm = network.clone().with_normalization(SampleNorm::layer(1e-5).unwrap());
+    agree(
+        layer_norm.clone().with_order(Order::NormActivationLinear).with_residual(half.clone()),
+        Engine::Held,
+        &input,
+    );
+    agree(layer_norm.clone().with_residual(half.clone().with_post_norm()), Engine::Held, &input);
+    let vanilla = network.clone().with_normalization(Normalization::None);
+    agree(
+        vanilla.clone().with_residual(Residual::by_layer(|l| 1.0 / l as f64)),
+        Engine::Held,
+        &input,
+    );
 }

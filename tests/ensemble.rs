@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::ensemble::{
     Ensemble, Experiment, Layers, Metric, Observed, Precision, Record, Summary, from_fn,
 };
@@ -92,7 +92,7 @@ fn the_same_bits_whoever_does_the_runs() {
 /// A vanilla network whose scale leaves the range of the chain, in some runs earlier than in others.
 #[test]
 fn runs_that_end_early_count_as_far_as_they_got() {
-    let network = Network::<f64>::new(8).normalization(Normalization::None);
+    let network = Network::<f64>::new(8).with_normalization(Normalization::None);
     let input = Input::orthogonal(2).unwrap();
     let experiment = Observed::new(&network, &input)
         .observe("log_scale", |layer| {
@@ -192,7 +192,8 @@ fn errors_of_single_runs_stop_them() {
 /// The counts against the events of the same chains.
 #[test]
 fn events_are_counted() {
-    let network = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    let network =
+        Network::<f64>::new(4).with_activation(Relu).with_normalization(Normalization::None);
     let input = Input::orthogonal(3).unwrap();
     let experiment = Observed::new(&network, &input)
         .observe_metrics([Metric::OrthogonalityGap])

@@ -60,7 +60,7 @@ fn figure_1() {
         ("vanilla", Normalization::None, Input::orthogonal(2).unwrap()),
     ];
     for (name, normalization, input) in cases {
-        let network = Network::new(32).normalization(normalization);
+        let network = Network::new(32).with_normalization(normalization);
         let moments = by_layer(network, &input, 4000, 49, cosine);
         for row in golden("1", name, 32) {
             assert_agree(&moments[row.0 - 1], row, 5e-8); // plot layer 1 is the input

@@ -2,7 +2,7 @@
 //! eigenvalues that are not checked.
 
 use nalgebra::DMatrix;
-use orthogap::activation::{Identity, Relu};
+use orthogap::Activation::{Identity, Relu};
 use orthogap::theory::mean_field_activation::{quasi_monte_carlo, relu};
 use orthogap::wasserstein::{Gaussian, Sample};
 use orthogap::weights::{Iterative, Stack};
@@ -29,7 +29,7 @@ fn with_dead_features(count: usize, features: usize, seed: u64) -> (DMatrix<f64>
 fn identical_images_have_orthogonal_weights() {
     let h = DMatrix::from_fn(48, 48, |i, _| if i % 6 == 3 { 1.0 } else { 0.0 });
     let mut stack = Stack::new(h, Seed(1)).unwrap();
-    stack.dense(Iterative::recommended(), 48, Identity).unwrap();
+    stack.dense(&Iterative::recommended(), 48, &Identity).unwrap();
     let weights = stack.layers()[0].weights();
     let products = weights * weights.transpose();
     let unit = products.trace() / 48.0;
@@ -95,7 +95,7 @@ fn mean_field_maps_of_one_direction() {
         let expected = (&halves[0] + &halves[1]) / factors.norm_squared();
         assert!((relu(&gram).unwrap().matrix() - &expected).amax() < 1e-13, "{seed}");
         // Rows of equal length have one of two signs: the estimate is exact for each.
-        let estimate = quasi_monte_carlo(&gram, Relu, 1.0, 64, Seed(1)).unwrap().gram.matrix();
+        let estimate = quasi_monte_carlo(&gram, &Relu, 1.0, 64, Seed(1)).unwrap().gram.matrix();
         let shares = [0, 1].map(|k| estimate.dot(&halves[k]) / halves[k].dot(&halves[k]));
         let found = &halves[0] * shares[0] + &halves[1] * shares[1];
         assert!((estimate - found).amax() < 1e-13, "{seed}");

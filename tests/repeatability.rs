@@ -12,7 +12,7 @@ pub fn bits(layer: &Layer) -> Vec<u64> {
 fn repeats<T: Scalar>() {
     let input = Input::gaussian(20, 5, Seed(1)).unwrap();
     let standard = BatchNorm::standard(1e-5).unwrap();
-    for network in [Network::<T>::new(700), Network::<T>::new(700).normalization(standard)] {
+    for network in [Network::<T>::new(700), Network::<T>::new(700).with_normalization(standard)] {
         let streamed = || network.chain(&input, Seed(9)).unwrap();
         let mut stepped = streamed();
         for layer in streamed().take(5) {
@@ -67,6 +67,6 @@ fn streams_are_pinned() {
 fn chains_can_be_sent() {
     fn sent<S: Send + Sync>() {}
     sent::<orthogap::Chain<f64>>();
-    sent::<orthogap::ExplicitChain<f32, orthogap::activation::Tanh>>();
+    sent::<orthogap::ExplicitChain<f32>>();
     sent::<orthogap::Error>();
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
-use orthogap::activation::{Activation, Relu};
+use orthogap::Activation::Relu;
 use orthogap::chain::{Alone, Team};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::{Engine, Error, Input, Network, Order, Residual, Result, Scalar, Seed};
@@ -70,7 +70,7 @@ fn together<R: Send>(members: usize, most: usize, play: impl Fn(Member) -> R + S
 const LAYERS: usize = 2;
 
 /// Teams of 2, 3 and 4 get the layers that one machine gets.
-fn teams_agree<T: Scalar, A: Activation>(network: &Network<T, A>, batch_size: usize) {
+fn teams_agree<T: Scalar>(network: &Network<T>, batch_size: usize) {
     let input = Input::gaussian(2 * batch_size, batch_size, Seed(8)).unwrap();
     let mut alone = network.chain(&input, Seed(5)).unwrap();
     let expected: Vec<_> = (0..LAYERS).map(|_| bits(alone.step().unwrap())).collect();
@@ -96,13 +96,16 @@ fn shapes_agree<T: Scalar>() {
     for (width, batch_size) in [(20, 5), (30_000, 16), (600_000, 16)] {
         let linear = Network::<T>::new(width);
         teams_agree(&linear, batch_size);
-        teams_agree(&linear.normalization(Normalization::None), batch_size);
-        teams_agree(&linear.normalization(BatchNorm::standard(0.1).unwrap()), batch_size);
-        teams_agree(&linear.activation(Relu), batch_size);
+        teams_agree(&linear.clone().with_normalization(Normalization::None), batch_size);
+        teams_agree(
+            &linear.clone().with_normalization(BatchNorm::standard(0.1).unwrap()),
+            batch_size,
+        );
+        teams_agree(&linear.clone().with_activation(Relu), batch_size);
     }
     // The same rows summed twice.
     teams_agree(
-        &Network::<T>::new(200_000).order(Order::ActivationLinearNorm).activation(Relu),
+        &Network::<T>::new(200_000).with_order(Order::ActivationLinearNorm).with_activation(Relu),
         16,
     );
 }
@@ -120,7 +123,7 @@ fn single_precision() {
 /// Samples so alike that rows are drawn again and factored, on every member.
 #[test]
 fn rows_drawn_again() {
-    let network = Network::<f32>::new(40_000).activation(Relu);
+    let network = Network::<f32>::new(40_000).with_activation(Relu);
     let input = Input::near_collinear(3, 1e-6).unwrap();
     let expected = network.chain(&input, Seed(5)).unwrap().advance(1).unwrap().clone();
     let found = together(2, usize::MAX, |mut member| {
@@ -132,7 +135,7 @@ fn rows_drawn_again() {
 /// An engine that shares out no rows asks nothing of the team.
 #[test]
 fn held_layers() {
-    let network = Network::<f64>::new(50).residual(Residual::new(0.5).unwrap());
+    let network = Network::<f64>::new(50).with_residual(Residual::new(0.5).unwrap());
     assert_eq!(network.engine(), Engine::Held);
     let input = Input::gaussian(50, 4, Seed(8)).unwrap();
     let expected = network.chain(&input, Seed(5)).unwrap().advance(1).unwrap().clone();
@@ -191,13 +194,13 @@ fn a_team_that_fails() {
 /// Another seed, width, input, slope, number type or depth is noticed before anything is drawn.
 #[test]
 fn members_that_differ() {
-    fn differ<T: Scalar, U: Scalar, A: Activation, B: Activation>(
-        (first, first_input, first_seed): (Network<T, A>, f64, u64),
-        (second, second_input, second_seed): (Network<U, B>, f64, u64),
+    fn differ<T: Scalar, U: Scalar>(
+        (first, first_input, first_seed): (&Network<T>, f64, u64),
+        (second, second_input, second_seed): (&Network<U>, f64, u64),
         ahead: usize,
     ) {
-        fn step<T: Scalar, A: Activation>(
-            (network, input, seed): (Network<T, A>, f64, u64),
+        fn step<T: Scalar>(
+            (network, input, seed): (&Network<T>, f64, u64),
             layer: usize,
             mut member: Member,
         ) -> Error {
@@ -218,14 +221,18 @@ fn members_that_differ() {
             assert!(text.contains("member 2 draws another layer than member 0"), "{text}");
         }
     }
-    let network = Network::<f64>::new(100);
+    let network = &Network::<f64>::new(100);
     differ((network, 0.1, 5), (network, 0.1, 6), 0);
-    differ((network, 0.1, 5), (Network::<f64>::new(101), 0.1, 5), 0);
+    differ((network, 0.1, 5), (&Network::<f64>::new(101), 0.1, 5), 0);
     differ((network, 0.1, 5), (network, 0.1 + 1e-9, 5), 0);
     differ((network, 0.1, 5), (network, 0.1, 5), 1);
-    differ((network, 0.1, 5), (network.normalization(Normalization::None), 0.1, 5), 0);
-    differ((network, 0.1, 5), (Network::<f32>::new(100), 0.1, 5), 0);
-    differ((network, 0.1, 5), (network.activation(Relu), 0.1, 5), 0);
+    differ(
+        (network, 0.1, 5),
+        (&network.clone().with_normalization(Normalization::None), 0.1, 5),
+        0,
+    );
+    differ((network, 0.1, 5), (&Network::<f32>::new(100), 0.1, 5), 0);
+    differ((network, 0.1, 5), (&network.clone().with_activation(Relu), 0.1, 5), 0);
 }
 
 /// A team that does not keep its contract.

@@ -2,8 +2,8 @@
 //! and against simulation.
 
 use nalgebra::{DMatrix, DVector, dmatrix};
-use orthogap::activation::fearless_simd::{Simd, SimdFloat};
-use orthogap::activation::{Activation, Relu, Tanh};
+use orthogap::Activation;
+use orthogap::Activation::{Relu, ShiftedTanh, Tanh};
 use orthogap::collapse::{critical_width, growth_rate};
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{self, A1, Version, Width};
@@ -266,7 +266,7 @@ fn the_stationary_law_is_that_of_wide_networks() {
 fn the_wasserstein_distance_is_solved() {
     let (n, d, count) = (4, 512, 20_000);
     let vanilla =
-        Network::<f64>::new(d).normalization(orthogap::normalization::Normalization::None);
+        Network::<f64>::new(d).with_normalization(orthogap::normalization::Normalization::None);
     let mut product = Vec::with_capacity(count);
     let mut gaussian = Vec::with_capacity(count);
     let mut chain = Network::<f64>::new(d).chain(&Input::orthogonal(n).unwrap(), Seed(3)).unwrap();
@@ -290,20 +290,6 @@ fn the_wasserstein_distance_is_solved() {
     assert!((bound / limit - 1.0).abs() < 0.05, "{bound} {limit}");
 }
 
-#[derive(Clone, Copy)]
-struct OnePlusTanh;
-
-impl Activation for OnePlusTanh {
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
-        Tanh.f64(simd, x) + V::splat(simd, 1.0)
-    }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
-        Tanh.f32(simd, x) + V::splat(simd, 1.0)
-    }
-}
-
 /// Four times the mean off-diagonal entry of the stationary Gram matrix of pre-activations, at
 /// infinite width and n = 4: .2905 and .7902, from long simulations elsewhere.
 #[test]
@@ -319,7 +305,7 @@ fn stationary_gram_matrices_with_activations() {
     assert!((off_diagonal(&gram) - 0.2905).abs() < 2e-4);
     let mut gram = Input::orthogonal(4).unwrap().gram().clone();
     for step in 0..40 {
-        gram = quasi_monte_carlo(&gram, OnePlusTanh, 1.0, 4000, Seed(step)).unwrap().gram;
+        gram = quasi_monte_carlo(&gram, &ShiftedTanh, 1.0, 4000, Seed(step)).unwrap().gram;
     }
     assert!((off_diagonal(&gram) - 0.7902).abs() < 1e-3);
 }
@@ -328,15 +314,10 @@ fn stationary_gram_matrices_with_activations() {
 /// 2 x 10 comparisons at 4.5 combined standard errors; seed 8, 40 runs.
 #[test]
 fn activated_layers_average_to_the_infinite_one() {
-    fn check<A: Activation>(
-        activation: A,
-        input: &Input,
-        expected: &DMatrix<f64>,
-        error: &DMatrix<f64>,
-    ) {
+    fn check(activation: Activation, input: &Input, expected: &DMatrix<f64>, error: &DMatrix<f64>) {
         let mut entries = vec![Moments::new(); 16];
         for run in 0..40 {
-            let network = Network::<f64>::new(20_000).activation(activation);
+            let network = Network::<f64>::new(20_000).with_activation(activation.clone());
             let mut chain = network.chain(input, Seed(8).replicate(run)).unwrap();
             let matrix = chain.step().unwrap().matrix();
             entries.iter_mut().zip(&matrix).for_each(|(moments, x)| moments.push(*x));
@@ -348,7 +329,7 @@ fn activated_layers_average_to_the_infinite_one() {
     }
     let input = Input::near_collinear(4, 0.4).unwrap();
     check(Relu, &input, &relu(input.gram()).unwrap().matrix(), &DMatrix::zeros(4, 4));
-    let tanh = quasi_monte_carlo(input.gram(), Tanh, 1.0, 40_000, Seed(9)).unwrap();
+    let tanh = quasi_monte_carlo(input.gram(), &Tanh, 1.0, 40_000, Seed(9)).unwrap();
     assert!(tanh.standard_error.max() < 5e-5);
     check(Tanh, &input, &tanh.gram.matrix(), &tanh.standard_error);
 }
@@ -361,7 +342,7 @@ proptest! {
     fn rectified_layers_agree_with_quasi_monte_carlo(n in 1usize..6, seed in any::<u64>()) {
         let input = Input::gaussian(n + 1, n, Seed(seed)).unwrap();
         let exact = relu(input.gram()).unwrap().matrix();
-        let estimate = quasi_monte_carlo(input.gram(), Relu, 3.0, 2000, Seed(seed)).unwrap();
+        let estimate = quasi_monte_carlo(input.gram(), &Relu, 3.0, 2000, Seed(seed)).unwrap();
         let error = (estimate.gram.matrix() - exact).abs();
         let allowed = estimate.standard_error.map(|error| 8.0 * error + 1e-14);
         prop_assert!((error - allowed).max() < 0.0);

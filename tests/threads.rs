@@ -38,7 +38,7 @@ fn pools_agree<T: Scalar>(width: usize, batch_size: usize) {
     let input = Input::gaussian(2 * batch_size, batch_size, Seed(8)).unwrap();
     let centered = BatchNorm::standard(0.1).unwrap().into();
     for normalization in [BatchNorm::paper().into(), centered, Normalization::None] {
-        let network = Network::<T>::new(width).normalization(normalization);
+        let network = Network::<T>::new(width).with_normalization(normalization);
         let (alone, told) = on_threads(1, &network, &input);
         // A thread sums four super-blocks before it tells: here are more than eight.
         assert!(told > 2 * LAYERS, "{width} x {batch_size} is too small for threads to share");

@@ -1,9 +1,7 @@
 //! Training, against PyTorch, differences, itself interrupted, and what is known of rounding.
 
-use std::fmt::Debug;
-
 use nalgebra::{DMatrix, DVector};
-use orthogap::activation::{Activation, Differentiable, Gelu, Relu, Tanh};
+use orthogap::Activation::{Gelu, Relu, Tanh};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, LayerParameters, Loss, Parameters, Sgd, Trainer};
@@ -41,7 +39,7 @@ fn in_order(parameters: &Parameters<f64>, convolution: Option<Convolution>) -> V
 }
 
 /// The parameters of a classifier as if they were a gradient.
-fn parameters<A: Activation>(classifier: &Classifier<f64, A>) -> Parameters<f64> {
+fn parameters(classifier: &Classifier<f64>) -> Parameters<f64> {
     let layers = (0..classifier.depth()).map(|layer| {
         let norm = classifier.batch_norm(layer);
         let of = |get: fn(&TrainableBatchNorm<f64>) -> &DVector<f64>| {
@@ -66,9 +64,9 @@ fn agree(found: &[f64], expected: &[f64], what: &str) {
 }
 
 /// Six steps with momentum and weight decay on the same batch.
-fn check_golden<A: Differentiable>(
+fn check_golden(
     case: &str,
-    layers: [(Network<f64, A>, usize); 2],
+    layers: [(Network<f64>, usize); 2],
     (dimension, features): (usize, usize),
     convolution: Option<Convolution>,
 ) {
@@ -113,20 +111,20 @@ fn check_golden<A: Differentiable>(
 
 #[test]
 fn agrees_with_pytorch() {
-    let plain = Network::<f64>::new(7).normalization(Normalization::None);
-    let relu = plain.activation(Relu);
-    check_golden("relu", [(relu, 6), (relu, 7)], (6, 7), None);
-    let tanh = plain.activation(Tanh);
-    check_golden("tanh", [(tanh, 6), (tanh, 7)], (6, 7), None);
-    let norm = tanh.normalization(BatchNorm::standard(1e-3).unwrap());
-    check_golden("norm", [(norm, 6), (norm, 7)], (6, 7), None);
+    let plain = Network::<f64>::new(7).with_normalization(Normalization::None);
+    let relu = plain.clone().with_activation(Relu);
+    check_golden("relu", [(relu.clone(), 6), (relu, 7)], (6, 7), None);
+    let tanh = plain.clone().with_activation(Tanh);
+    check_golden("tanh", [(tanh.clone(), 6), (tanh.clone(), 7)], (6, 7), None);
+    let norm = tanh.clone().with_normalization(BatchNorm::standard(1e-3).unwrap());
+    check_golden("norm", [(norm.clone(), 6), (norm, 7)], (6, 7), None);
     let convolution = Convolution::new(3).unwrap();
     let conv = Network::<f64>::new(5)
-        .normalization(BatchNorm::standard(1e-3).unwrap())
-        .activation(Tanh)
-        .convolution(convolution, Images::new(2, 4, 4).unwrap())
-        .pooling(Pooling::average(2).unwrap());
-    check_golden("conv", [(conv, 2 * 9), (conv, 5 * 9)], (32, 5), Some(convolution));
+        .with_normalization(BatchNorm::standard(1e-3).unwrap())
+        .with_activation(Tanh)
+        .with_convolution(convolution, Images::new(2, 4, 4).unwrap())
+        .with_pooling(Pooling::average(2).unwrap());
+    check_golden("conv", [(conv.clone(), 2 * 9), (conv, 5 * 9)], (32, 5), Some(convolution));
 }
 
 /// Independent normals.
@@ -145,11 +143,7 @@ fn labels<T: Scalar>(samples: &DMatrix<T>, classes: usize) -> Vec<usize> {
 /// The gradient by all parameters along random lines, against extrapolated differences of the loss:
 /// their error is 1e-10 or so, by the fifth derivative and by rounding. Steps are shorter where
 /// maxima have kinks.
-fn check_differences<A: Differentiable + Debug>(
-    layers: &[Network<f64, A>],
-    dimension: usize,
-    step: f64,
-) {
+fn check_differences(layers: &[Network<f64>], dimension: usize, step: f64) {
     let classifier = Classifier::sample(layers, dimension, 3, Seed(5)).unwrap();
     let samples = normals(dimension, 6, 1);
     let labels = labels(&samples, 3);
@@ -159,7 +153,7 @@ fn check_differences<A: Differentiable + Debug>(
         let to = |at: &DMatrix<f64>, along: &DMatrix<f64>| at + along * t;
         let weights = at.layers().iter().zip(along.layers());
         let pairs =
-            layers.iter().copied().zip(weights.clone().map(|(a, b)| to(&a.weights, &b.weights)));
+            layers.iter().cloned().zip(weights.clone().map(|(a, b)| to(&a.weights, &b.weights)));
         let mut moved = Classifier::new(pairs, to(at.head(), along.head())).unwrap();
         for (layer, (at, along)) in weights.enumerate() {
             if let Some(norm) = classifier.batch_norm(layer) {
@@ -206,41 +200,47 @@ fn check_differences<A: Differentiable + Debug>(
 #[test]
 fn gradients_agree_with_differences() {
     let norm = BatchNorm::standard(0.1).unwrap();
-    let dense = Network::<f64>::new(6).normalization(Normalization::None).activation(Gelu);
+    let dense =
+        Network::<f64>::new(6).with_normalization(Normalization::None).with_activation(Gelu);
     let orders =
         [Order::LinearNormActivation, Order::ActivationLinearNorm, Order::NormActivationLinear];
     for order in orders {
-        for network in [dense, dense.normalization(norm)] {
-            let network = network.order(order);
-            check_differences(&[network; 3], 5, 1e-4);
-            check_differences(&[network.residual(Residual::new(0.7).unwrap()); 3], 6, 1e-4);
+        for network in [dense.clone(), dense.clone().with_normalization(norm)] {
+            let network = network.clone().with_order(order);
+            check_differences(&vec![network.clone(); 3], 5, 1e-4);
+            let residual = network.with_residual(Residual::new(0.7).unwrap());
+            check_differences(&vec![residual; 3], 6, 1e-4);
         }
-        let post = dense.normalization(norm).order(order);
-        check_differences(&[post.residual(Residual::new(0.7).unwrap().post_norm()); 3], 5, 1e-4);
+        let residual = Residual::new(0.7).unwrap().with_post_norm();
+        let post = dense.clone().with_normalization(norm).with_order(order).with_residual(residual);
+        check_differences(&vec![post; 3], 5, 1e-4);
     }
-    check_differences(&[dense.normalization(SampleNorm::layer(0.1).unwrap()); 3], 5, 1e-4);
+    let layer_norm = dense.clone().with_normalization(SampleNorm::layer(0.1).unwrap());
+    check_differences(&vec![layer_norm; 3], 5, 1e-4);
     // Two convolutions, one of them pooled, and dense layers on top.
     let images = Images::new(2, 4, 4).unwrap();
     for order in orders {
         for normalization in [Normalization::None, norm.into()] {
-            let dense = dense.normalization(normalization).order(order);
-            let first = dense.convolution(Convolution::new(3).unwrap(), images);
-            let second = first.pooling(Pooling::max(2).unwrap());
-            check_differences(&[first, second, dense, dense], images.len(), 1e-6);
+            let dense = dense.clone().with_normalization(normalization).with_order(order);
+            let first = dense.clone().with_convolution(Convolution::new(3).unwrap(), images);
+            let second = first.clone().with_pooling(Pooling::max(2).unwrap());
+            check_differences(&[first, second, dense.clone(), dense], images.len(), 1e-6);
         }
     }
 }
 
 /// A small deep network on normal samples.
-fn trainer<T: Scalar>(normalization: Normalization, rate: f64) -> (Trainer<T, Relu>, DMatrix<T>) {
-    let layer =
-        Network::<T>::new(24).normalization(normalization).activation(Relu).weights(Uniform::he());
-    let classifier = Classifier::sample(&[layer; 6], 10, 4, Seed(7)).unwrap();
+fn trainer<T: Scalar>(normalization: Normalization, rate: f64) -> (Trainer<T>, DMatrix<T>) {
+    let layer = Network::<T>::new(24)
+        .with_normalization(normalization)
+        .with_activation(Relu)
+        .with_weights(Uniform::he());
+    let classifier = Classifier::sample(&vec![layer; 6], 10, 4, Seed(7)).unwrap();
     let sgd = Sgd::new(rate).unwrap().with_momentum(0.8).unwrap().with_weight_decay(1e-3).unwrap();
     (Trainer::new(classifier, sgd, Seed(8)), normals(10, 50, 3))
 }
 
-fn bits<T: Scalar>(classifier: &Classifier<T, Relu>) -> Vec<u64> {
+fn bits<T: Scalar>(classifier: &Classifier<T>) -> Vec<u64> {
     let mut numbers: Vec<T> = classifier.head().as_slice().to_vec();
     for layer in 0..classifier.depth() {
         numbers.extend(classifier.weights(layer).iter());
@@ -298,8 +298,8 @@ fn diverged_training_keeps_the_last_good_step() {
 #[test]
 fn new_weights_are_looked_at_before_the_step() {
     let norm = BatchNorm::standard(1e-3).unwrap();
-    let layer = Network::<f64>::new(3).normalization(norm).activation(Tanh);
-    let classifier = Classifier::sample(&[layer; 2], 4, 2, Seed(1)).unwrap();
+    let layer = Network::<f64>::new(3).with_normalization(norm).with_activation(Tanh);
+    let classifier = Classifier::sample(&vec![layer; 2], 4, 2, Seed(1)).unwrap();
     let mut trainer = Trainer::new(classifier, Sgd::new(1e-3).unwrap(), Seed(2));
     let (samples, labels) = (normals::<f64>(4, 6, 3), [0, 1, 0, 1, 1, 0]);
     trainer.step(&samples, &labels).unwrap();
@@ -345,8 +345,8 @@ fn resumed_training_is_uninterrupted_training() {
             whole.epoch(&samples, &labels, 16).unwrap();
         }
         let saved = whole.classifier();
-        let layer = Network::<T>::new(24).normalization(normalization).activation(Relu);
-        let layers = (0..saved.depth()).map(|l| (layer, saved.weights(l).clone()));
+        let layer = Network::<T>::new(24).with_normalization(normalization).with_activation(Relu);
+        let layers = (0..saved.depth()).map(|l| (layer.clone(), saved.weights(l).clone()));
         let mut parts = Classifier::new(layers, saved.head().clone()).unwrap();
         for l in 0..saved.depth() {
             if let Some(norm) = saved.batch_norm(l) {
@@ -412,9 +412,9 @@ fn threads_change_no_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let layer = Network::<T>::new(160)
-                .normalization(BatchNorm::standard(1e-3).unwrap())
-                .activation(Relu);
-            let classifier = Classifier::sample(&[layer; 3], 96, 4, Seed(7)).unwrap();
+                .with_normalization(BatchNorm::standard(1e-3).unwrap())
+                .with_activation(Relu);
+            let classifier = Classifier::sample(&vec![layer; 3], 96, 4, Seed(7)).unwrap();
             let samples = normals(96, 150, 3);
             let mut trainer = Trainer::new(classifier, Sgd::new(0.1).unwrap(), Seed(1));
             trainer.epoch(&samples, &labels(&samples, 4), 90).unwrap();
@@ -431,9 +431,9 @@ fn threads_change_no_bits() {
 fn gradients_that_cannot_be_trusted_are_told() {
     fn trusted<T: Scalar>(depth: usize, batch: usize, normalization: Normalization) -> bool {
         let layer = Network::<T>::new(100)
-            .normalization(normalization)
-            .activation(Relu)
-            .weights(Uniform::xavier().with_gain(2f64.sqrt()).unwrap());
+            .with_normalization(normalization)
+            .with_activation(Relu)
+            .with_weights(Uniform::xavier().with_gain(2f64.sqrt()).unwrap());
         let classifier = Classifier::sample(&vec![layer; depth], 64, 10, Seed(3)).unwrap();
         let samples = normals::<f64>(64, batch, 5).map(T::of);
         let labels = labels(&samples, 10);
@@ -483,15 +483,15 @@ fn failures_are_typed_and_change_nothing() {
     assert_eq!(trainer.progress().steps, 1);
     trainer.step(&samples, &good).unwrap();
 
-    let plain = Network::<f64>::new(3).activation(Relu);
+    let plain = Network::<f64>::new(3).with_activation(Relu);
     let weights = |rows, columns| DMatrix::from_element(rows, columns, 0.1);
-    let paper = Classifier::new([(plain, weights(3, 2))], weights(2, 3)).unwrap_err();
+    let paper = Classifier::new([(plain.clone(), weights(3, 2))], weights(2, 3)).unwrap_err();
     assert!(matches!(paper, Error::InvalidParameter { .. }), "{paper}");
-    let plain = plain.normalization(Normalization::None);
-    let chained = [(plain, weights(3, 2)), (plain, weights(3, 2))];
+    let plain = plain.with_normalization(Normalization::None);
+    let chained = [(plain.clone(), weights(3, 2)), (plain.clone(), weights(3, 2))];
     assert!(matches!(Classifier::new(chained, weights(2, 3)), Err(Error::ShapeMismatch { .. })));
-    assert!(Classifier::new([(plain, weights(3, 2))], weights(2, 4)).is_err());
-    let classifier = Classifier::new([(plain, weights(3, 2))], weights(2, 3)).unwrap();
+    assert!(Classifier::new([(plain.clone(), weights(3, 2))], weights(2, 4)).is_err());
+    let classifier = Classifier::new([(plain.clone(), weights(3, 2))], weights(2, 3)).unwrap();
     assert!(
         classifier
             .clone()
@@ -504,7 +504,7 @@ fn failures_are_typed_and_change_nothing() {
 /// A gradient whose squares overflow is a number all the same: the step is taken.
 #[test]
 fn large_gradients_are_no_divergence() {
-    let layer = Network::<f64>::new(4).normalization(Normalization::None);
+    let layer = Network::<f64>::new(4).with_normalization(Normalization::None);
     let classifier = Classifier::sample(&[layer], 6, 2, Seed(1)).unwrap();
     let samples = Input::gaussian(6, 6, Seed(2)).unwrap().columns() * 1e160;
     let mut trainer = Trainer::new(classifier, Sgd::new(0.1).unwrap(), Seed(3));

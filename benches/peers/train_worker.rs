@@ -13,7 +13,7 @@ use std::error::Error;
 use std::io;
 use std::time::Instant;
 
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::normalization::Normalization;
 use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::weights::Uniform;
@@ -66,9 +66,9 @@ impl Case {
         let samples = self.images.columns::<T>(self.count, -1.0);
         let labels = &self.images.labels()[..samples.ncols()];
         let layer = Network::<T>::new(self.width)
-            .normalization(Normalization::None)
-            .activation(Relu)
-            .weights(Uniform::xavier().with_gain(2f64.sqrt())?);
+            .with_normalization(Normalization::None)
+            .with_activation(Relu)
+            .with_weights(Uniform::xavier().with_gain(2f64.sqrt())?);
         let layers = vec![layer; self.depth];
         let classifier = Classifier::sample(&layers, samples.nrows(), CLASSES.into(), Seed(1))?;
         let mut trainer = Trainer::new(classifier, Sgd::new(self.rate)?, Seed(1));

@@ -1,6 +1,7 @@
 //! Claims that the paper's figures make, simulated again.
 
-use orthogap::activation::{Activation, Relu, ShiftedTanh, Sin, Tanh};
+use orthogap::Activation;
+use orthogap::Activation::{Relu, ShiftedTanh, Sin, Tanh};
 use orthogap::statistics::Moments;
 use orthogap::{Input, Network, Order, Result};
 
@@ -69,23 +70,22 @@ fn figure_2b(effort: Effort) -> Result<Vec<Claim>> {
 }
 
 fn appendix_f(effort: Effort) -> Result<Vec<Claim>> {
-    Ok(vec![
-        appendix_f_of(effort, "ReLU", Relu)?,
-        appendix_f_of(effort, "tanh", Tanh)?,
-        appendix_f_of(effort, "sin", Sin)?,
-        appendix_f_of(effort, "1 + tanh", ShiftedTanh)?,
-    ])
+    [("ReLU", Relu), ("tanh", Tanh), ("sin", Sin), ("1 + tanh", ShiftedTanh)]
+        .into_iter()
+        .map(|(name, activation)| appendix_f_of(effort, name, &activation))
+        .collect()
 }
 
-fn appendix_f_of<A: Activation>(effort: Effort, name: &str, activation: A) -> Result<Claim> {
+fn appendix_f_of(effort: Effort, name: &str, activation: &Activation) -> Result<Claim> {
     let (n, widths) = (4, [16, 32, 64, 128, 256]);
     let (runs, layers) = (effort.scaled(64), 1000);
     let mut slopes = Moments::new();
     for run in 0..runs {
         let mut logs = Vec::new();
         for d in widths {
-            let network =
-                Network::<f64>::new(d).activation(activation).order(Order::ActivationLinearNorm);
+            let network = Network::<f64>::new(d)
+                .with_activation(activation.clone())
+                .with_order(Order::ActivationLinearNorm);
             let mut chain = network.chain(&Input::orthogonal(n)?, effort.seed.replicate(run))?;
             chain.advance(50)?;
             let matrices: Result<Vec<_>> =
@@ -125,7 +125,7 @@ fn dead_samples(effort: Effort) -> Result<Claim> {
     let runs = effort.scaled(320_000);
     let input = Input::orthogonal(n)?;
     for run in 0..runs {
-        let network = Network::<f64>::new(d).activation(Relu);
+        let network = Network::<f64>::new(d).with_activation(Relu);
         let mut chain = network.chain(&input, effort.seed.replicate(run))?;
         let columns = chain.step()?.factor().column_iter().filter(|c| c.amax() == 0.0).count();
         dead.push(columns as f64);

@@ -274,7 +274,7 @@ fn wasserstein(effort: Effort) -> Result<Claim> {
 
 /// Singular values of W H for H of norm one, or G/sqrt n for orthogonal H; W is N(0, 1/d).
 fn after_weights(input: &Input, seed: Seed, d: usize, run: u32) -> Result<Vec<f64>> {
-    let vanilla = Network::<f64>::new(d).normalization(Normalization::None);
+    let vanilla = Network::<f64>::new(d).with_normalization(Normalization::None);
     let mut chain = vanilla.chain(input, seed.replicate(run))?;
     let before = chain.layer().log_scale();
     let layer = chain.step()?;

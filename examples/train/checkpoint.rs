@@ -8,7 +8,6 @@ use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use nalgebra::{DMatrix, DVector};
-use orthogap::activation::Relu;
 use orthogap::report::file;
 use orthogap::train::{LayerParameters, Parameters, Progress, Trainer};
 use orthogap::weights::export::{self, Tensor};
@@ -137,11 +136,7 @@ impl Checkpoint {
         Some((Course { gradient_error, records, ended }, trainer))
     }
 
-    fn trainer<T: Scalar>(
-        &self,
-        tensors: &SafeTensors,
-        progress: Progress,
-    ) -> Option<Trainer<T, Relu>> {
+    fn trainer<T: Scalar>(&self, tensors: &SafeTensors, progress: Progress) -> Option<Trainer<T>> {
         let layers = 0..self.shape.depth;
         let mut weights: Vec<DMatrix<T>> = layers
             .clone()
@@ -179,7 +174,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn save<T: Scalar>(&self, course: &Course, trainer: &Trainer<T, Relu>) -> Result<()> {
+    pub fn save<T: Scalar>(&self, course: &Course, trainer: &Trainer<T>) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut text = String::new();
         for (name, value) in &self.configuration {
@@ -206,7 +201,7 @@ impl Checkpoint {
 }
 
 /// Everything that training needs to go on, by name.
-fn tensors<T: Scalar>(trainer: &Trainer<T, Relu>) -> Vec<(String, Tensor<T>)> {
+fn tensors<T: Scalar>(trainer: &Trainer<T>) -> Vec<(String, Tensor<T>)> {
     let (network, velocity) = (trainer.classifier(), trainer.velocity());
     let mut tensors = Vec::new();
     let mut add =

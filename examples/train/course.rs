@@ -1,6 +1,5 @@
 //! A run: a network that is initialised, trained epoch by epoch and measured after each.
 
-use orthogap::activation::Relu;
 use orthogap::train::{Classifier, Loss, Trainer};
 use orthogap::{Result, Scalar};
 use orthogap_examples::images::CLASSES;
@@ -92,7 +91,7 @@ impl Record {
 
     /// Of a network as it is, after an epoch of some loss and gradient norms.
     fn of<T: Scalar>(
-        network: &Classifier<T, Relu>,
+        network: &Classifier<T>,
         data: &Data<T>,
         loss: Option<Loss>,
         norms: &[f64],
@@ -133,7 +132,7 @@ pub struct Ended {
 }
 
 /// A run in the middle of its course.
-pub type State<T> = (Course, Trainer<T, Relu>);
+pub type State<T> = (Course, Trainer<T>);
 
 /// Trains a network, or goes on from its checkpoint; calls `told` after every so many images.
 ///

@@ -5,11 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use nalgebra::DMatrix;
-use orthogap::activation::{Identity, Relu};
+use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::train::Classifier;
-use orthogap::weights::{Gaussian, Iterative, LayerInit, Lsuv, Orthogonal, Stack, Uniform};
+use orthogap::weights::{Gaussian, Haar, Iterative, LayerInit, Lsuv, Stack, Uniform};
 use orthogap::{Network, Result, Run, Scalar};
 
 /// An initialisation; the head is Xavier's in all of them.
@@ -20,7 +20,7 @@ pub enum Init {
     /// Normal.
     He,
     /// Haar, with gain sqrt 2.
-    Orthogonal,
+    Haar,
     /// Orthonormal weights, scaled by what they do to a batch.
     Lsuv,
     /// Iterative orthogonalisation as the library recommends it.
@@ -36,7 +36,7 @@ pub enum Init {
 const NAMES: [(&str, Init); 8] = [
     ("xavier", Init::Xavier),
     ("he", Init::He),
-    ("orthogonal", Init::Orthogonal),
+    ("orthogonal", Init::Haar),
     ("lsuv", Init::Lsuv),
     ("iterative", Init::Iterative),
     ("authors", Init::Authors),
@@ -79,13 +79,13 @@ impl Shape {
         index: usize,
         images: Images,
         norm: Normalization,
-    ) -> Result<Network<T, Relu>> {
-        let layer = Network::<T>::new(self.width).normalization(norm).activation(Relu);
+    ) -> Result<Network<T>> {
+        let layer = Network::<T>::new(self.width).with_normalization(norm).with_activation(Relu);
         if !self.convolutional {
             return Ok(layer);
         }
-        let layer = layer.convolution(Convolution::new(3)?, images);
-        Ok(if self.pools(index) { layer.pooling(Pooling::max(2)?) } else { layer })
+        let layer = layer.with_convolution(Convolution::new(3)?, images);
+        Ok(if self.pools(index) { layer.with_pooling(Pooling::max(2)?) } else { layer })
     }
 
     /// Whether images are pooled behind a layer.
@@ -103,7 +103,7 @@ impl Shape {
         images: Images,
         batch: DMatrix<T>,
         run: Run,
-    ) -> Result<Classifier<T, Relu>> {
+    ) -> Result<Classifier<T>> {
         let xavier = Uniform::xavier().with_gain(SQRT_2)?;
         let mut stack = if self.convolutional {
             Stack::of_images(images, images.batch_from_nchw(&batch)?, run)?
@@ -111,15 +111,15 @@ impl Shape {
             Stack::new(batch, run)?
         };
         match init {
-            Init::Xavier | Init::BatchNorm => self.hidden(&mut stack, xavier)?,
-            Init::He => self.hidden(&mut stack, Gaussian::he())?,
-            Init::Orthogonal => self.hidden(&mut stack, Orthogonal::new(SQRT_2)?)?,
-            Init::Lsuv => self.hidden(&mut stack, Lsuv)?,
-            Init::Iterative => self.hidden(&mut stack, Iterative::recommended())?,
-            Init::Authors => self.hidden(&mut stack, Iterative::authors())?,
-            Init::Printed => self.hidden(&mut stack, Iterative::printed())?,
+            Init::Xavier | Init::BatchNorm => self.hidden(&mut stack, &xavier)?,
+            Init::He => self.hidden(&mut stack, &Gaussian::he())?,
+            Init::Haar => self.hidden(&mut stack, &Haar::new(SQRT_2)?)?,
+            Init::Lsuv => self.hidden(&mut stack, &Lsuv)?,
+            Init::Iterative => self.hidden(&mut stack, &Iterative::recommended())?,
+            Init::Authors => self.hidden(&mut stack, &Iterative::authors())?,
+            Init::Printed => self.hidden(&mut stack, &Iterative::printed())?,
         }
-        stack.dense(xavier, self.classes, Identity)?;
+        stack.dense(&xavier, self.classes, &Identity)?;
         self.classifier(init, images, stack.into_weights())
     }
 
@@ -129,7 +129,7 @@ impl Shape {
         init: Init,
         images: Images,
         mut weights: Vec<DMatrix<T>>,
-    ) -> Result<Classifier<T, Relu>> {
+    ) -> Result<Classifier<T>> {
         let norm = match init {
             Init::BatchNorm => Normalization::from(BatchNorm::standard(1e-5)?),
             _ => Normalization::None,
@@ -140,13 +140,13 @@ impl Shape {
         Classifier::new(layers.collect::<Result<Vec<_>>>()?, head)
     }
 
-    fn hidden<T: Scalar>(self, stack: &mut Stack<T>, init: impl LayerInit) -> Result<()> {
+    fn hidden<T: Scalar>(self, stack: &mut Stack<T>, init: &impl LayerInit) -> Result<()> {
         for index in 0..self.depth {
             if !self.convolutional {
-                stack.dense(init, self.width, Relu)?;
+                stack.dense(init, self.width, &Relu)?;
                 continue;
             }
-            stack.convolution(init, Convolution::new(3)?, self.width, Relu)?;
+            stack.convolution(init, Convolution::new(3)?, self.width, &Relu)?;
             if self.pools(index) {
                 stack.pool(Pooling::max(2)?)?;
             }

@@ -288,7 +288,7 @@ fn series(init: Init, points: Vec<(f64, f64)>) -> Series {
         Init::Iterative => (1, Dash::Solid),
         Init::Authors => (2, Dash::Solid),
         Init::Lsuv => (3, Dash::Solid),
-        Init::Orthogonal => (4, Dash::Solid),
+        Init::Haar => (4, Dash::Solid),
         Init::He => (5, Dash::Solid),
         Init::BatchNorm => (6, Dash::Solid),
         Init::Printed => (6, Dash::Dashed),

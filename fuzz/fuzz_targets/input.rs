@@ -9,7 +9,7 @@ use orthogap_fuzz::{Floats, check_metrics};
 fn walk<T: Scalar>(input: &Input) {
     let paper = Network::<T>::new(8);
     let standard = BatchNorm::standard(1e-5).expect("an epsilon");
-    for network in [paper, paper.normalization(standard), paper.normalization(Normalization::None)]
+    for network in [paper, paper.clone().with_normalization(standard), paper.clone().with_normalization(Normalization::None)]
     {
         if let Ok(mut chain) = network.chain(input, Seed(1)) {
             for layer in chain.by_ref().take(3).flatten() {

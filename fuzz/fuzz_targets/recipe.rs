@@ -3,11 +3,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use orthogap::activation::{Differentiable, Identity, LeakyRelu, ShiftedTanh};
 use orthogap::convolution::{Convolution, Images, Padding, Pooling};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, RowScale, SampleNorm};
-use orthogap::weights::{Gaussian, Orthogonal, WeightInit};
-use orthogap::{Input, Network, Order, Residual, Result, Seed};
+use orthogap::weights::{Gaussian, Haar, Weights};
+use orthogap::Activation::{Identity, LeakyRelu, ShiftedTanh};
+use orthogap::{Activation, Input, Network, Order, Residual, Result, Seed};
 use orthogap_fuzz::{Floats, check_metrics};
 
 #[derive(Debug, Arbitrary)]
@@ -45,12 +45,12 @@ impl Recipe {
         })
     }
 
-    fn run<A: Differentiable, W: WeightInit>(&self, activation: A, weights: W) -> Result<()> {
+    fn run(&self, activation: Activation, weights: impl Into<Weights>) -> Result<()> {
         let mut network = Network::<f64>::new(usize::from(self.width % 17))
-            .activation(activation)
-            .weights(weights)
-            .normalization(self.normalization()?)
-            .order(
+            .with_activation(activation)
+            .with_weights(weights)
+            .with_normalization(self.normalization()?)
+            .with_order(
                 [
                     Order::LinearNormActivation,
                     Order::ActivationLinearNorm,
@@ -59,7 +59,7 @@ impl Recipe {
             );
         if let Some((weight, post_norm)) = self.residual {
             let residual = Residual::new(weight)?;
-            network = network.residual(if post_norm { residual.post_norm() } else { residual });
+            network = network.with_residual(if post_norm { residual.with_post_norm() } else { residual });
         }
         let input = Input::from_columns(&self.batch.0)?;
         if let Some([channels, height, kernel, stride, padding, pooling]) =
@@ -71,14 +71,14 @@ impl Recipe {
             let convolution = convolution.with_padding_width(padding / 2)?;
             let circular = padding % 2 == 1;
             let padding = if circular { Padding::Circular } else { Padding::Zeros };
-            network = network.convolution(
+            network = network.with_convolution(
                 convolution.with_padding(padding),
                 Images::new(channels, height, width)?,
             );
             network = match pooling % 4 {
-                0 => network.pooling(Pooling::global_average()),
-                1 => network.pooling(Pooling::max(pooling / 4)?),
-                2 => network.pooling(Pooling::average(pooling / 4)?),
+                0 => network.with_pooling(Pooling::global_average()),
+                1 => network.with_pooling(Pooling::max(pooling / 4)?),
+                2 => network.with_pooling(Pooling::average(pooling / 4)?),
                 _ => network,
             };
         }
@@ -102,12 +102,12 @@ impl Recipe {
 }
 
 fuzz_target!(|recipe: Recipe| {
-    let (gaussian, orthogonal) = (Gaussian::new(recipe.gain), Orthogonal::new(recipe.gain));
+    let (gaussian, orthogonal) = (Gaussian::new(recipe.gain), Haar::new(recipe.gain));
     let _ = match (recipe.activation % 3, recipe.orthogonal) {
         (0, false) => gaussian.and_then(|weights| recipe.run(Identity, weights)),
         (0, true) => orthogonal.and_then(|weights| recipe.run(Identity, weights)),
         (1, _) => {
-            LeakyRelu::new(recipe.slope).and_then(|activation| recipe.run(activation, gaussian?))
+            gaussian.and_then(|weights| recipe.run(LeakyRelu { slope: recipe.slope }, weights))
         }
         _ => gaussian.and_then(|weights| recipe.run(ShiftedTanh, weights)),
     };

@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use orthogap::activation::{Identity, Relu};
+use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::BatchNorm;
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
@@ -28,26 +28,26 @@ fn layer(stack: &mut Stack<f64>, (kind, width, number): (u8, u8, f64)) -> Result
     let width = usize::from(width % 9);
     let iterative = Iterative::recommended();
     match kind % 8 {
-        0 => stack.dense(Lsuv, width, Relu),
-        1 => stack.dense(iterative.with_power(number)?, width, Relu),
-        2 => stack.dense(Iterative::printed().with_alignment(Alignment::Samples), width, Identity),
-        3 => stack.dense(Iterative::authors(), width, Identity),
-        4 => stack.dense(iterative.with_scale(Scale::RootMeanSquare(number))?, width, Identity),
+        0 => stack.dense(&Lsuv, width, &Relu),
+        1 => stack.dense(&iterative.with_power(number)?, width, &Relu),
+        2 => stack.dense(&Iterative::printed().with_alignment(Alignment::Samples), width, &Identity),
+        3 => stack.dense(&Iterative::authors(), width, &Identity),
+        4 => stack.dense(&iterative.with_scale(Scale::RootMeanSquare(number))?, width, &Identity),
         5 => stack.convolution(
-            Uniform::xavier().with_gain(number)?,
+            &Uniform::xavier().with_gain(number)?,
             Convolution::new(width)?,
             3,
-            Relu,
+            &Relu,
         ),
-        6 => stack.convolution(Lsuv, Convolution::new(2)?, width, Relu),
+        6 => stack.convolution(&Lsuv, Convolution::new(2)?, width, &Relu),
         _ => stack.pool(Pooling::max(width)?),
     }
     .map(drop)
 }
 
 fn train(case: &Case) -> Result<()> {
-    let recipe = Network::<f64>::new(5).activation(Relu);
-    let recipe = recipe.normalization(BatchNorm::standard(case.epsilon)?);
+    let recipe = Network::<f64>::new(5).with_activation(Relu);
+    let recipe = recipe.with_normalization(BatchNorm::standard(case.epsilon)?);
     let classifier = Classifier::sample(&[recipe; 2], case.batch.0.nrows(), 3, Seed(1))?;
     let sgd = Sgd::new(case.rate)?.with_momentum(case.momentum)?.with_weight_decay(case.decay)?;
     let labels: Vec<usize> = case.labels.iter().map(|&label| label.into()).collect();

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
 
 use mpi::traits::Communicator;
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::{Input, Layer, Network, Seed};
 use orthogap_mpi::{Error, Ranks};
 
@@ -67,7 +67,7 @@ fn bits(layer: &Layer) -> Vec<u64> {
 /// Twelve super-blocks, and one.
 fn wide_layers(ranks: &mut Ranks) {
     for width in [200_000, 50] {
-        let network = Network::<f32>::new(width).activation(Relu);
+        let network = Network::<f32>::new(width).with_activation(Relu);
         let input = Input::gaussian(20, 16, Seed(1)).unwrap();
         let mut alone = network.chain(&input, Seed(2)).unwrap();
         let mut shared = alone.clone();

@@ -4,7 +4,7 @@
 //! layer's output to those by its input and its weights. The formulas of the reverse pass are where
 //! the operators are ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
-//! [`Differentiable`]); here is the order in which they apply.
+//! [`Activation::derivative`](crate::Activation::derivative)); here is the order in which they apply.
 //!
 //! [`Network::gradient_norms`] tells how the gradient of a random network grows or falls from
 //! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
@@ -23,11 +23,9 @@ pub use scaled::Scaled;
 pub(crate) use scaled::fit;
 pub use tape::{LayerGradient, Tape};
 
-use crate::activation::Differentiable;
 #[cfg(feature = "serde")]
 use crate::serialization::Extended;
 use crate::serialization::deserialize_checked;
-use crate::weights::WeightInit;
 use crate::{Error, Input, Network, Purpose, Result, Run, Scalar};
 
 /// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
@@ -78,7 +76,7 @@ deserialize_checked!(
     }
 );
 
-impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
+impl<T: Scalar> Network<T> {
     /// The gradient by every layer of a loss that is linear in the output, in a random direction of
     /// norm one (the same in every network and at every depth, but for its shape):
     /// [`gradient_norms_of`](Self::gradient_norms_of) the loss $`\langle G, H_L \rangle`$.
@@ -135,8 +133,8 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
     /// // Half the squared norm, whose gradient is H itself, of a network that grows like 2^l: its
     /// // gradient is 4^3000 at the input.
     /// let vanilla = Network::<f64>::new(16)
-    ///     .normalization(Normalization::None)
-    ///     .weights(Gaussian::new(2.0)?);
+    ///     .with_normalization(Normalization::None)
+    ///     .with_weights(Gaussian::new(2.0)?);
     /// let norms =
     ///     vanilla.gradient_norms_of(&Input::orthogonal(2)?, Seed(1), 3000, |h| h.clone())?;
     /// assert!(norms.representations()[0] > 3000.0 && norms.weights()[0] > 3000.0);
@@ -158,7 +156,7 @@ impl<T: Scalar, A: Differentiable, W: WeightInit> Network<T, A, W> {
         let mut layers = Vec::with_capacity(depth);
         for _ in 0..depth {
             let (input, images) = (held(chain.held()), chain.held().2);
-            layers.push((input, images, chain.step()?.draw()));
+            layers.push((input, images, chain.step()?.draw().clone()));
         }
         let output = held(chain.held());
         drop(chain);

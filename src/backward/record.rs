@@ -7,18 +7,16 @@ use nalgebra::DMatrix;
 
 use super::product::Products;
 use super::scaled::{Scaled, fit};
-use crate::activation::{Activation, Differentiable};
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::kernel::product::Operand;
 use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
-use crate::weights::WeightInit;
 use crate::{Error, Network, Result, Scalar};
 
 /// What a layer computes with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Parameters<'a, T: Scalar, A, W> {
-    pub network: &'a Network<T, A, W>,
+pub(crate) struct Parameters<'a, T: Scalar> {
+    pub network: &'a Network<T>,
     pub weights: &'a DMatrix<T>,
     /// Scale, shift and running statistics, where batch normalisation has them.
     pub norm: Option<&'a TrainableBatchNorm<T>>,
@@ -94,8 +92,8 @@ impl<T: Scalar> From<Scaled<T>> for Gradient<T> {
 impl<T: Scalar> Record<T> {
     /// The steps of layer number `layer` of an input of `rows` rows, or of images; `affine` where
     /// normalisations have a scale and a shift.
-    pub(crate) fn new<A: Activation, W: WeightInit>(
-        network: &Network<T, A, W>,
+    pub(crate) fn new(
+        network: &Network<T>,
         layer: usize,
         (rows, images): (usize, Option<Images>),
         affine: bool,
@@ -123,7 +121,7 @@ impl<T: Scalar> Record<T> {
         }
         all.push(Step::Multiply);
         all.extend(operations(stages.after, next));
-        if let Some(residual) = network.connection()
+        if let Some(residual) = network.residual()
             && (width, next) == (rows, images)
         {
             all.push(Step::Connect { weight: residual.weight(layer)? });
@@ -168,10 +166,10 @@ impl<T: Scalar> Record<T> {
     }
 
     /// Takes every step.
-    pub(crate) fn forward<A: Activation, W: WeightInit>(
+    pub(crate) fn forward(
         &mut self,
         input: &Scaled<T>,
-        parameters: Parameters<'_, T, A, W>,
+        parameters: Parameters<'_, T>,
         statistics: Statistics,
         products: &mut Products<T>,
     ) -> Result<()> {
@@ -236,10 +234,10 @@ impl<T: Scalar> Record<T> {
     /// `visit` sees every step before its pullback, with the gradient by its output and its input.
     /// Nobody asks for the gradient by the first input of a network: without `to_input` all ends
     /// with the visit of the first step that has parameters.
-    pub(crate) fn pull_back<'r, A: Differentiable, W: WeightInit>(
+    pub(crate) fn pull_back<'r>(
         &'r self,
         input: &'r Scaled<T>,
-        parameters: Parameters<'_, T, A, W>,
+        parameters: Parameters<'_, T>,
         gradient: &mut Gradient<T>,
         to_input: bool,
         products: &mut Products<T>,

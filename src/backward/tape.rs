@@ -5,9 +5,7 @@ use nalgebra::DMatrix;
 use super::Scaled;
 use super::product::Products;
 use super::record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
-use crate::activation::{Activation, Differentiable};
 use crate::convolution::Images;
-use crate::weights::WeightInit;
 use crate::{Error, Gram, Network, Result, Scalar};
 
 /// The record of one layer of a [`Network`] on given weights: all that its reverse pass needs.
@@ -23,7 +21,7 @@ use crate::{Error, Gram, Network, Result, Scalar};
 /// use orthogap::backward::Tape;
 /// use orthogap::normalization::BatchNorm;
 ///
-/// let network = Network::<f64>::new(2).normalization(BatchNorm::standard(0.1)?);
+/// let network = Network::<f64>::new(2).with_normalization(BatchNorm::standard(0.1)?);
 /// let (h, w) = (dmatrix![1.0, 2.0, 4.0; 3.0, 1.0, 0.0], dmatrix![0.5, -1.0; 2.0, 1.0]);
 /// let loss = |w| Ok(Tape::new(&network, 1, h.clone().into(), None, w)?.output().to_matrix()[(0, 2)]);
 ///
@@ -36,14 +34,14 @@ use crate::{Error, Gram, Network, Result, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Tape<'a, T: Scalar, A, W> {
-    network: &'a Network<T, A, W>,
+pub struct Tape<'a, T: Scalar> {
+    network: &'a Network<T>,
     weights: &'a DMatrix<T>,
     input: Scaled<T>,
     record: Record<T>,
 }
 
-impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
+impl<'a, T: Scalar> Tape<'a, T> {
     /// Computes layer number `layer` (counted from 1; the weight of a residual branch may depend on
     /// it) of an input, `d x n`.
     ///
@@ -58,14 +56,14 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(
-        network: &'a Network<T, A, W>,
+        network: &'a Network<T>,
         layer: usize,
         input: Scaled<T>,
         images: Option<Images>,
         weights: &'a DMatrix<T>,
     ) -> Result<Self> {
         input.check()?;
-        network.check_pooling()?;
+        network.check_layer()?;
         if input.matrix.is_empty() {
             let (rows, columns) = input.matrix.shape();
             return Err(Error::Empty { rows, columns });
@@ -94,7 +92,7 @@ impl<'a, T: Scalar, A: Activation, W: WeightInit> Tape<'a, T, A, W> {
     }
 }
 
-impl<T: Scalar, A: Differentiable, W: WeightInit> Tape<'_, T, A, W> {
+impl<T: Scalar> Tape<'_, T> {
     /// The reverse pass: from the gradient of a loss by the output of the layer to its gradients by
     /// the input and by the weights.
     ///

@@ -8,9 +8,7 @@ use super::Layer;
 use super::event::{Event, Watch};
 use super::held::Held;
 use super::product::{Draw, Source};
-use crate::activation::{Activation, Identity};
 use crate::convolution::Images;
-use crate::weights::{Gaussian, WeightInit};
 use crate::{Input, Network, Result, Run, Scalar};
 
 /// A chain that draws its weight matrices, for whoever needs `W` or `H`.
@@ -34,8 +32,8 @@ use crate::{Input, Network, Result, Run, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct ExplicitChain<T: Scalar, A = Identity, W = Gaussian> {
-    network: Network<T, A, W>,
+pub struct ExplicitChain<T: Scalar> {
+    network: Network<T>,
     run: Run,
     layer: Layer,
     watch: Watch,
@@ -45,13 +43,13 @@ pub struct ExplicitChain<T: Scalar, A = Identity, W = Gaussian> {
 
 /// A layer of an [`ExplicitChain`], with what was drawn for it.
 #[derive(Debug)]
-pub struct ExplicitLayer<'a, T: Scalar, A = Identity, W = Gaussian> {
-    chain: &'a mut ExplicitChain<T, A, W>,
-    draw: Draw<W>,
+pub struct ExplicitLayer<'a, T: Scalar> {
+    chain: &'a mut ExplicitChain<T>,
+    draw: Draw,
     weights: Option<DMatrix<T>>,
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
+impl<T: Scalar> ExplicitLayer<'_, T> {
     /// Its Gram matrix, depth and scale.
     #[must_use]
     pub fn layer(&self) -> &Layer {
@@ -66,8 +64,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
     }
 
     /// Where the weights were drawn.
-    pub(crate) fn draw(&self) -> Draw<W> {
-        self.draw
+    pub(crate) fn draw(&self) -> &Draw {
+        &self.draw
     }
 
     /// The representation `H`, `d x n`, samples are columns; of images `C x (S n)`, in the layout
@@ -88,7 +86,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitLayer<'_, T, A, W> {
     }
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
+impl<T: Scalar> Network<T> {
     /// The chain of representations of a batch with its weights drawn and lent.
     ///
     /// The same law as [`chain`](Self::chain) (not the same random numbers) at `d/n` times the
@@ -96,18 +94,14 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain).
-    pub fn explicit_chain(
-        &self,
-        input: &Input,
-        run: impl Into<Run>,
-    ) -> Result<ExplicitChain<T, A, W>> {
+    pub fn explicit_chain(&self, input: &Input, run: impl Into<Run>) -> Result<ExplicitChain<T>> {
         self.check(input)?;
-        ExplicitChain::new(*self, input, run.into())
+        ExplicitChain::new(self.clone(), input, run.into())
     }
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
-    fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
+impl<T: Scalar> ExplicitChain<T> {
+    fn new(network: Network<T>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let held = Held::new(&network, input, Source::Weights)?;
@@ -141,11 +135,11 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     /// [`Error::StreamExhausted`](crate::Error::StreamExhausted) beyond 2^32 layers,
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a gain whose weights `T` cannot
     /// hold, and those of the normalisation. The chain stays at the layer before.
-    pub fn step(&mut self) -> Result<ExplicitLayer<'_, T, A, W>> {
+    pub fn step(&mut self) -> Result<ExplicitLayer<'_, T>> {
         let draw = self.held.draw(&self.network, self.run, &self.layer)?;
         draw.check::<T>()?;
         let go_on = &mut |_| ControlFlow::Continue(());
-        self.layer = self.held.step(&self.network, draw, &self.layer, go_on)?;
+        self.layer = self.held.step(&self.network, &draw, &self.layer, go_on)?;
         self.watch.look(&mut self.layer);
         Ok(ExplicitLayer { chain: self, draw, weights: None })
     }
@@ -157,14 +151,16 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images, Pooling};
-    /// use orthogap::{Input, Network, Seed, activation::Relu};
+    /// use orthogap::{Activation, Input, Network, Seed};
     ///
     /// let images = Images::new(1, 8, 8)?;
     /// let convolution = Convolution::new(3)?;
-    /// let body = Network::<f64>::new(12).convolution(convolution, images).activation(Relu);
+    /// let body = Network::<f64>::new(12)
+    ///     .with_convolution(convolution, images)
+    ///     .with_activation(Activation::Relu);
     /// let half = Network::<f64>::new(12)
-    ///     .convolution(convolution, Images::new(12, 8, 8)?)
-    ///     .pooling(Pooling::max(2)?);
+    ///     .with_convolution(convolution, Images::new(12, 8, 8)?)
+    ///     .with_pooling(Pooling::max(2)?);
     /// let head = Network::<f64>::new(10);
     ///
     /// let mut chain = body.explicit_chain(&Input::gaussian(64, 5, Seed(1))?, Seed(2))?;
@@ -180,14 +176,11 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
     /// # Errors
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a dense network with pooling.
-    pub fn then<B: Activation, V: WeightInit>(
-        self,
-        network: Network<T, B, V>,
-    ) -> Result<ExplicitChain<T, B, V>> {
-        network.check_pooling()?;
+    pub fn then(self, network: Network<T>) -> Result<Self> {
+        network.check_layer()?;
         let Self { run, layer, watch, held, failed, .. } = self;
         let images = network.convolution_layer().map(|layer| layer.input);
-        Ok(ExplicitChain { network, run, layer, watch, held: held.into_images(images)?, failed })
+        Ok(Self { network, run, layer, watch, held: held.into_images(images)?, failed })
     }
 
     /// Goes `layers` layers deeper and lends the last one.
@@ -203,7 +196,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> ExplicitChain<T, A, W> {
 }
 
 /// Yields layer 1 first; ends after an error.
-impl<T: Scalar, A: Activation, W: WeightInit> Iterator for ExplicitChain<T, A, W> {
+impl<T: Scalar> Iterator for ExplicitChain<T> {
     type Item = Result<Layer>;
 
     fn next(&mut self) -> Option<Result<Layer>> {

@@ -6,11 +6,10 @@ use nalgebra::DMatrix;
 
 use super::product::{Draw, Products, Source};
 use super::{Layer, Proceed, layer_coordinate};
-use crate::activation::Activation;
 use crate::convolution::Images;
 use crate::network::Operation;
 use crate::scalar::norm;
-use crate::weights::{Fans, WeightInit};
+use crate::weights::Fans;
 use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
 
 /// Representations, `d x n` in units of exp(`log_unit`), and the means to go a layer further.
@@ -26,11 +25,7 @@ pub(super) struct Held<T: Scalar> {
 }
 
 impl<T: Scalar> Held<T> {
-    pub(super) fn new<A: Activation, W: WeightInit>(
-        network: &Network<T, A, W>,
-        input: &Input,
-        source: Source,
-    ) -> Result<Self> {
+    pub(super) fn new(network: &Network<T>, input: &Input, source: Source) -> Result<Self> {
         let (mut representation, log_unit) = in_units(input);
         let images = network.convolution_layer().map(|layer| layer.input);
         if let Some(images) = images {
@@ -69,25 +64,20 @@ impl<T: Scalar> Held<T> {
     }
 
     /// What to draw for the layer after `layer`.
-    pub(super) fn draw<A: Activation, W: WeightInit>(
-        &self,
-        network: &Network<T, A, W>,
-        run: Run,
-        layer: &Layer,
-    ) -> Result<Draw<W>> {
+    pub(super) fn draw(&self, network: &Network<T>, run: Run, layer: &Layer) -> Result<Draw> {
         let rows = network.width();
         let window =
             network.convolution_layer().map_or(1, |layer| layer.convolution.kernel().pow(2));
         let fans = Fans { inputs: self.representation.nrows() * window, outputs: rows * window };
         let layer = layer_coordinate(layer.depth + 1)?;
-        Ok(Draw { init: network.init(), fans, rows, run, layer })
+        Ok(Draw { init: network.weights().clone(), fans, rows, run, layer })
     }
 
     /// Goes one layer further; stays where it is on an error.
-    pub(super) fn step<A: Activation, W: WeightInit>(
+    pub(super) fn step(
         &mut self,
-        network: &Network<T, A, W>,
-        draw: Draw<W>,
+        network: &Network<T>,
+        draw: &Draw,
         layer: &Layer,
         proceed: Proceed<'_>,
     ) -> Result<Layer> {
@@ -101,8 +91,9 @@ impl<T: Scalar> Held<T> {
         if !log_scale.is_finite() {
             return Err(Error::Breakdown { layer: depth, log_scale: layer.log_scale });
         }
+        let vanilla = network.normalization().is_none();
         // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
-        let held_unit = if network.is_normalized() { 0.0 } else { log_scale };
+        let held_unit = if vanilla { log_scale } else { 0.0 };
         if unit != held_unit {
             h *= T::of((unit - held_unit).exp());
         }
@@ -110,7 +101,7 @@ impl<T: Scalar> Held<T> {
             None => Gram::quick(&h)?.0,
             Some(images) => Gram::quick(&images.flatten(&h)?)?.0,
         };
-        if network.is_normalized() && gram.rank() == 1 && layer.rank() > 1 {
+        if !vanilla && gram.rank() == 1 && layer.rank() > 1 {
             return Err(Error::Collapsed { layer: depth, batch_size });
         }
         (self.representation, self.log_unit, self.images) = (h, held_unit, images);
@@ -119,10 +110,10 @@ impl<T: Scalar> Held<T> {
 
     /// What the recipe makes of the representations: the next ones, their unit and their shape as
     /// images.
-    fn forward<A: Activation, W: WeightInit>(
+    fn forward(
         &mut self,
-        network: &Network<T, A, W>,
-        draw: Draw<W>,
+        network: &Network<T>,
+        draw: &Draw,
         proceed: Proceed<'_>,
     ) -> Result<(DMatrix<T>, f64, Option<Images>)> {
         let stages = network.stages();
@@ -138,8 +129,11 @@ impl<T: Scalar> Held<T> {
             x = Cow::Owned(layer.convolution.unfold(images, &x)?);
         }
         // Rows can be finished while they are in cache, unless an operation needs whole columns.
-        let (in_blocks, in_whole) =
-            if network.is_row_wise() { (stages.after, &[][..]) } else { (&[][..], stages.after) };
+        let (in_blocks, in_whole) = if network.normalization().is_row_wise() {
+            (stages.after, &[][..])
+        } else {
+            (&[][..], stages.after)
+        };
         let finish = |rows: &mut [T], height: usize, log_gain: f64| {
             let mut unit = x_unit + log_gain;
             for &operation in in_blocks {
@@ -157,7 +151,7 @@ impl<T: Scalar> Held<T> {
         for &operation in in_whole {
             operate(network, operation, &mut h, next_images, &mut unit)?;
         }
-        if let Some(residual) = network.connection()
+        if let Some(residual) = network.residual()
             && (h.shape(), next_images) == (representation.shape(), *images)
         {
             let weight = residual.weight(draw.layer as usize)?;
@@ -181,8 +175,8 @@ impl<T: Scalar> Held<T> {
 }
 
 /// An operation on all of a representation in units of exp(`log_unit`).
-pub(super) fn operate<T: Scalar, A: Activation, W: WeightInit>(
-    network: &Network<T, A, W>,
+pub(super) fn operate<T: Scalar>(
+    network: &Network<T>,
     operation: Operation,
     h: &mut DMatrix<T>,
     images: Option<Images>,

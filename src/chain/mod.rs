@@ -19,8 +19,6 @@ use product::Source;
 use stream::Streamed;
 pub use team::{Alone, Team};
 
-use crate::activation::{Activation, Identity};
-use crate::weights::{Gaussian, WeightInit};
 use crate::{Engine, Error, Gram, Input, Network, Result, Run, Scalar};
 
 /// Told how many rows of a layer are done; may break off.
@@ -65,8 +63,8 @@ impl Layer {
     /// use orthogap::{Input, Network, Seed, normalization::Normalization, weights::Gaussian};
     ///
     /// let vanilla = Network::<f64>::new(64)
-    ///     .normalization(Normalization::None)
-    ///     .weights(Gaussian::new(2.0)?);
+    ///     .with_normalization(Normalization::None)
+    ///     .with_weights(Gaussian::new(2.0)?);
     /// let mut chain = vanilla.chain(&Input::orthogonal(4)?, Seed(7))?;
     /// let growth = chain.advance(2000)?.log_scale() / 2000.0;
     /// assert!((growth - 2f64.ln()).abs() < 0.02 && growth * 2000.0 > 700.0); // beyond f64
@@ -114,8 +112,8 @@ impl Deref for Layer {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Chain<T: Scalar, A = Identity, W = Gaussian> {
-    network: Network<T, A, W>,
+pub struct Chain<T: Scalar> {
+    network: Network<T>,
     run: Run,
     layer: Layer,
     state: State<T>,
@@ -131,7 +129,7 @@ enum State<T: Scalar> {
     Held(Held<T>),
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
+impl<T: Scalar> Network<T> {
     /// The chain of representations of a batch, on the cheapest exact [`engine`](Self::engine).
     ///
     /// Given the Gram matrix of a layer, the rows of `W H` are independent Gaussian vectors, so
@@ -142,14 +140,14 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if
     /// `n > d`, [`Error::BatchTooSmall`] for a batch of one under a centring normalisation, and
     /// those of the normalisation if the order has it act on the input itself.
-    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T, A, W>> {
+    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T>> {
         self.check(input)?;
-        Chain::new(*self, input, run.into())
+        Chain::new(self.clone(), input, run.into())
     }
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
-    fn new(network: Network<T, A, W>, input: &Input, run: Run) -> Result<Self> {
+impl<T: Scalar> Chain<T> {
+    fn new(network: Network<T>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let state = match network.engine() {
@@ -266,7 +264,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
             State::Streamed(streamed) => streamed.step(network, *run, layer, team, &mut proceed)?,
             State::Held(held) => {
                 let draw = held.draw(network, *run, layer)?;
-                *layer = held.step(network, draw, layer, &mut proceed)?;
+                *layer = held.step(network, &draw, layer, &mut proceed)?;
             }
         }
         self.watch.look(layer);
@@ -285,7 +283,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Chain<T, A, W> {
     }
 }
 
-impl<T: Scalar, A: Activation, W: WeightInit> Iterator for Chain<T, A, W> {
+impl<T: Scalar> Iterator for Chain<T> {
     type Item = Result<Layer>;
 
     fn next(&mut self) -> Option<Result<Layer>> {

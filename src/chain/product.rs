@@ -7,7 +7,7 @@ use rand_distr::{ChiSquared, Distribution};
 use super::{Proceed, parallel};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::weights::{WeightPlan, WeightScratch};
-use crate::weights::{Fans, ProductLaw, WeightInit, frame};
+use crate::weights::{Fans, ProductLaw, WeightInit, Weights, frame};
 use crate::{Error, Gram, Purpose, Result, Run, Scalar, Stream};
 
 /// Whether weights are drawn.
@@ -41,9 +41,9 @@ struct Worker<T: Scalar> {
 }
 
 /// Where the weights of a product are drawn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw<W> {
-    pub init: W,
+#[derive(Clone, Debug)]
+pub(crate) struct Draw {
+    pub init: Weights,
     pub fans: Fans,
     /// Rows of `W`.
     pub rows: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Draw<W> {
     pub layer: u32,
 }
 
-impl<W: WeightInit> Draw<W> {
+impl Draw {
     fn law(&self) -> ProductLaw {
         self.init.product_law(self.fans)
     }
@@ -110,9 +110,9 @@ impl<T: Scalar> Products<T> {
     /// The product of fresh weights and `x` in units of exp of a number, which is also returned:
     /// a gain stays outside, where it cannot overflow. `finish` turns blocks of rows, column by
     /// column, into what is kept; `proceed` is told how many rows are done and may break off.
-    pub(super) fn draw<W: WeightInit>(
+    pub(super) fn draw(
         &mut self,
-        draw: Draw<W>,
+        draw: &Draw,
         x: &DMatrix<T>,
         finish: impl Fn(&mut [T], usize, f64) -> Result<()> + Sync,
         proceed: Proceed<'_>,
@@ -160,9 +160,9 @@ impl<T: Scalar> Products<T> {
     }
 
     /// The product of independent normals and `x` times `unit`, finished while blocks are in cache.
-    fn blocks<W: WeightInit, N: Copy + Into<f64> + nalgebra::Scalar>(
+    fn blocks<N: Copy + Into<f64> + nalgebra::Scalar>(
         &mut self,
-        draw: Draw<W>,
+        draw: &Draw,
         purpose: Purpose,
         x: &DMatrix<N>,
         unit: f64,

@@ -9,9 +9,7 @@ use super::team::{Shares, Team};
 use super::{Layer, Proceed, parallel};
 use crate::activation::Activation;
 use crate::factorization::triangle;
-use crate::kernel::activation::apply;
-use crate::kernel::block::{Direct, Product, Rows, Scratch};
-use crate::kernel::compiled::Sum;
+use crate::kernel::block::{Rows, Scratch, Summand};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::plan::Plan;
@@ -20,7 +18,6 @@ use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_
 use crate::network::Operation;
 use crate::normalization::Centering;
 use crate::statistics::SplitMean;
-use crate::weights::WeightInit;
 use crate::{Error, Gram, Network, Result, Scalar};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
@@ -94,9 +91,9 @@ impl<T: Scalar> RowStream<T> {
     /// Draws `pass` of the layer that follows one whose image is taken, `from`, into `to`.
     ///
     /// Allocates nothing for a factor of full rank without centring, if `to` has its shape.
-    pub(super) fn next_layer<A: Activation, W: WeightInit>(
+    pub(super) fn next_layer(
         &mut self,
-        network: &Network<T, A, W>,
+        network: &Network<T>,
         pass: Pass,
         from: &Layer,
         to: &mut Layer,
@@ -106,8 +103,9 @@ impl<T: Scalar> RowStream<T> {
         let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
         let breakdown = || Error::Breakdown { layer: depth, log_scale: from.log_scale };
         let does = |operation| pass.operations.contains(&operation);
-        let batch_norm = network.batch_norm().filter(|_| does(Operation::Normalize));
-        let linear = A::LINEAR || !does(Operation::Activate);
+        let batch_norm =
+            network.normalization().batch_norm().filter(|_| does(Operation::Normalize));
+        let linear = network.activation().is_linear() || !does(Operation::Activate);
         // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
         // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
         let pre_scale = from.log_scale + pass.log_gain;
@@ -115,7 +113,7 @@ impl<T: Scalar> RowStream<T> {
             batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp())
         });
         // Without normalisation the scale stays outside where F lets it pass, else it goes inside.
-        let scale_free = batch_norm.is_some() || linear || A::HOMOGENEOUS;
+        let scale_free = batch_norm.is_some() || linear || network.activation().is_homogeneous();
         let unit = if scale_free { 1.0 } else { (n as f64).sqrt() * pre_scale.exp() };
         if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
@@ -127,7 +125,7 @@ impl<T: Scalar> RowStream<T> {
             .map(|center: fn(&DMatrix<f64>) -> _| center(from.factor()));
         let factor = centered.as_ref().unwrap_or(from.factor());
         // Samples that are zero and stay so are left out: they would spoil the factorisation.
-        let live = live_columns(factor).filter(|_| value_at_zero(network.function()) == 0.0);
+        let live = live_columns(factor).filter(|_| network.activation().value(0.0) == 0.0);
         if live.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::Silent { layer: depth, batch_size: n });
         }
@@ -140,7 +138,7 @@ impl<T: Scalar> RowStream<T> {
         let norm = if linear {
             self.linear(draw, factor, &mut to.gram)?
         } else {
-            self.curved(draw, factor, unit, network.function(), &mut to.gram)?
+            self.curved(draw, factor, unit, network.activation(), &mut to.gram)?
         };
         if let Some(live) = live {
             to.gram.spread(&live, n);
@@ -174,7 +172,7 @@ impl<T: Scalar> RowStream<T> {
             let triangle = triangle_of_same_norms(factor);
             self.packed.pack(|i, j| T::of(triangle[(i, j)]));
         }
-        self.draw_root(draw, Product)?;
+        self.draw_root(draw, Summand::Product)?;
         Ok(next.rewrite(|next_factor| {
             if triangular {
                 transposed_times_upper(&self.moment, factor, next_factor);
@@ -186,12 +184,12 @@ impl<T: Scalar> RowStream<T> {
 
     /// A layer with activation, of rows `unit` times as long as `factor` has them: the root is the
     /// next factor. Returns its norm.
-    fn curved<A: Activation>(
+    fn curved(
         &mut self,
         draw: Draw<'_, T>,
         factor: &DMatrix<f64>,
         unit: f64,
-        activation: A,
+        activation: &Activation,
         next: &mut Gram,
     ) -> Result<f64> {
         let triangular = is_upper_triangular(factor);
@@ -199,7 +197,7 @@ impl<T: Scalar> RowStream<T> {
         self.fit(factor.ncols(), form);
         let entry = |i, j| if i < factor.nrows() { factor[(i, j)] * unit } else { 0.0 };
         self.packed.pack(|i, j| T::of(entry(i, j)));
-        Ok(match self.draw_root(draw, Direct(activation))? {
+        Ok(match self.draw_root(draw, Summand::Activated(activation))? {
             Root::OfSums => next.rewrite(|factor| transpose_to(&self.moment, factor)),
             Root::OfRows => {
                 // Samples can be dependent here: rounding noise must not pass for a direction.
@@ -224,7 +222,7 @@ impl<T: Scalar> RowStream<T> {
     }
 
     /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`.
-    fn draw_root<M: Sum<T>>(&mut self, draw: Draw<'_, T>, summand: M) -> Result<Root> {
+    fn draw_root(&mut self, draw: Draw<'_, T>, summand: Summand<'_>) -> Result<Root> {
         let Draw { key, scale, team, proceed } = draw;
         let Self { level, plan, packed, workers, moment } = self;
         let rows = Rows { factor: packed, scale, summand };
@@ -238,7 +236,7 @@ impl<T: Scalar> RowStream<T> {
             parallel::for_each(workers, |offset, Worker { scratch, sum }| {
                 sum.fill(0.0);
                 let index = first + own.start + offset;
-                M::accumulate(*level, plan, &rows, key, index, scratch, sum);
+                T::accumulate(*level, plan, &rows, key, index, scratch, sum);
             });
             let done = ((first + wave) * plan.super_block_rows()).min(plan.rows());
             let stop = proceed(done).is_break();
@@ -262,7 +260,7 @@ impl<T: Scalar> RowStream<T> {
     /// The same root from the rows drawn again, one block after the other: a QR factorisation in
     /// `f64`, which never squares them. Slow; rare unless `d` is close to `n` or samples are
     /// dependent.
-    fn root_from_rows<M: Sum<T>>(&mut self, key: StreamKey, scale: RowScale<T>, summand: M) {
+    fn root_from_rows(&mut self, key: StreamKey, scale: RowScale<T>, summand: Summand<'_>) {
         let Self { level, plan, packed, workers, moment } = self;
         let order = moment.nrows();
         let mut root = DMatrix::zeros(order, order);
@@ -279,12 +277,13 @@ impl<T: Scalar> RowStream<T> {
                     .map(|j| (0..packed.reach(j)).map(|i| row[i] * packed.entry(i, j)).sum())
                     .collect();
                 let factor = scale.factor(y.iter().map(|y| y * y).sum());
-                if M::PRODUCT {
-                    row *= factor;
-                } else {
-                    y.iter_mut().for_each(|y| *y *= factor);
-                    apply(summand.activation(), &mut y);
-                    row.iter_mut().zip(y).for_each(|(to, u)| *to = u);
+                match summand {
+                    Summand::Product => row *= factor,
+                    Summand::Activated(activation) => {
+                        y.iter_mut().for_each(|y| *y *= factor);
+                        activation.apply(&mut y);
+                        row.iter_mut().zip(y).for_each(|(to, u)| *to = u);
+                    }
                 }
             }
             root = triangle(rows);
@@ -294,12 +293,14 @@ impl<T: Scalar> RowStream<T> {
 }
 
 /// A hash of all that the rows of a layer depend on.
-fn fingerprint<T: Scalar, M: Sum<T>>(plan: &Plan, rows: &Rows<'_, T, M>, key: StreamKey) -> u64 {
+fn fingerprint<T: Scalar>(plan: &Plan, rows: &Rows<'_, T>, key: StreamKey) -> u64 {
     let mut hasher = DefaultHasher::new();
     let Rows { factor, scale, summand } = rows;
     (key, plan.rows(), plan.block_rows(), factor.columns()).hash(&mut hasher);
     let mut activated = [1.0, -1.0];
-    apply(summand.activation(), &mut activated);
+    if let Summand::Activated(activation) = summand {
+        activation.apply(&mut activated);
+    }
     let columns = 0..factor.columns();
     let entries = columns.flat_map(|j| (0..factor.reach(j)).map(move |i| factor.entry(i, j)));
     for number in entries.chain(activated).chain([scale.factor(0.0), scale.factor(1.0)]) {
@@ -341,13 +342,6 @@ fn low(factor: DMatrix<f64>) -> Result<DMatrix<f64>> {
     }
     let (gram, log_norm) = Gram::with_log_norm(&factor, 0.0)?;
     Ok(gram.factor() * log_norm.exp())
-}
-
-/// F(0).
-fn value_at_zero<A: Activation>(activation: A) -> f64 {
-    let mut zero = [0.0];
-    apply(activation, &mut zero);
-    zero[0]
 }
 
 /// `R P`: the mean over the batch subtracted from every row of a factor.
@@ -473,9 +467,9 @@ mod tests {
                 }
             }
             let draw = Draw { key, scale, team: &mut Alone, proceed: &mut no_break };
-            rows.draw_root(draw, Product).unwrap();
+            rows.draw_root(draw, Summand::Product).unwrap();
             let first = &rows.moment * rows.moment.transpose();
-            rows.root_from_rows(key, scale, Product);
+            rows.root_from_rows(key, scale, Summand::Product);
             let second = &rows.moment * rows.moment.transpose();
             prop_assert!((first - &naive).amax() < 1e-12 * naive.amax());
             prop_assert!((second - &naive).amax() < 1e-12 * naive.amax());

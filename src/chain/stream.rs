@@ -4,9 +4,7 @@ use super::held::{in_units, operate};
 use super::rows::{Pass, RowStream};
 use super::team::Team;
 use super::{Layer, Proceed, layer_coordinate};
-use crate::activation::Activation;
 use crate::network::Operation;
-use crate::weights::WeightInit;
 use crate::{Gram, Input, Network, Purpose, Result, Run, Scalar};
 
 /// Draws layers by their Gram matrix alone.
@@ -34,14 +32,11 @@ struct Image<T: Scalar> {
 }
 
 impl<T: Scalar> Streamed<T> {
-    pub(super) fn new<A: Activation, W: WeightInit>(
-        network: &Network<T, A, W>,
-        input: &Input,
-    ) -> Result<Self> {
+    pub(super) fn new(network: &Network<T>, input: &Input) -> Result<Self> {
         let layer = Layer::input(input);
         let does_something = |&operation: &_| match operation {
-            Operation::Normalize => network.is_normalized(),
-            Operation::Activate => !A::LINEAR,
+            Operation::Normalize => !network.normalization().is_none(),
+            Operation::Activate => !network.activation().is_linear(),
         };
         let before = network.stages().before;
         let image = if before.iter().any(does_something) {
@@ -65,9 +60,9 @@ impl<T: Scalar> Streamed<T> {
     /// Goes one layer further; stays where it is on an error.
     ///
     /// Allocates nothing for a factor of full rank without centring.
-    pub(super) fn step<A: Activation, W: WeightInit>(
+    pub(super) fn step(
         &mut self,
-        network: &Network<T, A, W>,
+        network: &Network<T>,
         run: Run,
         layer: &mut Layer,
         team: &mut dyn Team,

@@ -1,9 +1,9 @@
 //! The experiment that sends a batch through a network and looks at its layers.
 
+use std::borrow::Cow;
+
 use super::{Experiment, Layers, Metric, Record};
-use crate::activation::Activation;
-use crate::weights::WeightInit;
-use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
+use crate::{Input, Layer, Network, Result, Run, Scalar};
 
 /// The layers of a [`Network`], looked at.
 ///
@@ -12,11 +12,10 @@ use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
 /// counts. Samples that die and ranks that fall are [counted](super::Summary::dead_samples).
 ///
 /// ```
-/// use orthogap::activation::Relu;
 /// use orthogap::ensemble::{Ensemble, Metric, Observed};
-/// use orthogap::{Input, Network, Seed};
+/// use orthogap::{Activation, Input, Network, Seed};
 ///
-/// let network = Network::<f32>::new(64).activation(Relu);
+/// let network = Network::<f32>::new(64).with_activation(Activation::Relu);
 /// let input = Input::near_collinear(2, 1e-3)?;
 /// let experiment = Observed::new(&network, &input)
 ///     .observe("cosine", |layer| layer.cosine(0, 1))
@@ -28,41 +27,25 @@ use crate::{Chain, Input, Layer, Network, Result, Run, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 pub struct Observed<'a> {
-    start: Box<dyn Fn(Run) -> Result<Box<dyn Walk + 'a>> + Send + Sync + 'a>,
+    walk: Box<Walk<'a>>,
     observables: Vec<String>,
     measures: Vec<Measure<'a>>,
     layers: Vec<Layers>,
 }
 
+/// Shows the layers of a run to a visitor, from the input to some depth.
+type Walk<'a> =
+    dyn Fn(Run, usize, &mut dyn FnMut(&Layer) -> Result<()>) -> Result<()> + Send + Sync + 'a;
+
 /// Appends what it sees in a layer.
 type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
-
-/// A chain of any recipe.
-trait Walk {
-    fn layer(&self) -> &Layer;
-    fn step(&mut self) -> Result<&Layer>;
-}
-
-impl<T: Scalar, A: Activation, W: WeightInit> Walk for Chain<T, A, W> {
-    fn layer(&self) -> &Layer {
-        Chain::layer(self)
-    }
-
-    fn step(&mut self) -> Result<&Layer> {
-        Chain::step(self)
-    }
-}
 
 impl<'a> Observed<'a> {
     /// Runs that send one batch through networks of a recipe, on its cheapest exact
     /// [engine](Network::engine).
     #[must_use]
-    pub fn new<T: Scalar, A: Activation + 'a, W: WeightInit + 'a>(
-        network: &Network<T, A, W>,
-        input: &'a Input,
-    ) -> Self {
-        let network = *network;
-        Self::starting(move |run| Ok(Box::new(network.chain(input, run)?)))
+    pub fn new<T: Scalar>(network: &Network<T>, input: &'a Input) -> Self {
+        Self::of_inputs(network, move |_| Ok(Cow::Borrowed(input)))
     }
 
     /// Runs that send each its own batch through a network, such as one drawn from a data set.
@@ -81,17 +64,24 @@ impl<'a> Observed<'a> {
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn with_inputs<T: Scalar, A: Activation + 'a, W: WeightInit + 'a>(
-        network: &Network<T, A, W>,
+    pub fn with_inputs<T: Scalar>(
+        network: &Network<T>,
         input: impl Fn(Run) -> Result<Input> + Send + Sync + 'a,
     ) -> Self {
-        let network = *network;
-        Self::starting(move |run| Ok(Box::new(network.chain(&input(run)?, run)?)))
+        Self::of_inputs(network, move |run| input(run).map(Cow::Owned))
     }
 
-    fn starting(start: impl Fn(Run) -> Result<Box<dyn Walk + 'a>> + Send + Sync + 'a) -> Self {
+    fn of_inputs<T: Scalar>(
+        network: &Network<T>,
+        input: impl Fn(Run) -> Result<Cow<'a, Input>> + Send + Sync + 'a,
+    ) -> Self {
+        let network = network.clone();
         Self {
-            start: Box::new(start),
+            walk: Box::new(move |run, depth, visit| {
+                let mut chain = network.chain(&*input(run)?, run)?;
+                visit(chain.layer())?;
+                (0..depth).try_for_each(|_| visit(chain.step()?))
+            }),
             observables: Vec::new(),
             measures: Vec::new(),
             layers: Vec::new(),
@@ -206,13 +196,8 @@ impl Experiment for Observed<'_> {
     }
 
     fn run(&self, run: Run, record: &mut Record) -> Result<()> {
-        let mut chain = (self.start)(run)?;
         let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
         let mut sums = vec![Vec::new(); self.layers.len()];
-        self.look(chain.layer(), &mut sums, record)?;
-        for _ in 0..depth {
-            self.look(chain.step()?, &mut sums, record)?;
-        }
-        Ok(())
+        (self.walk)(run, depth, &mut |layer| self.look(layer, &mut sums, record))
     }
 }

@@ -106,9 +106,11 @@ impl Summary {
     ///
     /// ```
     /// use orthogap::ensemble::{Ensemble, Metric, Observed};
-    /// use orthogap::{Input, Network, Seed, activation::Relu, normalization::Normalization};
+    /// use orthogap::{Activation, Input, Network, Seed, normalization::Normalization};
     ///
-    /// let narrow = Network::<f64>::new(4).activation(Relu).normalization(Normalization::None);
+    /// let narrow = Network::<f64>::new(4)
+    ///     .with_activation(Activation::Relu)
+    ///     .with_normalization(Normalization::None);
     /// let input = Input::orthogonal(3)?;
     /// let observed =
     ///     Observed::new(&narrow, &input).observe_metrics([Metric::OrthogonalityGap]).at([1, 20]);

@@ -1,8 +1,8 @@
 //! One super-block of rows, start to end: fill, multiply, normalise, activate, sum.
 
-use crate::kernel::activation::{Activation, Identity};
+use crate::kernel::activation::Activation;
 use crate::kernel::factor::Factor;
-use crate::kernel::fused::{fused_direct, fused_product};
+use crate::kernel::fused::{fused_product, fused_rows, fused_sums};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::line::{Lanes, Line, parts};
 use crate::kernel::multiply::{NARROW, STRIP, multiply, norms, tile_columns};
@@ -10,6 +10,9 @@ use crate::kernel::passes::Passes;
 use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use fearless_simd::{Level, dispatch, prelude::*};
+
+/// Lines of rows that are activated at once: half of a first-level cache.
+const ACTIVATED: usize = 256;
 
 /// Working memory of one thread.
 #[derive(Clone, Debug)]
@@ -30,57 +33,32 @@ impl<T: Lanes> Scratch<T> {
 }
 
 /// What is summed over the rows z, standard normal, with y = M^T z.
-pub trait Summand: Copy + Send + Sync {
-    /// Whether z itself is summed, so that y need not be stored.
-    const PRODUCT: bool;
-    /// The type of F.
-    type Activation: Activation;
-    /// F.
-    fn activation(self) -> Self::Activation;
-}
-
-/// z z^T/|y|²: the well-conditioned middle of M^T (.) M, for linear networks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Product;
-
-impl Summand for Product {
-    const PRODUCT: bool = true;
-    type Activation = Identity;
-    fn activation(self) -> Identity {
-        Identity
-    }
-}
-
-/// u u^T with u = F(y scaled), F an activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Direct<A>(pub A);
-
-impl<A: Activation> Summand for Direct<A> {
-    const PRODUCT: bool = false;
-    type Activation = A;
-    fn activation(self) -> A {
-        self.0
-    }
+#[derive(Clone, Copy, Debug)]
+pub enum Summand<'a> {
+    /// z z^T/|y|²: the well-conditioned middle of M^T (.) M, for linear networks.
+    Product,
+    /// u u^T with u = F(y scaled).
+    Activated(&'a Activation),
 }
 
 /// How the rows of a layer are made, and what is summed over them.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a, T, M> {
+pub struct Rows<'a, T> {
     /// M, n x n.
     pub factor: &'a Factor<T>,
     /// The row normalisation.
     pub scale: RowScale<T>,
     /// What is summed.
-    pub summand: M,
+    pub summand: Summand<'a>,
 }
 
 /// Adds the upper triangle of the sum over super-block `index` to the row-major n x n `gram`.
 ///
 /// `key.block` is ignored: every block of rows has its own stream. Allocates nothing.
-pub fn accumulate<T: Passes, M: Summand>(
+pub fn accumulate<T: Passes>(
     level: Level,
     plan: &Plan,
-    rows: &Rows<'_, T, M>,
+    rows: &Rows<'_, T>,
     key: StreamKey,
     index: usize,
     scratch: &mut Scratch<T>,
@@ -117,10 +95,10 @@ pub fn normals<T: Passes>(
 
 /// [`accumulate`] on one level.
 #[inline(always)]
-fn super_block<S: Simd, T: Passes, M: Summand>(
+fn super_block<S: Simd, T: Passes>(
     simd: S,
     plan: &Plan,
-    rows: &Rows<'_, T, M>,
+    rows: &Rows<'_, T>,
     key: StreamKey,
     index: usize,
     scratch: &mut Scratch<T>,
@@ -140,19 +118,19 @@ fn super_block<S: Simd, T: Passes, M: Summand>(
         T::fill_block(simd.level(), plan, key, lines);
         blank(&mut lines[(groups - 1) * plan.stride..], valid);
         match plan.batch {
-            1 => small::<S, T, M, 1>(simd, rows, lines, valid, gram),
-            2 => small::<S, T, M, 2>(simd, rows, lines, valid, gram),
-            3 => small::<S, T, M, 3>(simd, rows, lines, valid, gram),
-            4 => small::<S, T, M, 4>(simd, rows, lines, valid, gram),
-            5 => small::<S, T, M, 5>(simd, rows, lines, valid, gram),
-            6 => small::<S, T, M, 6>(simd, rows, lines, valid, gram),
+            1 => small::<S, T, 1>(simd, rows, lines, valid, gram),
+            2 => small::<S, T, 2>(simd, rows, lines, valid, gram),
+            3 => small::<S, T, 3>(simd, rows, lines, valid, gram),
+            4 => small::<S, T, 4>(simd, rows, lines, valid, gram),
+            5 => small::<S, T, 5>(simd, rows, lines, valid, gram),
+            6 => small::<S, T, 6>(simd, rows, lines, valid, gram),
             7..=NARROW => {
                 const C: usize = tile_columns(NARROW);
-                large::<S, T, M, C>(simd, plan, rows, lines, valid, &mut scratch.copy, gram);
+                large::<S, T, C>(simd, plan, rows, lines, valid, &mut scratch.copy, gram);
             }
             _ => {
                 const C: usize = tile_columns(NARROW + 1);
-                large::<S, T, M, C>(simd, plan, rows, lines, valid, &mut scratch.copy, gram);
+                large::<S, T, C>(simd, plan, rows, lines, valid, &mut scratch.copy, gram);
             }
         }
     }
@@ -169,82 +147,94 @@ fn blank<T: Lanes>(group: &mut [Line<T>], valid: usize) {
 
 /// The rest of a block for a batch of N <= 6.
 #[inline(always)]
-fn small<S: Simd, T: Lanes, M: Summand, const N: usize>(
+fn small<S: Simd, T: Lanes, const N: usize>(
     simd: S,
-    rows: &Rows<'_, T, M>,
-    lines: &[Line<T>],
+    rows: &Rows<'_, T>,
+    lines: &mut [Line<T>],
     valid: usize,
     gram: &mut [f64],
 ) {
     let Rows { factor, scale, summand } = *rows;
-    if M::PRODUCT {
-        fused_product::<S, T, N>(simd, factor, scale, lines, gram);
-    } else {
-        let activation = summand.activation();
-        fused_direct::<S, T, M::Activation, N>(simd, factor, scale, activation, lines, valid, gram);
+    match summand {
+        Summand::Product => fused_product::<S, T, N>(simd, factor, scale, lines, gram),
+        Summand::Activated(activation) => {
+            fused_rows::<S, T, N>(simd, factor, scale, lines);
+            activation.apply_to_lines(simd.level(), lines, (N, N));
+            let last = lines.len() - N;
+            blank(&mut lines[last..], valid);
+            fused_sums::<S, T, N>(simd, lines, gram);
+        }
     }
 }
 
 /// The rest of a block for a larger batch, with tiles of `C` columns of the factor.
 #[inline(always)]
-fn large<S: Simd, T: Passes, M: Summand, const C: usize>(
+fn large<S: Simd, T: Passes, const C: usize>(
     simd: S,
     plan: &Plan,
-    rows: &Rows<'_, T, M>,
+    rows: &Rows<'_, T>,
     lines: &mut [Line<T>],
     valid: usize,
     copy: &mut [Line<T>],
     gram: &mut [f64],
 ) {
-    if parts::<S, T>(simd) == 1 {
-        transform::<S, T, M, C, STRIP>(simd, plan, rows, lines, copy);
-    } else {
-        transform::<S, T, M, C, 1>(simd, plan, rows, lines, copy);
+    // An activation acts on rows while they are in the first-level cache.
+    let groups = match rows.summand {
+        Summand::Product => plan.groups,
+        Summand::Activated(_) => (ACTIVATED / plan.stride).next_multiple_of(STRIP).max(STRIP),
+    };
+    for piece in lines.chunks_mut(groups * plan.stride) {
+        if parts::<S, T>(simd) == 1 {
+            transform::<S, T, C, STRIP>(simd, plan, rows, piece, copy);
+        } else {
+            transform::<S, T, C, 1>(simd, plan, rows, piece, copy);
+        }
+        if let Summand::Activated(activation) = rows.summand {
+            activation.apply_to_lines(simd.level(), piece, (plan.stride, plan.batch));
+        }
     }
-    if !M::PRODUCT {
+    if let Summand::Activated(_) = rows.summand {
         let last = lines.len() - plan.stride;
         blank(&mut lines[last..], valid);
     }
     T::add_products(simd.level(), plan, lines, gram);
 }
 
-/// Turns the normals of a block into rows to sum, `R` groups at a time.
+/// Turns normals into rows to sum, or to activate, `R` groups at a time.
 #[inline(always)]
-fn transform<S: Simd, T: Lanes, M: Summand, const C: usize, const R: usize>(
+fn transform<S: Simd, T: Lanes, const C: usize, const R: usize>(
     simd: S,
     plan: &Plan,
-    rows: &Rows<'_, T, M>,
+    rows: &Rows<'_, T>,
     lines: &mut [Line<T>],
     copy: &mut [Line<T>],
 ) {
     let mut strips = lines.chunks_exact_mut(R * plan.stride);
     for strip in &mut strips {
-        transform_strip::<S, T, M, C, R>(simd, plan, rows, strip, copy);
+        transform_strip::<S, T, C, R>(simd, plan, rows, strip, copy);
     }
     for group in strips.into_remainder().chunks_exact_mut(plan.stride) {
-        transform_strip::<S, T, M, C, 1>(simd, plan, rows, group, copy);
+        transform_strip::<S, T, C, 1>(simd, plan, rows, group, copy);
     }
 }
 
 /// [`transform`] of one strip.
 #[inline(always)]
-fn transform_strip<S: Simd, T: Lanes, M: Summand, const C: usize, const R: usize>(
+fn transform_strip<S: Simd, T: Lanes, const C: usize, const R: usize>(
     simd: S,
     plan: &Plan,
-    rows: &Rows<'_, T, M>,
+    rows: &Rows<'_, T>,
     strip: &mut [Line<T>],
     copy: &mut [Line<T>],
 ) {
     let Rows { factor, scale, summand } = *rows;
     let (n, stride) = (plan.batch, plan.stride);
-    let squares = if M::PRODUCT {
-        norms::<S, T, C, R>(simd, factor, strip, stride)
-    } else {
-        multiply::<S, T, C, R>(simd, factor, strip, stride, copy)
+    let squares = match summand {
+        Summand::Product => norms::<S, T, C, R>(simd, factor, strip, stride),
+        Summand::Activated(_) => multiply::<S, T, C, R>(simd, factor, strip, stride, copy),
     };
     for r in 0..R {
-        let group = &mut strip[r * stride..][..n];
-        scale.apply(simd, group, squares[r], summand.activation());
+        scale.apply(simd, &mut strip[r * stride..][..n], squares[r]);
     }
 }
 
@@ -258,17 +248,8 @@ mod tests {
     const KEY: StreamKey = StreamKey { seed: 3, purpose: 1, replicate: 0, layer: 2, block: 99 };
 
     /// One plus x: an activation that does not vanish at zero.
-    #[derive(Clone, Copy)]
-    struct OnePlus;
-    impl Activation for OnePlus {
-        #[inline(always)]
-        fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, _: S, x: V) -> V {
-            x + 1.0
-        }
-        #[inline(always)]
-        fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, _: S, x: V) -> V {
-            x + 1.0
-        }
+    fn one_plus() -> Activation {
+        Activation::custom("1 + x", |x| x + 1.0)
     }
 
     /// The factor's entry (i, j), a mixture of sizes.
@@ -283,7 +264,7 @@ mod tests {
         factor
     }
 
-    fn run<T: Passes, M: Summand>(level: Level, plan: &Plan, rows: &Rows<'_, T, M>) -> Vec<f64> {
+    fn run<T: Passes>(level: Level, plan: &Plan, rows: &Rows<'_, T>) -> Vec<f64> {
         let mut gram = vec![0.0; plan.batch * plan.batch];
         let mut scratch = Scratch::new(plan);
         for index in 0..plan.super_blocks() {
@@ -305,10 +286,10 @@ mod tests {
         z
     }
 
-    fn check<T: Passes, M: Summand>(
+    fn check<T: Passes>(
         (d, n, form): (usize, usize, Form),
         scale: (f64, f64),
-        summand: M,
+        summand: Summand<'_>,
         f: impl Fn(f64) -> f64,
         tolerance: f64,
     ) {
@@ -316,7 +297,7 @@ mod tests {
         let factor = factor(n, form);
         let rows = Rows { factor: &factor, scale: RowScale::new(scale.0, scale.1), summand };
         let grams: Vec<_> =
-            fused_levels().into_iter().map(|level| run::<T, M>(level, &plan, &rows)).collect();
+            fused_levels().into_iter().map(|level| run::<T>(level, &plan, &rows)).collect();
         assert!(grams.windows(2).all(|w| w[0] == w[1]), "levels differ at {d} {n}");
         let mut expected = vec![0.0; n * n];
         for z in all_normals::<T>(&plan) {
@@ -324,7 +305,7 @@ mod tests {
                 (0..n).map(|j| (0..n).map(|i| entry(form, i, j) * z[i]).sum()).collect();
             let norm: f64 = y.iter().map(|y| y * y).sum();
             let scale = 1.0 / (scale.0 * norm + scale.1).sqrt();
-            let u: Vec<f64> = if M::PRODUCT {
+            let u: Vec<f64> = if matches!(summand, Summand::Product) {
                 z.iter().map(|z| z * scale).collect()
             } else {
                 y.iter().map(|y| f(y * scale)).collect()
@@ -347,11 +328,16 @@ mod tests {
     fn check_all(d: usize, n: usize, form: Form) {
         let case = (d, n, form);
         // A row z of a one-column factor can come close to collapse, so f32 is loose.
-        check::<f64, _>(case, (1.0, 0.0), Product, |x| x, 1e-11);
-        check::<f32, _>(case, (1.0, 0.0), Product, |x| x, 2e-3);
-        // Every activation is tested by itself, and each of these is a compilation of its own.
-        check::<f64, _>(case, (1.0 / n as f64, 1e-5), Direct(OnePlus), |x| x + 1.0, 1e-11);
-        check::<f32, _>(case, (0.0, 1.0), Direct(OnePlus), |x| x + 1.0, 2e-3);
+        check::<f64>(case, (1.0, 0.0), Summand::Product, |x| x, 1e-11);
+        check::<f32>(case, (1.0, 0.0), Summand::Product, |x| x, 2e-3);
+        check::<f64>(
+            case,
+            (1.0 / n as f64, 1e-5),
+            Summand::Activated(&one_plus()),
+            |x| x + 1.0,
+            1e-11,
+        );
+        check::<f32>(case, (0.0, 1.0), Summand::Activated(&one_plus()), |x| x + 1.0, 2e-3);
     }
 
     #[test]
@@ -385,8 +371,11 @@ mod tests {
         for n in [3, 10, 30] {
             let (plan, factor) =
                 (Plan::new::<f64>(500, n), factor::<f64>(n, Form::UpperTriangular));
-            let rows =
-                Rows { factor: &factor, scale: RowScale::new(1.0, 0.0), summand: Direct(OnePlus) };
+            let rows = Rows {
+                factor: &factor,
+                scale: RowScale::new(1.0, 0.0),
+                summand: Summand::Activated(&one_plus()),
+            };
             let (a, b) = (run(Level::new(), &plan, &rows), run(Level::baseline(), &plan, &rows));
             for (a, b) in a.iter().zip(&b) {
                 assert!((a - b).abs() < 1e-11 * 500.0, "{a} {b}");
@@ -402,8 +391,9 @@ mod tests {
         assert_eq!(plan.super_blocks(), 100_000usize.div_ceil(3 * 128 * 16));
         let mut identity = Factor::new(2, 2, Form::UpperTriangular);
         identity.pack(|i, j| if i == j { 1.0 } else { 0.0 });
-        let rows = Rows { factor: &identity, scale: RowScale::new(1.0, 0.0), summand: Product };
-        let gram = run::<f32, _>(Level::new(), &plan, &rows);
+        let rows =
+            Rows { factor: &identity, scale: RowScale::new(1.0, 0.0), summand: Summand::Product };
+        let gram = run::<f32>(Level::new(), &plan, &rows);
         // Rows of norm one: the trace is their number.
         assert!((gram[0] + gram[3] - 100_000.0).abs() < 0.05);
     }

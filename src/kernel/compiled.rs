@@ -2,8 +2,7 @@
 
 use fearless_simd::Level;
 
-use super::activation::Activation;
-use super::block::{self, Direct, Product, Rows, Scratch, Summand};
+use super::block::{self, Rows, Scratch};
 use super::factor::Factor;
 use super::generator::StreamKey;
 use super::normal;
@@ -14,11 +13,11 @@ use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
 pub trait Kernels: Passes {
-    /// [`block::accumulate`] of a linear network.
-    fn accumulate_product(
+    /// [`block::accumulate`].
+    fn accumulate(
         level: Level,
         plan: &Plan,
-        rows: &Rows<'_, Self, Product>,
+        rows: &Rows<'_, Self>,
         key: StreamKey,
         index: usize,
         scratch: &mut Scratch<Self>,
@@ -67,55 +66,13 @@ pub trait Kernels: Passes {
     fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]);
 }
 
-/// A [`Summand`] with its kernel, compiled here where that is possible.
-pub trait Sum<T: Kernels>: Summand {
-    /// [`block::accumulate`].
-    fn accumulate(
-        level: Level,
-        plan: &Plan,
-        rows: &Rows<'_, T, Self>,
-        key: StreamKey,
-        index: usize,
-        scratch: &mut Scratch<T>,
-        gram: &mut [f64],
-    );
-}
-
-impl<T: Kernels> Sum<T> for Product {
-    fn accumulate(
-        level: Level,
-        plan: &Plan,
-        rows: &Rows<'_, T, Self>,
-        key: StreamKey,
-        index: usize,
-        scratch: &mut Scratch<T>,
-        gram: &mut [f64],
-    ) {
-        T::accumulate_product(level, plan, rows, key, index, scratch, gram);
-    }
-}
-
-impl<T: Kernels, A: Activation> Sum<T> for Direct<A> {
-    fn accumulate(
-        level: Level,
-        plan: &Plan,
-        rows: &Rows<'_, T, Self>,
-        key: StreamKey,
-        index: usize,
-        scratch: &mut Scratch<T>,
-        gram: &mut [f64],
-    ) {
-        block::accumulate(level, plan, rows, key, index, scratch, gram);
-    }
-}
-
 macro_rules! kernels {
     ($($scalar:ty)*) => {$(
         impl Kernels for $scalar {
-            fn accumulate_product(
+            fn accumulate(
                 level: Level,
                 plan: &Plan,
-                rows: &Rows<'_, Self, Product>,
+                rows: &Rows<'_, Self>,
                 key: StreamKey,
                 index: usize,
                 scratch: &mut Scratch<Self>,

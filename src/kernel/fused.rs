@@ -1,6 +1,5 @@
-//! Small batches: multiply, normalise, activate and sum without leaving the registers.
+//! Small batches: multiply, normalise and sum without leaving the registers.
 
-use crate::kernel::activation::Activation;
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::line::{Lanes, Line, parts};
 use crate::kernel::row_scale::RowScale;
@@ -20,7 +19,7 @@ pub fn fused_product<S: Simd, T: Lanes, const N: usize>(
         block,
         gram,
         #[inline(always)]
-        |z, _| {
+        |z| {
             let y = product(simd, factor, z);
             let inverse = T::Native::splat(simd, T::of(1.0)) / scale.divisor(simd, norm(&y));
             let mut scaled = z;
@@ -32,44 +31,39 @@ pub fn fused_product<S: Simd, T: Lanes, const N: usize>(
     );
 }
 
-/// Adds sum u u^T over the rows u = F(scale y), y = M^T z, of `block` to `gram`.
-///
-/// `valid` rows of the last group exist.
+/// Turns the normals z of `block` into rows `scale y`, y = M^T z, for an activation to act on.
 #[inline(always)]
-pub fn fused_direct<S: Simd, T: Lanes, A: Activation, const N: usize>(
+pub fn fused_rows<S: Simd, T: Lanes, const N: usize>(
     simd: S,
     factor: &Factor<T>,
     scale: RowScale<T>,
-    activation: A,
-    block: &[Line<T>],
-    valid: usize,
-    gram: &mut [f64],
+    block: &mut [Line<T>],
 ) {
-    let mut mask = T::ZERO;
-    mask.0.as_mut()[..valid].fill(T::of(1.0));
-    let last = block.len() / N - 1;
+    for lines in block.as_chunks_mut::<N>().0 {
+        for part in 0..parts::<S, T>(simd) {
+            let mut z = [T::Native::splat(simd, T::default()); N];
+            for i in 0..N {
+                z[i] = lines[i].load_part(simd, part);
+            }
+            let y = product(simd, factor, z);
+            let one = T::Native::splat(simd, T::of(1.0));
+            let inverse = one / scale.divisor(simd, norm(&y)).sqrt();
+            for i in 0..N {
+                lines[i].store_part(simd, part, y[i] * inverse);
+            }
+        }
+    }
+}
+
+/// Adds sum u u^T over the rows u of `block` to `gram`.
+#[inline(always)]
+pub fn fused_sums<S: Simd, T: Lanes, const N: usize>(simd: S, block: &[Line<T>], gram: &mut [f64]) {
     accumulate::<S, T, N>(
         simd,
         block,
         gram,
         #[inline(always)]
-        |z, (group, part)| {
-            let y = product(simd, factor, z);
-            let one = T::Native::splat(simd, T::of(1.0));
-            let inverse = one / scale.divisor(simd, norm(&y)).sqrt();
-            let mut u = y;
-            for u in &mut u {
-                *u = T::activate(activation, simd, *u * inverse);
-            }
-            // An activation may send the zero rows beyond the end elsewhere.
-            if group == last {
-                let mask = mask.load_part(simd, part);
-                for u in &mut u {
-                    *u *= mask;
-                }
-            }
-            (u, u)
-        },
+        |u| (u, u),
     );
 }
 
@@ -102,23 +96,23 @@ fn norm<S: Simd, V: SimdFloat<S>, const N: usize>(y: &[V; N]) -> V {
     square
 }
 
-/// Adds a_i b_j, i <= j, over the groups of `block`, where (a, b) = `pair(z, (group, part))`.
+/// Adds a_i b_j, i <= j, over the groups of `block`, where (a, b) = `pair(z)`.
 #[inline(always)]
 fn accumulate<S: Simd, T: Lanes, const N: usize>(
     simd: S,
     block: &[Line<T>],
     gram: &mut [f64],
-    pair: impl Fn([T::Native<S>; N], (usize, usize)) -> ([T::Native<S>; N], [T::Native<S>; N]),
+    pair: impl Fn([T::Native<S>; N]) -> ([T::Native<S>; N], [T::Native<S>; N]),
 ) {
     let mut sums = [[T::ZERO; N]; N];
     for part in 0..parts::<S, T>(simd) {
         let mut sum = [[T::Native::splat(simd, T::default()); N]; N];
-        for (group, lines) in block.as_chunks::<N>().0.iter().enumerate() {
+        for lines in block.as_chunks::<N>().0 {
             let mut z = [T::Native::splat(simd, T::default()); N];
             for i in 0..N {
                 z[i] = lines[i].load_part(simd, part);
             }
-            let (a, b) = pair(z, (group, part));
+            let (a, b) = pair(z);
             for i in 0..N {
                 for j in i..N {
                     sum[i][j] = a[i].mul_add(b[j], sum[i][j]);

@@ -9,9 +9,9 @@
 //! Kernels loop over arrays of vectors with plain indices and mark every function
 //! `#[inline(always)]`: an iterator adaptor left as a call leaves the SIMD context, ten times slower.
 
-use crate::kernel::activation::Activation;
+use crate::kernel::activation::{Activation, Elementwise, activate_f32, activate_f64};
 use crate::kernel::generator::LaneRng;
-use fearless_simd::{f32x16, f64x8, prelude::*};
+use fearless_simd::{Level, f32x16, f64x8, prelude::*};
 
 /// The scalar types of the engine, `f64` and `f32`.
 pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
@@ -34,12 +34,19 @@ pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
     fn add_lanes(line: &Line<Self>) -> f64;
     /// The next two lines of standard normals.
     fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [Self::Logical<S>; 2];
-    /// Applies an activation to every lane.
-    fn activate<S: Simd, A: Activation, V: SimdFloat<S, Element = Self>>(
-        activation: A,
+    /// Evaluates a function in every lane.
+    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
+        function: &E,
         simd: S,
         x: V,
     ) -> V;
+    /// Applies an activation to the first `batch` lines of every `stride` lines.
+    fn activate_lines(
+        activation: &Activation,
+        level: Level,
+        lines: &mut [Line<Self>],
+        shape: (usize, usize),
+    );
 }
 
 /// One cache line: the same entry of eight (`f64`) or sixteen (`f32`) consecutive rows.
@@ -113,12 +120,20 @@ impl Lanes for f64 {
         crate::kernel::normal::pair_f64(simd, stream)
     }
     #[inline(always)]
-    fn activate<S: Simd, A: Activation, V: SimdFloat<S, Element = f64>>(
-        activation: A,
+    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = f64>>(
+        function: &E,
         simd: S,
         x: V,
     ) -> V {
-        activation.f64(simd, x)
+        function.f64(simd, x)
+    }
+    fn activate_lines(
+        activation: &Activation,
+        level: Level,
+        lines: &mut [Line<f64>],
+        shape: (usize, usize),
+    ) {
+        activate_f64(activation, level, lines, shape);
     }
 }
 
@@ -146,19 +161,26 @@ impl Lanes for f32 {
         crate::kernel::normal::pair_f32(simd, stream)
     }
     #[inline(always)]
-    fn activate<S: Simd, A: Activation, V: SimdFloat<S, Element = f32>>(
-        activation: A,
+    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = f32>>(
+        function: &E,
         simd: S,
         x: V,
     ) -> V {
-        activation.f32(simd, x)
+        function.f32(simd, x)
+    }
+    fn activate_lines(
+        activation: &Activation,
+        level: Level,
+        lines: &mut [Line<f32>],
+        shape: (usize, usize),
+    ) {
+        activate_f32(activation, level, lines, shape);
     }
 }
 
 /// The levels of this machine that must agree to the last bit.
 #[cfg(test)]
-pub(crate) fn fused_levels() -> Vec<fearless_simd::Level> {
-    use fearless_simd::Level;
+pub(crate) fn fused_levels() -> Vec<Level> {
     let best = Level::new();
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return [best.as_avx512().map(Level::Avx512), best.as_avx2().map(Level::Avx2)]
@@ -172,7 +194,7 @@ pub(crate) fn fused_levels() -> Vec<fearless_simd::Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::{Level, dispatch};
+    use fearless_simd::dispatch;
 
     #[test]
     fn lanes_are_added_by_halving() {

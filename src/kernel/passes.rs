@@ -1,6 +1,4 @@
-//! The passes over a block that no activation touches, compiled once for `f64` and `f32`.
-//!
-//! The rest of a block is compiled anew for every activation, which takes seconds each.
+//! The passes over a block that do not depend on the factor, compiled once for `f64` and `f32`.
 
 use crate::kernel::generator::{LaneRng, StreamKey};
 use crate::kernel::line::{Lanes, Line, parts};

@@ -1,6 +1,5 @@
 //! Row normalisation: the factor by which a row y of squared norm |y|² is multiplied.
 
-use crate::kernel::activation::Activation;
 use crate::kernel::line::{Lanes, Line};
 use fearless_simd::prelude::*;
 
@@ -32,19 +31,13 @@ impl<T: Lanes> RowScale<T> {
         divisor.max(T::TINY.to_f64()).sqrt().recip()
     }
 
-    /// Multiplies the first `n` entries of a group by its rows' scale, then activates them.
+    /// Multiplies the entries of a group by its rows' scale.
     #[inline(always)]
-    pub fn apply<S: Simd, A: Activation>(
-        self,
-        simd: S,
-        group: &mut [Line<T>],
-        squared_norm: T::Logical<S>,
-        activation: A,
-    ) {
+    pub fn apply<S: Simd>(self, simd: S, group: &mut [Line<T>], squared_norm: T::Logical<S>) {
         let divisor = self.divisor(simd, squared_norm);
         let scale = T::Logical::splat(simd, T::of(1.0)) / divisor.sqrt();
         for line in group {
-            line.store(T::activate(activation, simd, line.load(simd) * scale));
+            line.store(line.load(simd) * scale);
         }
     }
 }
@@ -52,36 +45,33 @@ impl<T: Lanes> RowScale<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::activation::{Identity, Relu};
     use fearless_simd::{Level, dispatch};
 
-    /// One row a lane: (3, -4) times the lane's number, scaled and activated.
-    fn run<A: Activation>(scale: RowScale<f64>, activation: A) -> [Line<f64>; 2] {
+    /// One row a lane: (3, -4) times the lane's number, scaled.
+    fn run(scale: RowScale<f64>) -> [Line<f64>; 2] {
         let size: [f64; 8] = [0.0, 1.0, 2.0, 1e-100, 1e100, 1e-140, 5.0, 1.5];
         let mut group = [Line(size.map(|s| 3.0 * s)), Line(size.map(|s| -4.0 * s))];
         let squares = Line::<f64>(size.map(|s| 25.0 * s * s));
         dispatch!(Level::new(), simd => {
-            scale.apply(simd, &mut group, squares.load(simd), activation);
+            scale.apply(simd, &mut group, squares.load(simd));
         });
         group
     }
 
     #[test]
     fn unit_rows_have_norm_one_and_zero_rows_stay() {
-        let [a, b] = run(RowScale::new(1.0, 0.0), Identity);
+        let [a, b] = run(RowScale::new(1.0, 0.0));
         assert_eq!((a.0[0], b.0[0]), (0.0, 0.0));
         for lane in 1..8 {
             assert!((a.0[lane] - 0.6).abs() < 1e-15 && (b.0[lane] + 0.8).abs() < 1e-15);
         }
-        let [a, b] = run(RowScale::new(1.0, 0.0), Relu);
-        assert!(a.0[1] > 0.5 && b.0.iter().all(|b| *b == 0.0));
     }
 
     #[test]
     fn standard_and_none() {
-        let [a, _] = run(RowScale::new(0.5, 0.5), Identity);
+        let [a, _] = run(RowScale::new(0.5, 0.5));
         assert!((a.0[2] - 6.0 / (100.0f64 / 2.0 + 0.5).sqrt()).abs() < 1e-15);
-        let [a, b] = run(RowScale::new(0.0, 1.0), Identity);
+        let [a, b] = run(RowScale::new(0.0, 1.0));
         assert_eq!((a.0[2], b.0[2], a.0[1]), (6.0, -8.0, 3.0));
     }
 

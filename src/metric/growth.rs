@@ -63,7 +63,7 @@ impl Gram {
 /// use orthogap::theory::growth::lyapunov_exponents;
 /// use orthogap::{Input, Network, Seed, normalization::Normalization};
 ///
-/// let vanilla = Network::<f64>::new(64).normalization(Normalization::None);
+/// let vanilla = Network::<f64>::new(64).with_normalization(Normalization::None);
 /// let input = Input::gaussian(64, 3, Seed(1))?;
 /// let mut growth = Growth::new();
 /// growth.observe(input.gram(), input.log_scale());

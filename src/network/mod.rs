@@ -2,17 +2,16 @@
 
 mod operate;
 mod order;
-mod pullback;
 
 use std::marker::PhantomData;
 
 pub(crate) use order::{Operation, Stages};
 pub use order::{Order, Residual};
 
-use crate::activation::{Activation, Identity};
+use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::normalization::{BatchNorm, Centering, Normalization};
-use crate::weights::{Fans, Gaussian, ProductLaw, WeightInit};
+use crate::weights::{Fans, ProductLaw, WeightInit, Weights};
 use crate::{Error, Input, Result, Scalar};
 
 /// The widest layer: 2^32 blocks of 256 rows, as many as there are streams.
@@ -22,8 +21,8 @@ const MAX_WIDTH: u64 = 1 << 40;
 ///
 /// A layer is a linear map with fresh weights, `d x d` (the first is `d x dimension`), a
 /// normalisation and an activation in some [`Order`], and perhaps a [`Residual`] connection around
-/// them. The type parameters are the arithmetic of everything with `d` rows, the activation and
-/// the law of the weights.
+/// them. The type parameter is the arithmetic of everything with `d` rows. All else is data, so
+/// networks can be looped over, compared, and with the feature `serde` written and read.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed};
@@ -35,14 +34,14 @@ const MAX_WIDTH: u64 = 1 << 40;
 /// assert!(layers[49].orthogonality_gap() < 0.12);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct Network<T, A = Identity, W = Gaussian> {
+pub struct Network<T> {
     width: usize,
-    weights: W,
+    weights: Weights,
     normalization: Normalization,
-    activation: A,
+    activation: Activation,
     order: Order,
     residual: Option<Residual>,
     convolution: Option<(Convolution, Images)>,
@@ -59,9 +58,9 @@ impl<T: Scalar> Network<T> {
     pub fn new(width: usize) -> Self {
         Self {
             width,
-            weights: Gaussian::default(),
+            weights: Weights::default(),
             normalization: BatchNorm::paper().into(),
-            activation: Identity,
+            activation: Activation::Identity,
             order: Order::default(),
             residual: None,
             convolution: None,
@@ -69,101 +68,58 @@ impl<T: Scalar> Network<T> {
             arithmetic: PhantomData,
         }
     }
-}
 
-impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// The same with an activation: by default after the normalisation, `H' = F(N(W H))`.
     ///
     /// The length of normalised rows matters to an activation that is not homogeneous: norm one
     /// under [`BatchNorm::paper`], root mean square one under [`BatchNorm::standard`].
     ///
     /// ```
-    /// use orthogap::{Input, Network, Seed, activation::Relu, normalization::BatchNorm};
+    /// use orthogap::{Activation, Input, Network, Seed, normalization::BatchNorm};
     ///
-    /// let network =
-    ///     Network::<f64>::new(512).normalization(BatchNorm::standard(1e-5)?).activation(Relu);
+    /// let network = Network::<f64>::new(512)
+    ///     .with_normalization(BatchNorm::standard(1e-5)?)
+    ///     .with_activation(Activation::Relu);
     /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
     /// // Half of a rectified row survives, so no two samples become perpendicular.
     /// assert!(chain.advance(50)?.cosine(0, 1)? > 0.1);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn activation<B: Activation>(self, activation: B) -> Network<T, B, W> {
-        let Self {
-            width,
-            weights,
-            normalization,
-            order,
-            residual,
-            convolution,
-            pooling,
-            arithmetic,
-            ..
-        } = self;
-        Network {
-            width,
-            weights,
-            normalization,
-            activation,
-            order,
-            residual,
-            convolution,
-            pooling,
-            arithmetic,
-        }
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     /// The same with other weights.
     ///
     /// ```
-    /// use orthogap::{Input, Network, Seed, weights::Orthogonal};
+    /// use orthogap::{Input, Network, Seed, weights::Haar};
     ///
-    /// let network = Network::<f64>::new(4).weights(Orthogonal::default());
+    /// let network = Network::<f64>::new(4).with_weights(Haar::default());
     /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
     /// assert!(chain.advance(400)?.orthogonality_gap() < 1e-12); // a batch as large as the width
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn weights<V: WeightInit>(self, weights: V) -> Network<T, A, V> {
-        let Self {
-            width,
-            normalization,
-            activation,
-            order,
-            residual,
-            convolution,
-            pooling,
-            arithmetic,
-            ..
-        } = self;
-        Network {
-            width,
-            weights,
-            normalization,
-            activation,
-            order,
-            residual,
-            convolution,
-            pooling,
-            arithmetic,
-        }
+    pub fn with_weights(self, weights: impl Into<Weights>) -> Self {
+        Self { weights: weights.into(), ..self }
     }
 
     /// The same with another normalisation.
     #[must_use]
-    pub fn normalization(self, normalization: impl Into<Normalization>) -> Self {
+    pub fn with_normalization(self, normalization: impl Into<Normalization>) -> Self {
         Self { normalization: normalization.into(), ..self }
     }
 
     /// The same with normalisation and activation in another order.
     #[must_use]
-    pub fn order(self, order: Order) -> Self {
+    pub fn with_order(self, order: Order) -> Self {
         Self { order, ..self }
     }
 
     /// The same with a residual connection around every layer that keeps its shape.
     #[must_use]
-    pub fn residual(self, residual: Residual) -> Self {
+    pub fn with_residual(self, residual: Residual) -> Self {
         Self { residual: Some(residual), ..self }
     }
 
@@ -177,16 +133,18 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images};
-    /// use orthogap::{Input, Network, Seed, activation::Relu};
+    /// use orthogap::{Activation, Input, Network, Seed};
     ///
     /// let images = Images::new(1, 6, 6)?; // a channel of 6 x 6 pixels
-    /// let network = Network::<f32>::new(16).convolution(Convolution::new(3)?, images).activation(Relu);
+    /// let network = Network::<f32>::new(16)
+    ///     .with_convolution(Convolution::new(3)?, images)
+    ///     .with_activation(Activation::Relu);
     /// let mut chain = network.chain(&Input::gaussian(images.len(), 4, Seed(1))?, Seed(2))?;
     /// assert!(chain.advance(5)?.orthogonality_gap() < 0.5);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn convolution(self, convolution: Convolution, input: Images) -> Self {
+    pub fn with_convolution(self, convolution: Convolution, input: Images) -> Self {
         Self { convolution: Some((convolution, input)), ..self }
     }
 
@@ -197,12 +155,12 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     /// use orthogap::convolution::Pooling;
     /// use orthogap::{Input, Network, Seed};
     ///
-    /// let dense = Network::<f64>::new(16).pooling(Pooling::max(2)?);
+    /// let dense = Network::<f64>::new(16).with_pooling(Pooling::max(2)?);
     /// assert!(dense.chain(&Input::orthogonal(4)?, Seed(1)).is_err());
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn pooling(self, pooling: Pooling) -> Self {
+    pub fn with_pooling(self, pooling: Pooling) -> Self {
         Self { pooling: Some(pooling), ..self }
     }
 
@@ -212,6 +170,49 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         self.width
     }
 
+    /// The law of the weights.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The normalisation.
+    #[must_use]
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
+    /// The activation.
+    #[must_use]
+    pub fn activation(&self) -> &Activation {
+        &self.activation
+    }
+
+    /// The order of normalisation and activation.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// The residual connection, if there is one.
+    #[must_use]
+    pub fn residual(&self) -> Option<&Residual> {
+        self.residual.as_ref()
+    }
+
+    /// The convolution and the shape of the images that the network begins with, if its linear maps
+    /// are convolutions.
+    #[must_use]
+    pub fn convolution(&self) -> Option<(Convolution, Images)> {
+        self.convolution
+    }
+
+    /// The pooling at the end of each layer, if there is one.
+    #[must_use]
+    pub fn pooling(&self) -> Option<Pooling> {
+        self.pooling
+    }
+
     /// The cheapest engine that has the law of this recipe's representations.
     ///
     /// ```
@@ -219,30 +220,21 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
     ///
     /// let paper = Network::<f64>::new(64);
     /// assert_eq!(paper.engine(), Engine::Streamed);
-    /// assert_eq!(paper.normalization(SampleNorm::layer(0.0)?).engine(), Engine::Held);
-    /// assert_eq!(paper.weights(Uniform::xavier()).engine(), Engine::Explicit);
+    /// let layer_norm = paper.clone().with_normalization(SampleNorm::layer(0.0)?);
+    /// assert_eq!(layer_norm.engine(), Engine::Held);
+    /// assert_eq!(paper.with_weights(Uniform::xavier()).engine(), Engine::Explicit);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
     pub fn engine(&self) -> Engine {
         let law = self.weights.product_law(Fans { inputs: self.width, outputs: self.width });
-        let row_wise = !matches!(self.normalization, Normalization::SampleNorm(_));
+        let row_wise = self.normalization.is_row_wise() && self.residual.is_none();
         match law {
             _ if self.convolution.is_some() => Engine::Explicit,
             ProductLaw::Unknown => Engine::Explicit,
-            ProductLaw::Gaussian { .. } if row_wise && self.residual.is_none() => Engine::Streamed,
+            ProductLaw::Gaussian { .. } if row_wise => Engine::Streamed,
             _ => Engine::Held,
         }
-    }
-
-    /// The activation of the recipe.
-    pub(crate) fn function(&self) -> A {
-        self.activation
-    }
-
-    /// The law of the weights.
-    pub(crate) fn init(&self) -> W {
-        self.weights
     }
 
     /// Logarithm of the gain of Gaussian weights, which are N(0, gain²/inputs).
@@ -253,21 +245,8 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         }
     }
 
-    /// The batch normalisation of the recipe, if it has one.
-    pub(crate) fn batch_norm(&self) -> Option<BatchNorm> {
-        match self.normalization {
-            Normalization::BatchNorm(batch_norm) => Some(batch_norm),
-            _ => None,
-        }
-    }
-
-    /// The normalisation of the recipe.
-    pub(crate) fn normalizer(&self) -> Normalization {
-        self.normalization
-    }
-
     /// The same recipe in another arithmetic.
-    pub(crate) fn in_arithmetic<U: Scalar>(&self) -> Network<U, A, W> {
+    pub(crate) fn in_arithmetic<U: Scalar>(&self) -> Network<U> {
         let Self {
             width,
             weights,
@@ -278,7 +257,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             convolution,
             pooling,
             ..
-        } = *self;
+        } = self.clone();
         Network {
             width,
             weights,
@@ -292,29 +271,15 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         }
     }
 
-    /// Whether the recipe normalises at all, so that no scale grows or falls exponentially.
-    pub(crate) fn is_normalized(&self) -> bool {
-        !matches!(self.normalization, Normalization::None)
-    }
-
-    /// Whether every operation acts on the rows of `H` one by one.
-    pub(crate) fn is_row_wise(&self) -> bool {
-        !matches!(self.normalization, Normalization::SampleNorm(_))
-    }
-
-    /// The residual connection, if there is one.
-    pub(crate) fn connection(&self) -> Option<Residual> {
-        self.residual
-    }
-
     /// The convolution that is the linear map, if it is one.
     pub(crate) fn convolution_layer(&self) -> Option<ConvolutionLayer> {
         let (convolution, input) = self.convolution?;
         Some(ConvolutionLayer { convolution, input, pooling: self.pooling })
     }
 
-    /// Refuses to pool what is no image.
-    pub(crate) fn check_pooling(&self) -> Result<()> {
+    /// Refuses an activation with a slope that is not finite, and pooling of what is no image.
+    pub(crate) fn check_layer(&self) -> Result<()> {
+        self.activation.check()?;
         if self.pooling.is_some() && self.convolution.is_none() {
             let name = "the number of convolutions of a layer with pooling";
             let expected = "1: only images can be pooled";
@@ -325,7 +290,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
 
     /// The operations of a layer in place.
     pub(crate) fn stages(&self) -> Stages {
-        Stages::new(self.order, self.residual)
+        Stages::new(self.order, self.residual.as_ref())
     }
 
     /// Refuses a recipe that cannot take this input.
@@ -335,7 +300,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
             let expected = "a width from 1 to 2^40";
             return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
-        self.check_pooling()?;
+        self.check_layer()?;
         let (flattened, columns) = match self.convolution_layer() {
             None => (width, batch_size),
             Some(layer) => {
@@ -351,7 +316,10 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         if batch_size > flattened {
             return Err(Error::BatchExceedsWidth { batch_size, width: flattened });
         }
-        let centered = self.batch_norm().is_some_and(|bn| bn.centering() == Centering::Batch);
+        let centered = self
+            .normalization
+            .batch_norm()
+            .is_some_and(|norm| norm.centering() == Centering::Batch);
         if centered && columns == 1 {
             return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
         }

@@ -1,15 +1,11 @@
 //! The operations of a recipe, done to representations that are held.
 
-use nalgebra::DMatrixViewMut;
+use nalgebra::{DMatrix, DMatrixViewMut};
 
 use super::{Network, Operation};
-use crate::activation::Activation;
-use crate::kernel::activation::apply;
-use crate::normalization::Normalization;
-use crate::weights::WeightInit;
 use crate::{Result, Scalar};
 
-impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
+impl<T: Scalar> Network<T> {
     /// Does an operation to representations in units of exp(`log_unit`): some rows of `H`, or all
     /// of it where the operation is not row-wise, column by column, `pixels` columns a sample.
     pub(crate) fn operate(
@@ -19,45 +15,56 @@ impl<T: Scalar, A: Activation, W: WeightInit> Network<T, A, W> {
         pixels: usize,
         log_unit: f64,
     ) -> Result<()> {
-        let columns = entries.len() / rows;
-        let mut h = DMatrixViewMut::from_slice(entries, rows, columns);
         match operation {
-            Operation::Normalize => match self.normalization_in_units(log_unit)? {
-                Normalization::None => Ok(()),
-                Normalization::BatchNorm(norm) => norm.normalize_rows(&mut h),
-                Normalization::SampleNorm(norm) => norm.normalize_images(&mut h, pixels),
-            },
+            Operation::Normalize => {
+                let columns = entries.len() / rows;
+                let mut h = DMatrixViewMut::from_slice(entries, rows, columns);
+                self.normalization.in_units(log_unit)?.normalize_mut(&mut h, pixels)
+            }
             Operation::Activate => {
                 if self.unit_after(operation, log_unit) != log_unit {
-                    h *= T::of(log_unit.exp());
+                    let unit = T::of(log_unit.exp());
+                    entries.iter_mut().for_each(|x| *x *= unit);
                 }
-                if !A::LINEAR {
-                    apply(self.activation, entries);
-                }
+                self.activation.apply(entries);
                 Ok(())
             }
         }
-    }
-
-    /// The normalisation of what is held in units of exp(`log_unit`): it is smaller than the truth,
-    /// so epsilon is, too.
-    pub(super) fn normalization_in_units(&self, log_unit: f64) -> Result<Normalization> {
-        let scale = (-2.0 * log_unit).exp();
-        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
-        Ok(match self.normalization {
-            Normalization::None => Normalization::None,
-            Normalization::BatchNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
-            Normalization::SampleNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
-        })
     }
 
     /// The unit of what an operation makes of representations in units of exp(`log_unit`): one,
     /// unless the operation lets a scale pass.
     pub(crate) fn unit_after(&self, operation: Operation, log_unit: f64) -> f64 {
         let passes = match operation {
-            Operation::Normalize => !self.is_normalized(),
-            Operation::Activate => A::LINEAR || A::HOMOGENEOUS,
+            Operation::Normalize => self.normalization.is_none(),
+            Operation::Activate => self.activation.is_homogeneous(),
         };
         if passes { log_unit } else { 0.0 }
+    }
+
+    /// Takes the gradient of a loss with respect to what [`operate`](Self::operate) makes of all of
+    /// `h`, which is held in units of exp(`log_unit`), in place to its gradient with respect to the
+    /// true input. Returns the logarithm of a factor that the result lacks.
+    pub(crate) fn pull_back(
+        &self,
+        operation: Operation,
+        (h, pixels, log_unit): (&DMatrix<T>, usize, f64),
+        gradient: &mut DMatrix<T>,
+    ) -> Result<f64> {
+        match operation {
+            Operation::Normalize if self.normalization.is_none() => Ok(0.0),
+            Operation::Normalize => {
+                self.normalization.in_units(log_unit)?.pullback_mut(h, gradient, pixels)?;
+                // What was normalised is smaller than the truth, so the result changes faster.
+                Ok(-log_unit)
+            }
+            Operation::Activate => {
+                // The slope of a homogeneous function is the same at every scale.
+                let homogeneous = self.activation.is_homogeneous();
+                let unit = if homogeneous { 1.0 } else { log_unit.exp() };
+                self.activation.pull_back(h.as_slice(), unit, gradient.as_mut_slice())?;
+                Ok(0.0)
+            }
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! The order of normalisation and activation around the linear map, and the residual connection.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
@@ -9,11 +12,11 @@ use crate::{Error, Result};
 /// layer ends, so in what is measured and in what a residual connection adds.
 ///
 /// ```
-/// use orthogap::{Input, Network, Order, Seed, activation::Relu};
+/// use orthogap::{Activation, Input, Network, Order, Seed};
 ///
 /// let input = Input::near_collinear(4, 1e-3)?;
 /// let gap = |order| {
-///     let network = Network::<f64>::new(256).activation(Relu).order(order);
+///     let network = Network::<f64>::new(256).with_activation(Activation::Relu).with_order(order);
 ///     Ok::<_, orthogap::Error>(network.chain(&input, Seed(1))?.advance(50)?.orthogonality_gap())
 /// };
 /// // Rectified representations lie in one orthant; before the rectifier their angles are wider.
@@ -42,7 +45,7 @@ pub enum Order {
 /// | [`Order::LinearNormActivation`] | `H + c F(N(W H))` |
 /// | [`Order::ActivationLinearNorm`] | `H + c N(W F(H))` |
 /// | [`Order::NormActivationLinear`] | `H + c W F(N(H))`, pre-norm |
-/// | any, with [`post_norm`](Residual::post_norm) | `N(H + c branch(H))`, the branch without norm |
+/// | any, with [`with_post_norm`](Residual::with_post_norm) | `N(H + c branch(H))`, the branch without norm |
 ///
 /// A layer whose input has another shape than its output, as the first may, has no connection: it
 /// is the branch alone, with weight one. A dense layer that is as wide as the flattened images before
@@ -50,10 +53,12 @@ pub enum Order {
 /// [`Classifier::new`](crate::train::Classifier::new) for PyTorch's order.
 ///
 /// ```
-/// use orthogap::{Input, Network, Order, Residual, Seed, activation::Tanh};
+/// use orthogap::{Activation, Input, Network, Order, Residual, Seed};
 ///
-/// let plain = Network::<f64>::new(128).activation(Tanh).order(Order::ActivationLinearNorm);
-/// let residual = plain.residual(Residual::depth_scaled(1.0, 100)?); // c = 1/sqrt(100)
+/// let plain = Network::<f64>::new(128)
+///     .with_activation(Activation::Tanh)
+///     .with_order(Order::ActivationLinearNorm);
+/// let residual = plain.with_residual(Residual::depth_scaled(1.0, 100)?); // c = 1/sqrt(100)
 /// let input = Input::gaussian(128, 4, Seed(1))?;
 /// let mut chain = residual.chain(&input, Seed(2))?;
 /// // After one layer the sample has hardly changed.
@@ -61,7 +66,7 @@ pub enum Order {
 /// assert!((first - input.gram().cosine(0, 1)?).abs() < 0.05);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Residual {
     weight: BranchWeight,
@@ -69,12 +74,32 @@ pub struct Residual {
 }
 
 /// The weight `c` of the branch at each layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum BranchWeight {
     Constant(f64),
     #[cfg_attr(feature = "serde", serde(skip))]
-    ByLayer(fn(usize) -> f64),
+    ByLayer(Arc<dyn Fn(usize) -> f64 + Send + Sync>),
+}
+
+/// Functions are equal if they are clones of each other.
+impl PartialEq for BranchWeight {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Constant(a), Self::Constant(b)) => a == b,
+            (Self::ByLayer(a), Self::ByLayer(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for BranchWeight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(weight) => weight.fmt(f),
+            Self::ByLayer(_) => f.write_str("by layer"),
+        }
+    }
 }
 
 impl Residual {
@@ -103,17 +128,27 @@ impl Residual {
     ///
     /// ```
     /// use orthogap::Residual;
-    /// let fading = Residual::by_layer(|layer| 1.0 / layer as f64);
+    ///
+    /// let exponent = 0.5;
+    /// let fading = Residual::by_layer(move |layer| (layer as f64).powf(-exponent));
+    /// assert_eq!(fading.weight(4)?, 0.5);
+    /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn by_layer(weight: fn(usize) -> f64) -> Self {
-        Self { weight: BranchWeight::ByLayer(weight), post_norm: false }
+    pub fn by_layer(weight: impl Fn(usize) -> f64 + Send + Sync + 'static) -> Self {
+        Self { weight: BranchWeight::ByLayer(Arc::new(weight)), post_norm: false }
     }
 
-    /// The same with the normalisation after the sum in place of inside the branch.
+    /// The same with the normalisation after the sum, not inside the branch.
     #[must_use]
-    pub fn post_norm(self) -> Self {
+    pub fn with_post_norm(self) -> Self {
         Self { post_norm: true, ..self }
+    }
+
+    /// Whether the normalisation comes after the sum.
+    #[must_use]
+    pub fn is_post_norm(&self) -> bool {
+        self.post_norm
     }
 
     /// The weight of the branch at a layer.
@@ -121,8 +156,8 @@ impl Residual {
     /// # Errors
     /// [`Error::InvalidParameter`] if it is not finite.
     pub fn weight(&self, layer: usize) -> Result<f64> {
-        match self.weight {
-            BranchWeight::Constant(weight) => Ok(weight),
+        match &self.weight {
+            BranchWeight::Constant(weight) => Ok(*weight),
             BranchWeight::ByLayer(weight) => finite(weight(layer)),
         }
     }
@@ -159,7 +194,7 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    pub(crate) fn new(order: Order, residual: Option<Residual>) -> Self {
+    pub(crate) fn new(order: Order, residual: Option<&Residual>) -> Self {
         use Operation::{Activate, Normalize};
         let post_norm = residual.is_some_and(|residual| residual.post_norm);
         let (before, after): (&[_], &[_]) = match (order, post_norm) {

@@ -6,6 +6,10 @@ mod sample_norm;
 mod shape;
 mod trainable;
 
+use nalgebra::{DMatrix, DMatrixViewMut};
+
+use crate::{Error, Result, Scalar};
+
 pub use batch_norm::{BatchNorm, Centering, RowScale};
 pub use sample_norm::SampleNorm;
 pub use trainable::TrainableBatchNorm;
@@ -16,8 +20,8 @@ pub use trainable::TrainableBatchNorm;
 /// use orthogap::{Input, Network, Seed, normalization::{Normalization, SampleNorm}};
 ///
 /// let paper = Network::<f64>::new(64); // BatchNorm::paper() is the default
-/// let vanilla = paper.normalization(Normalization::None);
-/// let layer_norm = paper.normalization(SampleNorm::layer(1e-5)?);
+/// let vanilla = paper.clone().with_normalization(Normalization::None);
+/// let layer_norm = paper.clone().with_normalization(SampleNorm::layer(1e-5)?);
 /// let input = Input::near_collinear(4, 0.1)?;
 /// let gap = |network: Network<f64>| {
 ///     Ok::<_, orthogap::Error>(network.chain(&input, Seed(1))?.advance(50)?.orthogonality_gap())
@@ -35,6 +39,95 @@ pub enum Normalization {
     BatchNorm(BatchNorm),
     /// Normalisation of every column (sample) over its features.
     SampleNorm(SampleNorm),
+}
+
+impl Normalization {
+    /// Whether it does nothing, so that scales grow or fall exponentially with depth.
+    pub(crate) fn is_none(self) -> bool {
+        match self {
+            Self::None => true,
+            Self::BatchNorm(_) | Self::SampleNorm(_) => false,
+        }
+    }
+
+    /// Whether it acts on the rows of `H` one by one.
+    pub(crate) fn is_row_wise(self) -> bool {
+        match self {
+            Self::None | Self::BatchNorm(_) => true,
+            Self::SampleNorm(_) => false,
+        }
+    }
+
+    /// Returns the batch normalisation, if it is one.
+    pub(crate) fn batch_norm(self) -> Option<BatchNorm> {
+        match self {
+            Self::BatchNorm(norm) => Some(norm),
+            Self::None | Self::SampleNorm(_) => None,
+        }
+    }
+
+    /// Returns the normalisation of representations that are held in units of exp(`log_unit`): they
+    /// are smaller than the truth, so epsilon is, too.
+    pub(crate) fn in_units(self, log_unit: f64) -> Result<Self> {
+        let scale = (-2.0 * log_unit).exp();
+        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
+        Ok(match self {
+            Self::None => self,
+            Self::BatchNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
+            Self::SampleNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
+        })
+    }
+
+    /// Normalises some rows of `H` in place, or all of it unless it is
+    /// [row-wise](Self::is_row_wise); a sample has `pixels` columns.
+    pub(crate) fn normalize_mut<T: Scalar>(
+        self,
+        h: &mut DMatrixViewMut<'_, T>,
+        pixels: usize,
+    ) -> Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::BatchNorm(norm) => norm.normalize_rows(h),
+            Self::SampleNorm(norm) => norm.normalize_images(h, pixels),
+        }
+    }
+
+    /// Takes the gradient of a loss with respect to the normalised matrix, in place to that with
+    /// respect to `h`; a sample has `pixels` columns.
+    pub(crate) fn pullback_mut<T: Scalar>(
+        self,
+        h: &DMatrix<T>,
+        gradient: &mut DMatrix<T>,
+        pixels: usize,
+    ) -> Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::BatchNorm(norm) => norm.pullback_mut(h, gradient),
+            Self::SampleNorm(norm) => norm.pull_back_images(h, gradient, pixels),
+        }
+    }
+
+    /// Returns what has the parameters and the running statistics of this normalisation over `width`
+    /// rows, if it has any.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] of a batch normalisation that has none.
+    pub(crate) fn trainable<T: Scalar>(
+        self,
+        width: usize,
+    ) -> Result<Option<TrainableBatchNorm<T>>> {
+        /// PyTorch's momentum of running statistics.
+        const MOMENTUM: f64 = 0.1;
+        let Some(norm) = self.batch_norm() else { return Ok(None) };
+        if (norm.centering(), norm.row_scale()) != (Centering::Batch, RowScale::UnitRms) {
+            return Err(Error::InvalidParameter {
+                name: "batch normalisation (epsilon)",
+                value: norm.epsilon(),
+                expected: "that of BatchNorm::standard, centred and of unit root mean square",
+            });
+        }
+        Ok(Some(TrainableBatchNorm::new(width, norm.epsilon(), MOMENTUM)?))
+    }
 }
 
 impl From<BatchNorm> for Normalization {

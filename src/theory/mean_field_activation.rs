@@ -20,7 +20,6 @@ use nalgebra::DMatrix;
 use super::mean_field::{MeanFieldChain, for_each_node};
 use crate::activation::Activation;
 use crate::factorization::{Eigen, check_symmetric, symmetric_eigen, symmetric_eigenvalues};
-use crate::kernel::activation::apply;
 use crate::scalar::check_finite;
 use crate::statistics::Moments;
 use crate::{Error, Gram, Purpose, Result, Run};
@@ -221,11 +220,11 @@ pub struct GramEstimate {
 /// Monte Carlo has 7e-4 and 2e-4. Cost: `12 points n²`.
 ///
 /// ```
-/// use orthogap::{Input, Seed, activation::Relu};
+/// use orthogap::{Activation, Input, Seed};
 /// use orthogap::theory::mean_field_activation::{quasi_monte_carlo, relu};
 ///
 /// let input = Input::near_collinear(3, 0.5)?;
-/// let estimate = quasi_monte_carlo(input.gram(), Relu, 1.0, 4096, Seed(1))?;
+/// let estimate = quasi_monte_carlo(input.gram(), &Activation::Relu, 1.0, 4096, Seed(1))?;
 /// let error = (estimate.gram.matrix() - relu(input.gram())?.matrix()).abs();
 /// assert!(estimate.standard_error.max() < 1e-3);
 /// assert!(error.component_div(&estimate.standard_error).max() < 6.0);
@@ -245,9 +244,9 @@ pub struct GramEstimate {
 /// [`Error::InvalidParameter`] unless `row_norm` is positive and finite and there is a point;
 /// [`Error::ZeroMatrix`] or [`Error::NotFinite`] if the activation sends all points to zero or one
 /// beyond all numbers.
-pub fn quasi_monte_carlo<A: Activation>(
+pub fn quasi_monte_carlo(
     gram: &Gram,
-    activation: A,
+    activation: &Activation,
     row_norm: f64,
     points: usize,
     run: impl Into<Run>,
@@ -261,7 +260,11 @@ pub fn quasi_monte_carlo<A: Activation>(
         let expected = "at least one point";
         return Err(Error::InvalidParameter { name: "points", value: 0.0, expected });
     }
-    let minimum = if A::HOMOGENEOUS && !A::LINEAR { fewest_points(gram) } else { 1 };
+    let minimum = if activation.is_homogeneous() && !activation.is_linear() {
+        fewest_points(gram)
+    } else {
+        1
+    };
     if points < minimum {
         return Err(Error::SampleTooSmall { count: points, minimum });
     }
@@ -314,10 +317,10 @@ fn fewest_points(gram: &Gram) -> usize {
 ///
 /// ```
 /// use nalgebra::dmatrix;
-/// use orthogap::{activation::Relu, theory::mean_field_activation::normalized_product};
+/// use orthogap::{Activation, theory::mean_field_activation::normalized_product};
 ///
 /// // F(H) has orthogonal columns of lengths 3 and 4: p is proportional to them.
-/// let next = normalized_product(&dmatrix![3.0, -1.0; -2.0, 4.0], Relu)?.matrix();
+/// let next = normalized_product(&dmatrix![3.0, -1.0; -2.0, 4.0], &Activation::Relu)?.matrix();
 /// assert!((next[(0, 0)] - 3.0 / 7.0).abs() < 1e-14 && next[(0, 1)].abs() < 1e-14);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
@@ -325,17 +328,17 @@ fn fewest_points(gram: &Gram) -> usize {
 /// # Errors
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] of F(H), and those of
 /// [`MeanFieldChain::new`].
-pub fn normalized_product<A: Activation>(columns: &DMatrix<f64>, activation: A) -> Result<Gram> {
+pub fn normalized_product(columns: &DMatrix<f64>, activation: &Activation) -> Result<Gram> {
     let mut activated = columns.clone();
-    apply(activation, activated.as_mut_slice());
+    activation.apply(activated.as_mut_slice());
     let mut chain = MeanFieldChain::new(&Gram::from_columns(&activated)?)?;
     Ok(chain.step().gram().clone())
 }
 
 /// The weighted sum of $`u u^\top`$ over the points of a lattice.
-fn shifted_sum<A: Activation>(
+fn shifted_sum(
     gram: &Gram,
-    activation: A,
+    activation: &Activation,
     row_norm: f64,
     points: usize,
     lattice: &Lattice,
@@ -357,7 +360,7 @@ fn shifted_sum<A: Activation>(
                 row *= row_norm / norm;
             }
         }
-        apply(activation, rows.as_mut_slice());
+        activation.apply(rows.as_mut_slice());
         for (k, mut row) in rows.column_iter_mut().enumerate() {
             let place = ((first + k) as f64 + 0.5) / points as f64;
             row *= (place * (1.0 - place)).sqrt();
@@ -415,7 +418,7 @@ fn from_matrix(matrix: DMatrix<f64>) -> Result<Gram> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::{Identity, Tanh, from_fn};
+    use crate::activation::Activation::{Identity, Tanh};
     use crate::{Input, Seed};
     use approx::assert_relative_eq;
     use nalgebra::{DVector, dmatrix};
@@ -523,10 +526,11 @@ mod tests {
     #[test]
     fn activations_without_a_gram_matrix_are_named() {
         let one_sample = Gram::from_factor(dmatrix![0.0, 1.0]).unwrap();
-        let burst = from_fn(|x: f64| if x == 0.0 { 0.0 } else { f64::INFINITY });
-        let error = quasi_monte_carlo(&one_sample, burst, 1.0, 4, Seed(1)).unwrap_err();
+        let burst = Activation::custom("burst", |x| if x == 0.0 { 0.0 } else { f64::INFINITY });
+        let error = quasi_monte_carlo(&one_sample, &burst, 1.0, 4, Seed(1)).unwrap_err();
         assert!(matches!(error, Error::NotFinite { row: 1, column: 0, .. }), "{error}");
-        let error = quasi_monte_carlo(&one_sample, from_fn(|_| 0.0), 1.0, 4, Seed(1)).unwrap_err();
+        let zero = Activation::custom("zero", |_| 0.0);
+        let error = quasi_monte_carlo(&one_sample, &zero, 1.0, 4, Seed(1)).unwrap_err();
         assert_eq!(error, Error::ZeroMatrix { rows: 4, columns: 2 });
     }
 
@@ -534,11 +538,11 @@ mod tests {
     #[test]
     fn any_number_of_points_and_any_length_of_rows() {
         let gram = Input::near_collinear(3, 0.5).unwrap().gram().clone();
-        let of = |points, length| quasi_monte_carlo(&gram, Identity, length, points, Seed(3));
+        let of = |points, length| quasi_monte_carlo(&gram, &Identity, length, points, Seed(3));
         let one = of(1, 1.0).unwrap().gram;
         assert_relative_eq!(of(1, 7.0).unwrap().gram.matrix(), one.matrix(), epsilon = 1e-14);
         // Rows so short that tanh is the identity, and so long that it is the sign.
-        let tanh = |length| quasi_monte_carlo(&gram, Tanh, length, 500, Seed(3)).unwrap().gram;
+        let tanh = |length| quasi_monte_carlo(&gram, &Tanh, length, 500, Seed(3)).unwrap().gram;
         let (short, linear) = (tanh(1e-6).matrix(), of(500, 1.0).unwrap().gram.matrix());
         assert_relative_eq!(short, linear, epsilon = 1e-10);
         assert_relative_eq!(tanh(1e9).matrix()[(0, 0)], 1.0 / 3.0, epsilon = 1e-6);

@@ -6,17 +6,14 @@ use super::loss::{Loss, check_labels};
 use super::parameters::{LayerParameters, Parameters};
 use super::pass::Pass;
 use super::plan::Plan;
-use crate::activation::{Activation, Identity};
 use crate::backward::Statistics;
 use crate::convolution::Images;
 use crate::network::Operation;
-use crate::normalization::{Centering, Normalization, RowScale, TrainableBatchNorm};
+use crate::normalization::TrainableBatchNorm;
 use crate::scalar::check_finite;
-use crate::weights::{Fans, Gaussian, WeightInit};
+use crate::weights::{Fans, WeightInit, Weights};
 use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
 
-/// PyTorch's momentum of running statistics.
-const MOMENTUM: f64 = 0.1;
 /// Samples that are evaluated at a time.
 const AT_ONCE: usize = 512;
 
@@ -32,17 +29,16 @@ const AT_ONCE: usize = 512;
 ///
 /// ```
 /// use nalgebra::dmatrix;
-/// use orthogap::activation::Relu;
 /// use orthogap::normalization::Normalization;
 /// use orthogap::train::Classifier;
 /// use orthogap::weights::Uniform;
-/// use orthogap::{Network, Seed};
+/// use orthogap::{Activation, Network, Seed};
 ///
 /// let layer = Network::<f64>::new(16)
-///     .normalization(Normalization::None)
-///     .activation(Relu)
-///     .weights(Uniform::he());
-/// let classifier = Classifier::sample(&[layer; 5], 2, 3, Seed(1))?; // 2 inputs, 3 classes
+///     .with_normalization(Normalization::None)
+///     .with_activation(Activation::Relu)
+///     .with_weights(Uniform::he());
+/// let classifier = Classifier::sample(&vec![layer; 5], 2, 3, Seed(1))?; // 2 inputs, 3 classes
 /// assert_eq!(classifier.weights(0).shape(), (16, 2));
 /// assert_eq!(classifier.head().shape(), (3, 16));
 /// let samples = dmatrix![1.0, 0.0, -1.0, 0.5; 0.0, 1.0, 0.0, -2.0];
@@ -50,8 +46,8 @@ const AT_ONCE: usize = 512;
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Classifier<T: Scalar, A = Identity> {
-    pub(super) layers: Vec<Layer<T, A>>,
+pub struct Classifier<T: Scalar> {
+    pub(super) layers: Vec<Layer<T>>,
     pub(super) head: DMatrix<T>,
     /// Numbers in a sample.
     pub(super) dimension: usize,
@@ -59,15 +55,15 @@ pub struct Classifier<T: Scalar, A = Identity> {
 
 /// A layer with its parameters.
 #[derive(Clone, Debug)]
-pub(super) struct Layer<T: Scalar, A> {
-    pub recipe: Network<T, A>,
+pub(super) struct Layer<T: Scalar> {
+    pub recipe: Network<T>,
     pub weights: DMatrix<T>,
     pub norm: Option<TrainableBatchNorm<T>>,
     /// The shape of its input, if it is images.
     pub images: Option<Images>,
 }
 
-impl<T: Scalar, A: Activation> Classifier<T, A> {
+impl<T: Scalar> Classifier<T> {
     /// Layers of given recipes and weights, and a head.
     ///
     /// The law of the weights in a recipe does not matter here.
@@ -75,11 +71,13 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// ```
     /// use nalgebra::DMatrix;
     /// use orthogap::train::Classifier;
-    /// use orthogap::{Network, activation::Tanh, normalization::Normalization};
+    /// use orthogap::{Activation, Network, normalization::Normalization};
     ///
-    /// let layer = Network::<f64>::new(4).normalization(Normalization::None).activation(Tanh);
+    /// let layer = Network::<f64>::new(4)
+    ///     .with_normalization(Normalization::None)
+    ///     .with_activation(Activation::Tanh);
     /// let weights = [DMatrix::from_element(4, 7, 0.1), DMatrix::identity(4, 4)];
-    /// let layers = weights.map(|weights| (layer, weights));
+    /// let layers = weights.map(|weights| (layer.clone(), weights));
     /// let classifier = Classifier::new(layers, DMatrix::identity(4, 4))?;
     /// assert_eq!((classifier.dimension(), classifier.depth(), classifier.classes()), (7, 2, 4));
     /// # Ok::<(), orthogap::Error>(())
@@ -104,8 +102,8 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// // A convolution that copies its two channels, and a head that copies PyTorch's features.
     /// let (channels, pixels) = (2, 6);
     /// let layer = Network::<f64>::new(channels)
-    ///     .normalization(Normalization::None)
-    ///     .convolution(Convolution::new(1)?, Images::new(channels, 2, 3)?);
+    ///     .with_normalization(Normalization::None)
+    ///     .with_convolution(Convolution::new(1)?, Images::new(channels, 2, 3)?);
     /// let pytorch = DMatrix::<f64>::identity(12, 12);
     /// let head = DMatrix::from_fn(12, 12, |row, feature| {
     ///     pytorch[(row, feature % channels * pixels + feature / channels)]
@@ -123,8 +121,8 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// [`Error::Empty`] without layers or classes; [`Error::ShapeMismatch`] of weights that do not
     /// fit; [`Error::NotFinite`]; [`Error::InvalidParameter`] of a batch normalisation without
     /// running statistics; those of convolutions and poolings.
-    pub fn new<W: WeightInit>(
-        layers: impl IntoIterator<Item = (Network<T, A, W>, DMatrix<T>)>,
+    pub fn new(
+        layers: impl IntoIterator<Item = (Network<T>, DMatrix<T>)>,
         head: DMatrix<T>,
     ) -> Result<Self> {
         let mut layers = layers.into_iter();
@@ -142,8 +140,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
                 true => images.map_or(inputs, |images| images.channels()),
                 false => recipe.width(),
             };
-            let norm = trainable(recipe.normalizer(), rows)?;
-            let recipe = recipe.weights(Gaussian::default());
+            let norm = recipe.normalization().trainable(rows)?;
             stack.push(Layer { recipe, weights, norm, images });
             plan = Some(next);
         }
@@ -160,8 +157,8 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     ///
     /// # Errors
     /// Those of [`new`](Self::new); [`Error::StreamExhausted`] beyond 2^32 layers.
-    pub fn sample<W: WeightInit>(
-        recipes: &[Network<T, A, W>],
+    pub fn sample(
+        recipes: &[Network<T>],
         dimension: usize,
         classes: usize,
         run: impl Into<Run>,
@@ -170,7 +167,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
         let Some((first, last)) = recipes.first().zip(recipes.last()) else {
             return Err(Error::Empty { rows: 0, columns: 0 });
         };
-        let draw = |law: W, rows: usize, fans: Fans, layer: usize| {
+        let draw = |law: &Weights, rows: usize, fans: Fans, layer: usize| {
             let layer = u32::try_from(layer)
                 .map_err(|_| Error::StreamExhausted { coordinate: "layer", value: layer })?;
             let mut weights = DMatrix::zeros(rows, fans.inputs);
@@ -190,11 +187,11 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
                 _ => 1,
             };
             let fans = Fans { inputs, outputs: recipe.width() * window };
-            layers.push((*recipe, draw(recipe.init(), recipe.width(), fans, layer)?));
+            layers.push((recipe.clone(), draw(recipe.weights(), recipe.width(), fans, layer)?));
             plan = next;
         }
         let fans = Fans { inputs: plan.features, outputs: classes };
-        let head = draw(last.init(), classes, fans, recipes.len() + 1)?;
+        let head = draw(last.weights(), classes, fans, recipes.len() + 1)?;
         Self::new(layers, head)
     }
 
@@ -267,7 +264,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// The number of parameters.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        let of_layer = |layer: &Layer<T, A>| {
+        let of_layer = |layer: &Layer<T>| {
             layer.weights.len() + layer.norm.as_ref().map_or(0, |norm| 2 * norm.width())
         };
         self.head.len() + self.layers.iter().map(of_layer).sum::<usize>()
@@ -314,8 +311,8 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     /// use orthogap::train::Classifier;
     /// use orthogap::{Input, Network, Seed, normalization::BatchNorm};
     ///
-    /// let layer = Network::<f64>::new(64).normalization(BatchNorm::standard(1e-5)?);
-    /// let classifier = Classifier::sample(&[layer; 20], 6, 2, Seed(1))?;
+    /// let layer = Network::<f64>::new(64).with_normalization(BatchNorm::standard(1e-5)?);
+    /// let classifier = Classifier::sample(&vec![layer; 20], 6, 2, Seed(1))?;
     /// let grams = classifier.grams(Input::near_collinear(6, 1e-2)?.columns())?;
     /// assert_eq!(grams.len(), 22);
     /// assert!(grams[20].orthogonality_gap() < 0.5 * grams[0].orthogonality_gap());
@@ -370,22 +367,6 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
     pub(super) fn check_samples(&self, samples: &DMatrix<T>) -> Result<()> {
         fits("the batch", samples, (self.dimension, samples.ncols()))
     }
-}
-
-/// The state of a batch normalisation that can be trained.
-fn trainable<T: Scalar>(
-    normalization: Normalization,
-    width: usize,
-) -> Result<Option<TrainableBatchNorm<T>>> {
-    let Normalization::BatchNorm(norm) = normalization else { return Ok(None) };
-    if (norm.centering(), norm.row_scale()) != (Centering::Batch, RowScale::UnitRms) {
-        return Err(Error::InvalidParameter {
-            name: "batch normalisation (epsilon)",
-            value: norm.epsilon(),
-            expected: "that of BatchNorm::standard, centred and of unit root mean square",
-        });
-    }
-    Ok(Some(TrainableBatchNorm::new(width, norm.epsilon(), MOMENTUM)?))
 }
 
 /// Refuses a matrix of another shape, an empty one, or one with entries that are not finite.

@@ -7,21 +7,20 @@
 //!
 //! ```
 //! use nalgebra::DMatrix;
-//! use orthogap::activation::Relu;
 //! use orthogap::normalization::Normalization;
 //! use orthogap::train::{Classifier, Sgd, Trainer};
 //! use orthogap::weights::Uniform;
-//! use orthogap::{Input, Network, Seed};
+//! use orthogap::{Activation, Input, Network, Seed};
 //!
 //! // Which of two directions is a sample closer to?
 //! let samples = Input::gaussian(16, 16, Seed(1))?.columns().map(|x| x as f32);
 //! let labels: Vec<usize> = samples.column_iter().map(|x| usize::from(x[0] > x[1])).collect();
 //!
 //! let layer = Network::<f32>::new(64)
-//!     .normalization(Normalization::None)
-//!     .activation(Relu)
-//!     .weights(Uniform::xavier().with_gain(2f64.sqrt())?);
-//! let classifier = Classifier::sample(&[layer; 4], 16, 2, Seed(2))?;
+//!     .with_normalization(Normalization::None)
+//!     .with_activation(Activation::Relu)
+//!     .with_weights(Uniform::xavier().with_gain(2f64.sqrt())?);
+//! let classifier = Classifier::sample(&vec![layer; 4], 16, 2, Seed(2))?;
 //! let before = classifier.evaluate(&samples, &labels)?;
 //! assert!(classifier.gradient_error(&samples, &labels, Seed(3))?.is_trusted());
 //!

@@ -5,12 +5,10 @@ use nalgebra::DMatrix;
 use super::classifier::{Classifier, Layer};
 use super::loss::Loss;
 use super::parameters::Parameters;
-use crate::activation::{Activation, Differentiable};
 use crate::backward::{
     Gradient, Parameters as OfLayer, Products, Record, Scaled, Statistics, Step, Units, fit,
     operand,
 };
-use crate::weights::Gaussian;
 use crate::{Result, Scalar};
 
 /// Everything that a batch leaves on its way.
@@ -27,7 +25,7 @@ pub(super) struct Pass<T: Scalar> {
 }
 
 impl<T: Scalar> Pass<T> {
-    pub(super) fn new<A: Activation>(classifier: &Classifier<T, A>) -> Result<Self> {
+    pub(super) fn new(classifier: &Classifier<T>) -> Result<Self> {
         let records = classifier.layers.iter().enumerate().map(|(index, layer)| {
             let rows = layer.images.map_or(layer.weights.ncols(), |images| images.channels());
             let affine = layer.norm.is_some();
@@ -44,9 +42,9 @@ impl<T: Scalar> Pass<T> {
     }
 
     /// Takes some samples as its input.
-    pub(super) fn gather<A: Activation>(
+    pub(super) fn gather(
         &mut self,
-        classifier: &Classifier<T, A>,
+        classifier: &Classifier<T>,
         samples: &DMatrix<T>,
         some: &[usize],
     ) -> Result<()> {
@@ -62,9 +60,9 @@ impl<T: Scalar> Pass<T> {
     }
 
     /// From the input to the logits.
-    pub(super) fn forward<A: Activation>(
+    pub(super) fn forward(
         &mut self,
-        classifier: &Classifier<T, A>,
+        classifier: &Classifier<T>,
         statistics: Statistics,
     ) -> Result<()> {
         let Self { input, records, products, logits, .. } = self;
@@ -84,9 +82,9 @@ impl<T: Scalar> Pass<T> {
     }
 
     /// From the logits, which it uses up, to the gradient by every parameter; tells the loss.
-    pub(super) fn backward<A: Differentiable>(
+    pub(super) fn backward(
         &mut self,
-        classifier: &Classifier<T, A>,
+        classifier: &Classifier<T>,
         labels: &[usize],
         by: &mut Parameters<T>,
     ) -> Result<Loss> {
@@ -128,7 +126,7 @@ impl<T: Scalar> Pass<T> {
     }
 
     /// Refuses a batch whose statistics batch normalisations cannot [remember](Self::remember).
-    pub(super) fn check_memory<A: Activation>(&self, classifier: &Classifier<T, A>) -> Result<()> {
+    pub(super) fn check_memory(&self, classifier: &Classifier<T>) -> Result<()> {
         classifier.layers.iter().enumerate().try_for_each(|(index, layer)| {
             match layer.norm.as_ref().zip(self.normalized(index)) {
                 Some((norm, h)) => norm.check_memory(h),
@@ -139,7 +137,7 @@ impl<T: Scalar> Pass<T> {
 
     /// Moves the running statistics of batch normalisations towards those of this batch, which
     /// [`check_memory`](Self::check_memory) accepted.
-    pub(super) fn remember<A: Activation>(&self, classifier: &mut Classifier<T, A>) -> Result<()> {
+    pub(super) fn remember(&self, classifier: &mut Classifier<T>) -> Result<()> {
         for (index, layer) in classifier.layers.iter_mut().enumerate() {
             if let Some((norm, h)) = layer.norm.as_mut().zip(self.normalized(index)) {
                 norm.remember_checked(h)?;
@@ -166,6 +164,6 @@ impl<T: Scalar> Pass<T> {
 }
 
 /// What a layer computes with.
-fn of<T: Scalar, A: Activation>(layer: &Layer<T, A>) -> OfLayer<'_, T, A, Gaussian> {
+fn of<T: Scalar>(layer: &Layer<T>) -> OfLayer<'_, T> {
     OfLayer { network: &layer.recipe, weights: &layer.weights, norm: layer.norm.as_ref() }
 }

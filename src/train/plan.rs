@@ -1,8 +1,6 @@
 //! Shapes through a stack of layers: what each takes and what comes out.
 
-use crate::activation::Activation;
 use crate::convolution::Images;
-use crate::weights::WeightInit;
 use crate::{Error, Network, Result, Scalar};
 
 /// What is known of a stack before its next layer.
@@ -18,21 +16,15 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Before the first layer, of a recipe whose weights have so many inputs if they are dense.
-    pub fn of_input<T: Scalar, A: Activation, W: WeightInit>(
-        first: &Network<T, A, W>,
-        inputs: usize,
-    ) -> Self {
+    pub fn of_input<T: Scalar>(first: &Network<T>, inputs: usize) -> Self {
         let images = first.convolution_layer().map(|layer| layer.input);
         let dimension = images.map_or(inputs, |images| images.len());
         Self { dimension, features: dimension, images }
     }
 
     /// The images that a layer takes, the inputs of its weights, and what comes after it.
-    pub fn layer<T: Scalar, A: Activation, W: WeightInit>(
-        self,
-        recipe: &Network<T, A, W>,
-    ) -> Result<(Option<Images>, usize, Self)> {
-        recipe.check_pooling()?;
+    pub fn layer<T: Scalar>(self, recipe: &Network<T>) -> Result<(Option<Images>, usize, Self)> {
+        recipe.check_layer()?;
         let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
             if recipe.convolution_layer().is_some() {
                 let (found, expected) = ((self.features, 1), (0, 0));

@@ -8,7 +8,6 @@ use super::loss::{Loss, check_labels};
 use super::parameters::Parameters;
 use super::pass::Pass;
 use super::sgd::Sgd;
-use crate::activation::{Activation, Differentiable, Identity};
 use crate::backward::Statistics;
 use crate::scalar::norm;
 use crate::{Error, Purpose, Result, Run, Scalar};
@@ -21,19 +20,18 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 ///
 /// ```
 /// use nalgebra::DMatrix;
-/// use orthogap::activation::Relu;
 /// use orthogap::normalization::Normalization;
 /// use orthogap::train::{Classifier, Sgd, Trainer};
 /// use orthogap::weights::Gaussian;
-/// use orthogap::{Input, Network, Seed};
+/// use orthogap::{Activation, Input, Network, Seed};
 ///
 /// let samples = Input::gaussian(8, 8, Seed(1))?.columns().clone();
 /// let labels = [0, 1, 0, 1, 1, 0, 0, 1];
 /// let layer = Network::<f64>::new(32)
-///     .normalization(Normalization::None)
-///     .activation(Relu)
-///     .weights(Gaussian::he());
-/// let classifier = Classifier::sample(&[layer; 3], 8, 2, Seed(2))?;
+///     .with_normalization(Normalization::None)
+///     .with_activation(Activation::Relu)
+///     .with_weights(Gaussian::he());
+/// let classifier = Classifier::sample(&vec![layer; 3], 8, 2, Seed(2))?;
 /// let mut trainer = Trainer::new(classifier, Sgd::new(0.05)?.with_momentum(0.9)?, Seed(3));
 /// for _ in 0..60 {
 ///     let epoch = trainer.epoch(&samples, &labels, 4)?;
@@ -44,8 +42,8 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Trainer<T: Scalar, A = Identity> {
-    classifier: Classifier<T, A>,
+pub struct Trainer<T: Scalar> {
+    classifier: Classifier<T>,
     optimizer: Sgd,
     run: Run,
     velocity: Parameters<T>,
@@ -77,9 +75,9 @@ pub struct Epoch {
     pub gradient_norms: Vec<f64>,
 }
 
-impl<T: Scalar, A: Activation> Trainer<T, A> {
+impl<T: Scalar> Trainer<T> {
     /// Training from the beginning. The run decides on the order of samples.
-    pub fn new(classifier: Classifier<T, A>, optimizer: Sgd, run: impl Into<Run>) -> Self {
+    pub fn new(classifier: Classifier<T>, optimizer: Sgd, run: impl Into<Run>) -> Self {
         let velocity = classifier.zeros();
         Self {
             gradient: velocity.clone(),
@@ -101,7 +99,7 @@ impl<T: Scalar, A: Activation> Trainer<T, A> {
     /// # Errors
     /// [`Error::ShapeMismatch`] of the velocity.
     pub fn resume(
-        classifier: Classifier<T, A>,
+        classifier: Classifier<T>,
         optimizer: Sgd,
         run: impl Into<Run>,
         velocity: Parameters<T>,
@@ -123,13 +121,13 @@ impl<T: Scalar, A: Activation> Trainer<T, A> {
 
     /// The classifier as it is now.
     #[must_use]
-    pub fn classifier(&self) -> &Classifier<T, A> {
+    pub fn classifier(&self) -> &Classifier<T> {
         &self.classifier
     }
 
     /// The classifier, to be kept.
     #[must_use]
-    pub fn into_classifier(self) -> Classifier<T, A> {
+    pub fn into_classifier(self) -> Classifier<T> {
         self.classifier
     }
 
@@ -170,7 +168,7 @@ impl<T: Scalar, A: Activation> Trainer<T, A> {
     }
 }
 
-impl<T: Scalar, A: Differentiable> Trainer<T, A> {
+impl<T: Scalar> Trainer<T> {
     /// One step down the gradient of a batch, `dimension x n` (images flattened as frameworks do,
     /// NCHW); tells the loss before it.
     ///

@@ -7,7 +7,6 @@ use super::classifier::{Classifier, Layer};
 use super::loss::{Loss, check_labels};
 use super::parameters::Parameters;
 use super::pass::Pass;
-use crate::activation::{Activation, Differentiable};
 use crate::backward::Statistics;
 use crate::normalization::TrainableBatchNorm;
 use crate::scalar::norm;
@@ -53,7 +52,7 @@ impl GradientError {
 /// random, and now and then a hundred times smaller than the error.
 const NUDGES: u32 = 3;
 
-impl<T: Scalar, A: Differentiable> Classifier<T, A> {
+impl<T: Scalar> Classifier<T> {
     /// The loss of a batch in training mode, and its gradient by every parameter.
     ///
     /// # Errors
@@ -110,15 +109,15 @@ impl<T: Scalar, A: Differentiable> Classifier<T, A> {
     /// | 75 | 7e-6 | 2 | 3 | 16 | 3 |
     ///
     /// ```
-    /// use orthogap::activation::Relu;
     /// use orthogap::normalization::BatchNorm;
     /// use orthogap::train::Classifier;
-    /// use orthogap::{Input, Network, Scalar, Seed};
+    /// use orthogap::{Activation, Input, Network, Scalar, Seed};
     ///
     /// fn trusted<T: Scalar>() -> orthogap::Result<bool> {
-    ///     let layer =
-    ///         Network::<T>::new(64).normalization(BatchNorm::standard(1e-5)?).activation(Relu);
-    ///     let classifier = Classifier::sample(&[layer; 50], 32, 2, Seed(1))?;
+    ///     let layer = Network::<T>::new(64)
+    ///         .with_normalization(BatchNorm::standard(1e-5)?)
+    ///         .with_activation(Activation::Relu);
+    ///     let classifier = Classifier::sample(&vec![layer; 50], 32, 2, Seed(1))?;
     ///     let samples = Input::gaussian(32, 8, Seed(2))?.columns().map(T::of);
     ///     let labels = [0, 1, 0, 1, 1, 0, 0, 1];
     ///     Ok(classifier.gradient_error(&samples, &labels, Seed(3))?.is_trusted())
@@ -160,9 +159,9 @@ fn relative_difference<T: Scalar>(found: &DMatrix<T>, truth: &DMatrix<f64>) -> f
     }
 }
 
-impl<T: Scalar, A: Activation> Classifier<T, A> {
+impl<T: Scalar> Classifier<T> {
     /// The same in `f64`, with weights moved by their last digit in `T`, by the signs of a number.
-    fn nudged(&self, run: Run, number: u32) -> Classifier<f64, A> {
+    fn nudged(&self, run: Run, number: u32) -> Classifier<f64> {
         let nudge = |weights: &DMatrix<T>, layer: u32| {
             let mut rng = run.stream(Purpose::Rounding, layer, number).rng();
             weights.map(|w| {
@@ -185,7 +184,7 @@ impl<T: Scalar, A: Activation> Classifier<T, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activation::Relu;
+    use crate::activation::Activation;
     use crate::normalization::BatchNorm;
     use crate::{Input, Network, Seed};
 
@@ -196,14 +195,15 @@ mod tests {
     fn what_is_trusted_is_right() {
         let (mut wrong, mut single_wrong, mut trusted) = (0, 0, 0);
         let norm = BatchNorm::standard(1e-5).unwrap();
-        let layer = Network::<f32>::new(48).normalization(norm).activation(Relu);
+        let layer =
+            Network::<f32>::new(48).with_normalization(norm).with_activation(Activation::Relu);
         for seed in (0..200).map(Seed) {
             let depth = 16 + 2 * (seed.0 % 5) as usize;
-            let classifier = Classifier::sample(&vec![layer; depth], 16, 4, seed).unwrap();
+            let classifier = Classifier::sample(&vec![layer.clone(); depth], 16, 4, seed).unwrap();
             let wide = Input::gaussian(16, 4, seed).unwrap().columns().clone();
             let (samples, labels) = (wide.map(|x| x as f32), [0, 1, 2, 3]);
             let found = classifier.gradient(&samples, &labels).unwrap().1;
-            let error = |other: Classifier<f64, Relu>| {
+            let error = |other: Classifier<f64>| {
                 let wide = samples.map(f64::from);
                 let truth = other.gradient(&wide, &labels).unwrap().1;
                 let pairs = found.weights().zip(truth.weights());

@@ -10,12 +10,12 @@
 //! frameworks' shape and order, so a network that flattens (C, H, W) reads it as it is.
 //!
 //! ```
-//! use orthogap::{Input, Seed, activation::{Identity, Relu}};
+//! use orthogap::{Activation::{Identity, Relu}, Input, Seed};
 //! use orthogap::weights::{Iterative, Stack, Uniform, export};
 //!
 //! let mut network = Stack::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
-//! network.dense(Iterative::recommended(), 16, Relu)?;
-//! network.dense(Uniform::xavier(), 10, Identity)?;
+//! network.dense(&Iterative::recommended(), 16, &Relu)?;
+//! network.dense(&Uniform::xavier(), 10, &Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File
 //! export::write_safetensors(&mut file, &export::named(&network)?)?;
 //! let header = String::from_utf8_lossy(&file[8..]);
@@ -229,7 +229,7 @@ fn is_single<T>() -> bool {
 mod tests {
     use super::*;
     use crate::Seed;
-    use crate::activation::Identity;
+    use crate::activation::Activation::Identity;
     use crate::convolution::{Convolution, Images};
     use crate::weights::Gaussian;
     use nalgebra::dmatrix;
@@ -298,8 +298,8 @@ mod tests {
         let batch = images.batch_from_nchw(&nchw).unwrap();
         let kernel = Convolution::new(2).unwrap().with_padding_width(0).unwrap();
         let mut network = Stack::of_images(images, batch, Seed(1)).unwrap();
-        network.convolution(Gaussian::he(), kernel, 3, Identity).unwrap();
-        network.dense(Gaussian::he(), 4, Identity).unwrap();
+        network.convolution(&Gaussian::he(), kernel, 3, &Identity).unwrap();
+        network.dense(&Gaussian::he(), 4, &Identity).unwrap();
         let tensors = named(&network).unwrap();
         let [(first, filters), (second, dense)] = &tensors[..] else { panic!("two layers") };
         assert_eq!((&first[..], &second[..]), ("layers.0.weight", "layers.1.weight"));

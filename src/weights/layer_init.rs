@@ -12,7 +12,7 @@ use crate::{Purpose, Result, Run, Scalar, Stream};
 /// Every [`WeightInit`] is one that does not look; [`Iterative`](super::Iterative) and
 /// [`Lsuv`](super::Lsuv) do. A [`Stack`](super::Stack) initialises a network with them, layer by
 /// layer.
-pub trait LayerInit: Copy + Debug + Send + Sync {
+pub trait LayerInit: Debug + Send + Sync {
     /// The weights, `rows x m`, of a layer that sees `inputs`, `m x n`: samples are columns, and
     /// so are the windows of a convolution.
     ///

@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use super::{Fans, LayerInit, Orthogonal, Site, WeightInit};
+use super::{Fans, Haar, LayerInit, Site, WeightInit};
 use crate::gram::largest_entry;
 use crate::{Error, Result, Scalar};
 
@@ -16,12 +16,12 @@ use crate::{Error, Result, Scalar};
 /// activation, but not the angles: samples become as parallel as with He's or Xavier's weights.
 ///
 /// ```
-/// use orthogap::{Input, Seed, activation::Relu, weights::{Lsuv, Stack}};
+/// use orthogap::{Activation, Input, Seed, weights::{Lsuv, Stack}};
 ///
 /// let batch = Input::gaussian(50, 20, Seed(1))?.columns().clone();
 /// let mut network = Stack::new(batch, Seed(2))?;
 /// for _ in 0..5 {
-///     network.dense(Lsuv, 32, Relu)?;
+///     network.dense(&Lsuv, 32, &Activation::Relu)?;
 /// }
 /// assert!(network.layers().iter().all(|layer| (layer.scale() - 1.0).abs() < 1e-14));
 /// # Ok::<(), orthogap::Error>(())
@@ -43,7 +43,7 @@ impl LayerInit for Lsuv {
         site: Site,
     ) -> Result<DMatrix<T>> {
         let mut weights = DMatrix::zeros(rows, inputs.nrows());
-        Orthogonal::default().sample_to(&mut weights, fans, site.stream(0));
+        Haar::default().sample_to(&mut weights, fans, site.stream(0));
         let scale = root_mean_square(&(&weights * inputs))?;
         scaled(weights, scale.recip())
     }

@@ -5,7 +5,7 @@
 //! | [`Gaussian::new`] | N(0, gain²/m) | the streamed chain: `d n` normals |
 //! | [`Gaussian::xavier`], [`Gaussian::he`] | N(0, 2/(m + rows)), N(0, 2/m) | the same |
 //! | [`Uniform::xavier`], [`Uniform::he`] | uniform, with those variances | `W` itself: `d²` numbers |
-//! | [`Orthogonal`] | Haar: orthonormal columns (or rows), times a gain | a QR of `d x n` |
+//! | [`Haar`] | Haar: orthonormal columns (or rows), times a gain | a QR of `d x n` |
 //! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
 //! | your own [`WeightInit`] | whatever you draw | `W` itself |
 //!
@@ -25,10 +25,10 @@
 //! ```
 //! use nalgebra::DMatrix;
 //! use orthogap::{Input, Network, Scalar, Seed, Stream};
-//! use orthogap::weights::{Fans, WeightInit};
+//! use orthogap::weights::{Fans, WeightInit, Weights};
 //! use rand::RngExt;
 //!
-//! #[derive(Clone, Copy, Debug)]
+//! #[derive(Debug)]
 //! struct Sparse {
 //!     density: f64,
 //! }
@@ -44,19 +44,21 @@
 //!     }
 //! }
 //!
-//! let network = Network::<f64>::new(128).weights(Sparse { density: 0.2 });
+//! let weights = Weights::custom(Sparse { density: 0.2 });
+//! let network = Network::<f64>::new(128).with_weights(weights);
 //! // (Few inputs would leave rows without weights, which batch norm refuses.)
 //! let mut chain = network.chain(&Input::gaussian(100, 4, Seed(1))?, Seed(2))?;
 //! assert!(chain.advance(60)?.orthogonality_gap() < 0.25); // batch norm does its work here, too
 //! # Ok::<(), orthogap::Error>(())
 //! ```
 
+mod custom;
 pub mod export;
 mod gaussian;
+mod haar;
 mod iterative;
 mod layer_init;
 mod lsuv;
-mod orthogonal;
 mod spherical;
 mod stack;
 mod uniform;
@@ -65,23 +67,104 @@ use std::fmt::Debug;
 
 use nalgebra::DMatrix;
 
+pub use custom::Custom;
 pub use gaussian::Gaussian;
+pub use haar::Haar;
+pub(crate) use haar::frame;
 pub use iterative::{Alignment, Iterative, Scale};
 pub use layer_init::{LayerInit, Site};
 pub use lsuv::Lsuv;
-pub use orthogonal::Orthogonal;
-pub(crate) use orthogonal::frame;
 pub use spherical::Spherical;
 pub use stack::{InitialLayer, Stack};
 pub use uniform::Uniform;
 
 use crate::{Error, Result, Scalar, Stream};
 
+/// The law of the weights of a network, as a value.
+///
+/// ```
+/// use orthogap::weights::{Gaussian, Haar, Weights};
+/// use orthogap::{Input, Network, Seed};
+///
+/// let input = Input::near_collinear(4, 1e-3)?;
+/// for weights in [Weights::from(Gaussian::he()), Haar::default().into()] {
+///     let network = Network::<f64>::new(64).with_weights(weights);
+///     assert!(network.chain(&input, Seed(1))?.advance(60)?.orthogonality_gap() < 0.5);
+/// }
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Weights {
+    /// Independent Gaussian entries.
+    Gaussian(Gaussian),
+    /// Independent uniform entries.
+    Uniform(Uniform),
+    /// Orthonormal columns or rows.
+    Haar(Haar),
+    /// Rows of one length.
+    Spherical(Spherical),
+    /// A law of your own, which cannot be serialised.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Custom(Custom),
+}
+
+impl Weights {
+    /// Makes weights of a law of your own.
+    #[must_use]
+    pub fn custom(law: impl WeightInit + 'static) -> Self {
+        Self::Custom(Custom::new(law))
+    }
+}
+
+/// [`Gaussian::default`], the law of the theory.
+impl Default for Weights {
+    fn default() -> Self {
+        Gaussian::default().into()
+    }
+}
+
+impl WeightInit for Weights {
+    fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream) {
+        match self {
+            Self::Gaussian(law) => law.sample_to(weights, fans, stream),
+            Self::Uniform(law) => law.sample_to(weights, fans, stream),
+            Self::Haar(law) => law.sample_to(weights, fans, stream),
+            Self::Spherical(law) => law.sample_to(weights, fans, stream),
+            Self::Custom(law) => law.sample_to(weights, fans, stream),
+        }
+    }
+
+    fn product_law(&self, fans: Fans) -> ProductLaw {
+        match self {
+            Self::Gaussian(law) => law.product_law(fans),
+            Self::Uniform(law) => law.product_law(fans),
+            Self::Haar(law) => law.product_law(fans),
+            Self::Spherical(law) => law.product_law(fans),
+            Self::Custom(law) => law.product_law(fans),
+        }
+    }
+}
+
+macro_rules! from_law {
+    ($($law:ident),*) => {$(
+        impl From<$law> for Weights {
+            fn from(law: $law) -> Self {
+                Self::$law(law)
+            }
+        }
+    )*};
+}
+
+from_law!(Gaussian, Uniform, Haar, Spherical);
+
 /// A law of weight matrices, such as an initialisation.
 ///
 /// The library's own laws are drawn by what is known of the product `W H`
 /// ([`product_law`](Self::product_law)); any other is drawn itself, at `d²` numbers a layer.
-pub trait WeightInit: Copy + Debug + Send + Sync {
+/// [`Weights::custom`] makes a value of it.
+pub trait WeightInit: Debug + Send + Sync {
     /// Draws a weight matrix, `rows x m`, from the beginning of a stream.
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream);
 

@@ -7,7 +7,6 @@ use super::{Fans, LayerInit, Site};
 use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::gram::largest_entry;
-use crate::kernel::activation::apply;
 use crate::scalar::exponent;
 use crate::{Error, Result, Run, Scalar};
 
@@ -18,7 +17,7 @@ use crate::{Error, Result, Run, Scalar};
 /// `C x (S n)`) is held, not its history.
 ///
 /// ```
-/// use orthogap::{Input, Seed, activation::{Identity, Relu}};
+/// use orthogap::{Activation::{Identity, Relu}, Input, Seed};
 /// use orthogap::convolution::{Convolution, Images, Pooling};
 /// use orthogap::weights::{Gaussian, Iterative, Stack};
 ///
@@ -28,11 +27,11 @@ use crate::{Error, Result, Run, Scalar};
 /// let (init, kernel) = (Iterative::recommended(), Convolution::new(3)?);
 /// let mut network = Stack::of_images(images, batch, Seed(2))?;
 /// network
-///     .convolution(init, kernel, 6, Relu)?
-///     .convolution(init, kernel, 6, Relu)?
+///     .convolution(&init, kernel, 6, &Relu)?
+///     .convolution(&init, kernel, 6, &Relu)?
 ///     .pool(Pooling::max(2)?)?
-///     .dense(init, 32, Relu)?
-///     .dense(Gaussian::he(), 10, Identity)?;
+///     .dense(&init, 32, &Relu)?
+///     .dense(&Gaussian::he(), 10, &Identity)?;
 /// let shapes: Vec<_> = network.weights().map(|weights| weights.shape()).collect();
 /// assert_eq!(shapes, [(6, 27), (6, 54), (32, 96), (10, 32)]);
 /// // Every product with the batch has entries of root mean square one, but for the head's.
@@ -123,11 +122,11 @@ impl<T: Scalar> Stack<T> {
     /// # Errors
     /// [`Error::InvalidParameter`] for width 0; [`Error::ZeroMatrix`] if the product is zero,
     /// [`Error::NotFinite`] if it overflows; those of the initialisation. The stack stays as it was.
-    pub fn dense<A: Activation>(
+    pub fn dense(
         &mut self,
-        init: impl LayerInit,
+        init: &impl LayerInit,
         width: usize,
-        activation: A,
+        activation: &Activation,
     ) -> Result<&mut Self> {
         let flat = match self.images {
             Some(images) => Some(images.flatten(&self.h)?.into_owned()),
@@ -135,6 +134,7 @@ impl<T: Scalar> Stack<T> {
         };
         let inputs = flat.as_ref().unwrap_or(&self.h);
         let fans = Fans { inputs: inputs.nrows(), outputs: width };
+        activation.check()?;
         let (mut layer, product) = layer(init, inputs, width, fans, self.site())?;
         layer.flattened = self.images.take();
         Ok(self.push(layer, product, activation))
@@ -147,13 +147,14 @@ impl<T: Scalar> Stack<T> {
     /// # Errors
     /// [`Error::InvalidParameter`] if there are no images here, or 0 channels; those of
     /// [`Convolution::unfold`], and of [`dense`](Self::dense).
-    pub fn convolution<A: Activation>(
+    pub fn convolution(
         &mut self,
-        init: impl LayerInit,
+        init: &impl LayerInit,
         convolution: Convolution,
         channels: usize,
-        activation: A,
+        activation: &Activation,
     ) -> Result<&mut Self> {
+        activation.check()?;
         let images = self.images()?;
         let output = convolution.output(images, channels)?;
         let fans = Fans {
@@ -225,24 +226,22 @@ impl<T: Scalar> Stack<T> {
         Site::new(self.run, self.layers.len() as u32 + 1)
     }
 
-    fn push<A: Activation>(
+    fn push(
         &mut self,
         layer: InitialLayer<T>,
         product: DMatrix<T>,
-        activation: A,
+        activation: &Activation,
     ) -> &mut Self {
         self.layers.push(layer);
         self.h = product;
-        if !A::LINEAR {
-            apply(activation, self.h.as_mut_slice());
-        }
+        activation.apply(self.h.as_mut_slice());
         self
     }
 }
 
 /// The layer of `width` neurons on `inputs`, and its product with them.
 fn layer<T: Scalar>(
-    init: impl LayerInit,
+    init: &impl LayerInit,
     inputs: &DMatrix<T>,
     width: usize,
     fans: Fans,
@@ -292,9 +291,10 @@ fn gap<T: Scalar>(h: &DMatrix<T>) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::Activation::{Identity, Relu};
+    use crate::normalization::Normalization;
     use crate::weights::{Gaussian, Lsuv, Uniform, WeightInit};
     use crate::{Gram, Input, Network, Purpose, Seed};
-    use crate::{activation::Identity, activation::Relu, normalization::Normalization};
     use proptest::prelude::*;
 
     fn batch(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
@@ -323,14 +323,14 @@ mod tests {
         let input = Input::gaussian(10, 4, Seed(3)).unwrap();
         let init = Uniform::he();
         let mut chain = Network::<f64>::new(16)
-            .weights(init)
-            .activation(Relu)
-            .normalization(Normalization::None)
+            .with_weights(init)
+            .with_activation(Relu)
+            .with_normalization(Normalization::None)
             .explicit_chain(&input, Seed(7))
             .unwrap();
         let mut stack = Stack::new(input.columns().clone(), Seed(7)).unwrap();
         for layer in 0..3 {
-            stack.dense(init, 16, Relu).unwrap();
+            stack.dense(&init, 16, &Relu).unwrap();
             let mut step = chain.step().unwrap();
             assert_eq!(&stack.layers()[layer].weights, step.weights());
             let expected = step.layer().orthogonality_gap();
@@ -342,22 +342,22 @@ mod tests {
     fn bad_stacks_are_refused() {
         let mut stack = Stack::new(batch(4, 3, 1), Seed(1)).unwrap();
         assert_eq!(
-            stack.dense(Gaussian::he(), 0, Identity).unwrap_err().to_string(),
+            stack.dense(&Gaussian::he(), 0, &Identity).unwrap_err().to_string(),
             "width = 0 is invalid: expected at least 1"
         );
         let kernel = Convolution::new(3).unwrap();
-        assert!(stack.convolution(Lsuv, kernel, 2, Identity).is_err());
+        assert!(stack.convolution(&Lsuv, kernel, 2, &Identity).is_err());
         assert!(stack.pool(Pooling::global_average()).is_err());
         assert!(stack.layers().is_empty());
         assert!(Stack::new(DMatrix::<f32>::zeros(2, 2), Seed(1)).is_err());
         let images = Images::new(2, 2, 2).unwrap();
         assert!(Stack::of_images(images, batch(2, 5, 1), Seed(1)).is_err());
-        let broken = |stack: &mut Stack<f64>| stack.dense(Broken, 4, Identity).unwrap_err();
+        let broken = |stack: &mut Stack<f64>| stack.dense(&Broken, 4, &Identity).unwrap_err();
         assert!(matches!(broken(&mut stack), Error::ShapeMismatch { .. }));
     }
 
     /// Weights of a wrong shape.
-    #[derive(Clone, Copy, Debug)]
+    #[derive(Debug)]
     struct Broken;
 
     impl LayerInit for Broken {
@@ -379,7 +379,7 @@ mod tests {
         let h = batch(2, 20 * 3, 5);
         let kernel = Convolution::new(3).unwrap().with_stride(2).unwrap();
         let mut stack = Stack::of_images(images, h.clone(), Seed(1)).unwrap();
-        stack.convolution(Lsuv, kernel, 4, Identity).unwrap();
+        stack.convolution(&Lsuv, kernel, 4, &Identity).unwrap();
         let layer = &stack.layers()[0];
         let expected = kernel.apply(images, layer.weights(), &h).unwrap();
         assert!((stack.output() - expected).amax() < 1e-13);

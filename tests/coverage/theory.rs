@@ -1,6 +1,6 @@
 //! Coverage of the errors that the theory module states.
 
-use orthogap::activation::Relu;
+use orthogap::Activation::Relu;
 use orthogap::theory::mean_field_activation::{quasi_monte_carlo, relu};
 use orthogap::{Error, Input, Seed};
 
@@ -20,7 +20,7 @@ fn quasi_monte_carlo_with_the_fewest_points() {
     ] {
         let input = Input::near_collinear(samples, distance).unwrap();
         let truth = relu(input.gram()).unwrap().matrix()[(0, 1)];
-        let of = |points, seed| quasi_monte_carlo(input.gram(), Relu, 1.0, points, Seed(seed));
+        let of = |points, seed| quasi_monte_carlo(input.gram(), &Relu, 1.0, points, Seed(seed));
         let Err(Error::SampleTooSmall { count: 1, minimum }) = of(1, 0) else {
             panic!("one point is enough")
         };

@@ -3,7 +3,7 @@
 from mpmath import cos, cosh, erf, erfc, exp, expm1, mp, mpf, pi, sin, sqrt, tanh
 
 mp.dps = 60
-NAMES = "tanh shifted_tanh logistic silu erf gelu sin".split()
+NAMES = "tanh shifted_tanh logistic silu erf gelu sin elu".split()
 
 
 def values(x):
@@ -14,9 +14,10 @@ def values(x):
     slope = e / (1 + e) ** 2
     shifted = 2 / (1 + exp(-2 * x))
     functions = [tanh(x), shifted, logistic, x * logistic, erf(x), x * normal, sin(x)]
+    functions += [x if x >= 0 else expm1(x)]
     sech = 1 / cosh(x) ** 2
     derivatives = [sech, sech, slope, logistic + x * slope, 2 / sqrt(pi) * exp(-x * x)]
-    return functions + derivatives + [normal + x * density, cos(x)]
+    return functions + derivatives + [normal + x * density, cos(x), exp(min(x, mpf(0)))]
 
 
 print(",".join(["x"] + NAMES + ["d_" + name for name in NAMES]))

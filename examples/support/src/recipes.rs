@@ -1,13 +1,10 @@
 //! The components of modern networks, each in a recipe that shows what it does.
 
 use nalgebra::DMatrix;
-use orthogap::activation::{
-    Activation, Erf, Gelu, LeakyRelu, Logistic, Relu, ShiftedTanh, Silu, Sin, Tanh,
-};
 use orthogap::convolution::{Convolution, Images, Padding};
 use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
-use orthogap::weights::{Fans, Gaussian, Orthogonal, Spherical, Uniform, WeightInit};
-use orthogap::{Input, Layer, Network, Order, Residual, Run, Scalar, Stream};
+use orthogap::weights::{Fans, Gaussian, Haar, Spherical, Uniform, WeightInit, Weights};
+use orthogap::{Activation, Network, Order, Residual, Scalar, Stream};
 use rand::RngExt;
 
 /// The epsilon of frameworks.
@@ -66,40 +63,7 @@ pub struct Component {
     pub drawn: bool,
     /// Whether it is the paper's linear chain, of which the library knows the stationary law.
     pub linear_chain: bool,
-    pub recipe: Box<dyn Recipe>,
-}
-
-/// A network of whatever activation and weights.
-pub trait Recipe: Send + Sync {
-    /// Neurons of a layer, or channels of a convolution.
-    fn width(&self) -> usize;
-
-    /// Goes through `depth` layers and shows each, the input first.
-    fn descend(
-        &self,
-        input: &Input,
-        run: Run,
-        depth: usize,
-        show: &mut dyn FnMut(&Layer),
-    ) -> orthogap::Result<()>;
-}
-
-impl<T: Scalar, A: Activation, W: WeightInit> Recipe for Network<T, A, W> {
-    fn width(&self) -> usize {
-        Network::width(self)
-    }
-
-    fn descend(
-        &self,
-        input: &Input,
-        run: Run,
-        depth: usize,
-        show: &mut dyn FnMut(&Layer),
-    ) -> orthogap::Result<()> {
-        let mut chain = self.chain(input, run)?;
-        show(chain.layer());
-        (0..depth).try_for_each(|_| chain.step().map(&mut *show))
-    }
+    pub network: Network<f64>,
 }
 
 /// Random signs, a share of them zero: each entry is 0 with probability 1 - `density`, else plus or
@@ -107,7 +71,7 @@ impl<T: Scalar, A: Activation, W: WeightInit> Recipe for Network<T, A, W> {
 ///
 /// Density 1 are Rademacher weights, density 1/3 the sparse projections of D. Achlioptas (J. Comput.
 /// Syst. Sci. 66:671, 2003).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Signs {
     density: f64,
 }
@@ -132,8 +96,8 @@ pub fn components(width: usize, depth: usize, images: Images) -> orthogap::Resul
 }
 
 impl Component {
-    fn new(family: Family, name: &'static str, recipe: impl Recipe + 'static) -> Self {
-        Self { family, name, drawn: true, linear_chain: false, recipe: Box::new(recipe) }
+    fn new(family: Family, name: &'static str, network: Network<f64>) -> Self {
+        Self { family, name, drawn: true, linear_chain: false, network }
     }
 
     /// The same for the table alone.
@@ -151,53 +115,51 @@ impl Component {
 /// see numbers as large as in practice.
 fn activations(width: usize) -> orthogap::Result<Vec<Component>> {
     let norm = BatchNorm::paper().with_row_scale(RowScale::UnitRms);
-    let plain = Network::<f64>::new(width).normalization(norm).order(Order::ActivationLinearNorm);
-    fn new(name: &'static str, recipe: impl Recipe + 'static) -> Component {
-        Component::new(Family::Activation, name, recipe)
-    }
-    Ok(vec![
-        new("linear", plain).linear_chain(),
-        new("relu", plain.activation(Relu)),
-        new("leaky_relu", plain.activation(LeakyRelu::new(0.1)?)).undrawn(),
-        new("tanh", plain.activation(Tanh)),
-        new("sin", plain.activation(Sin)).undrawn(),
-        new("erf", plain.activation(Erf)).undrawn(),
-        new("gelu", plain.activation(Gelu)),
-        new("silu", plain.activation(Silu)),
-        new("logistic", plain.activation(Logistic)),
-        new("shifted_tanh", plain.activation(ShiftedTanh)),
-    ])
+    let plain =
+        Network::<f64>::new(width).with_normalization(norm).with_order(Order::ActivationLinearNorm);
+    let known = ["linear", "relu", "leaky_relu(0.1)", "tanh", "sin", "erf", "gelu", "silu"];
+    let components = known.into_iter().chain(["logistic", "shifted_tanh"]).map(|name| {
+        let network = plain.clone().with_activation(name.parse()?);
+        let component = Component::new(Family::Activation, name, network);
+        Ok(match name {
+            "linear" => component.linear_chain(),
+            "leaky_relu(0.1)" => Component { name: "leaky_relu", ..component.undrawn() },
+            "sin" | "erf" => component.undrawn(),
+            _ => component,
+        })
+    });
+    components.collect()
 }
 
 fn normalizations(width: usize) -> orthogap::Result<Vec<Component>> {
-    let plain = rectified(width).normalization(Normalization::None);
+    let plain = rectified(width).with_normalization(Normalization::None);
     // He's gain: rows of norm sqrt(2).
-    let weight_norm = plain.weights(Spherical::new(std::f64::consts::SQRT_2)?);
-    fn new(name: &'static str, recipe: impl Recipe + 'static) -> Component {
-        Component::new(Family::Normalization, name, recipe)
+    let weight_norm = plain.clone().with_weights(Spherical::new(std::f64::consts::SQRT_2)?);
+    fn new(name: &'static str, network: Network<f64>) -> Component {
+        Component::new(Family::Normalization, name, network)
     }
     Ok(vec![
-        new("none", plain),
+        new("none", plain.clone()),
         new("weight_norm", weight_norm),
-        new("layer_norm", plain.normalization(SampleNorm::layer(EPSILON)?)),
-        new("rms_norm", plain.normalization(SampleNorm::rms(EPSILON)?)),
-        new("group_norm", plain.normalization(SampleNorm::group(GROUPS, EPSILON)?)),
-        new("batch_norm", plain.normalization(BatchNorm::standard(EPSILON)?)),
-        new("batch_norm_paper", plain.normalization(BatchNorm::paper())),
+        new("layer_norm", plain.clone().with_normalization(SampleNorm::layer(EPSILON)?)),
+        new("rms_norm", plain.clone().with_normalization(SampleNorm::rms(EPSILON)?)),
+        new("group_norm", plain.clone().with_normalization(SampleNorm::group(GROUPS, EPSILON)?)),
+        new("batch_norm", plain.clone().with_normalization(BatchNorm::standard(EPSILON)?)),
+        new("batch_norm_paper", plain.clone().with_normalization(BatchNorm::paper())),
     ])
 }
 
 fn weights(width: usize) -> Vec<Component> {
     let plain = Network::<f64>::new(width);
-    fn new(name: &'static str, recipe: impl Recipe + 'static) -> Component {
-        Component::new(Family::Weights, name, recipe)
+    fn new(name: &'static str, network: Network<f64>) -> Component {
+        Component::new(Family::Weights, name, network)
     }
     vec![
-        new("gaussian", plain).linear_chain(),
-        new("xavier_uniform", plain.weights(Uniform::xavier())),
-        new("rademacher", plain.weights(Signs { density: 1.0 })),
-        new("sparse", plain.weights(Signs { density: 1.0 / 3.0 })),
-        new("haar", plain.weights(Orthogonal::default())),
+        new("gaussian", plain.clone()).linear_chain(),
+        new("xavier_uniform", plain.clone().with_weights(Uniform::xavier())),
+        new("rademacher", plain.clone().with_weights(Weights::custom(Signs { density: 1.0 }))),
+        new("sparse", plain.clone().with_weights(Weights::custom(Signs { density: 1.0 / 3.0 }))),
+        new("haar", plain.clone().with_weights(Haar::default())),
     ]
 }
 
@@ -205,29 +167,36 @@ fn weights(width: usize) -> Vec<Component> {
 /// batch statistics, so before the first map there is an epsilon or layer norm.
 fn architectures(width: usize, depth: usize, images: Images) -> orthogap::Result<Vec<Component>> {
     let plain = rectified(width);
-    let pre_norm = plain.order(Order::NormActivationLinear).residual(Residual::new(1.0)?);
-    let post_norm = plain.residual(Residual::new(1.0)?.post_norm());
+    let pre_norm =
+        plain.clone().with_order(Order::NormActivationLinear).with_residual(Residual::new(1.0)?);
+    let post_norm = plain.clone().with_residual(Residual::new(1.0)?.with_post_norm());
     let layer_norm = SampleNorm::layer(EPSILON)?;
     let channels = rectified(width / GROUPS);
     let zeros = Convolution::new(3)?;
     let circular = zeros.with_padding(Padding::Circular);
-    fn new(name: &'static str, recipe: impl Recipe + 'static) -> Component {
-        Component::new(Family::Architecture, name, recipe)
+    fn new(name: &'static str, network: Network<f64>) -> Component {
+        Component::new(Family::Architecture, name, network)
     }
     Ok(vec![
-        new("plain", plain).undrawn(),
-        new("residual", plain.residual(Residual::new(1.0)?)),
-        new("residual_scaled", plain.residual(Residual::depth_scaled(1.0, depth)?)),
-        new("pre_layer_norm", pre_norm.normalization(layer_norm)),
-        new("pre_batch_norm", pre_norm.normalization(BatchNorm::paper().with_epsilon(EPSILON)?)),
-        new("post_layer_norm", post_norm.normalization(layer_norm)),
+        new("plain", plain.clone()).undrawn(),
+        new("residual", plain.clone().with_residual(Residual::new(1.0)?)),
+        new("residual_scaled", plain.clone().with_residual(Residual::depth_scaled(1.0, depth)?)),
+        new("pre_layer_norm", pre_norm.clone().with_normalization(layer_norm)),
+        new(
+            "pre_batch_norm",
+            pre_norm.clone().with_normalization(BatchNorm::paper().with_epsilon(EPSILON)?),
+        ),
+        new("post_layer_norm", post_norm.clone().with_normalization(layer_norm)),
         new("post_batch_norm", post_norm).undrawn(),
-        new("convolution_zeros", channels.convolution(zeros, images)),
-        new("convolution_circular", channels.convolution(circular, images)),
+        new("convolution_zeros", channels.clone().with_convolution(zeros, images)),
+        new("convolution_circular", channels.clone().with_convolution(circular, images)),
     ])
 }
 
 /// The rectified network with the paper's batch norm, measured before the rectifier.
-fn rectified(width: usize) -> Network<f64, Relu> {
-    Network::new(width).weights(Gaussian::he()).activation(Relu).order(Order::ActivationLinearNorm)
+fn rectified(width: usize) -> Network<f64> {
+    Network::new(width)
+        .with_weights(Gaussian::he())
+        .with_activation(Activation::Relu)
+        .with_order(Order::ActivationLinearNorm)
 }

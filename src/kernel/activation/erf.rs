@@ -5,7 +5,7 @@
 
 use super::exponential::{at_most, exp_minus_square};
 use super::normal_tail::{self, normal_tail};
-use super::{Activation, Differentiable};
+use super::{Differentiable, Elementwise};
 use crate::kernel::polynomial::horner;
 use core::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
 use fearless_simd::{Level, dispatch, f64x2, prelude::*};
@@ -13,16 +13,16 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 /// The error function, $`\mathrm{erf}(x) = \frac{2}{\sqrt\pi} \int_0^x e^{-t^2} dt`$.
 ///
 /// Correct to 2 ulp, in `f64` and in `f32`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Erf;
 
-impl Activation for Erf {
+impl Elementwise for Erf {
     in_both_precisions!(erf);
 }
 
 /// $`\frac{2}{\sqrt\pi} e^{-x^2}`$.
 impl Differentiable for Erf {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         /// exp(-x²) is zero here.
         const END: f64 = 30.0;
         dispatch!(Level::new(), simd => {

@@ -69,6 +69,14 @@ pub fn exp_minus_square<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     exp_of_sum(simd, minus_weight * head * head, minus_weight * (x - head) * (x + head))
 }
 
+/// exp(y) - 1 for -RANGE <= y <= 0, without cancellation.
+#[inline(always)]
+pub fn exp_minus_one<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, y: V) -> V {
+    let (rest, [first, second]) = reduce(simd, y, V::splat(simd, T::default()));
+    let power = first * second;
+    rest.mul_add(power, power - T::of(1.0))
+}
+
 /// exp(high + low) for |high + low| <= RANGE, low far below high.
 #[inline(always)]
 fn exp_of_sum<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
@@ -76,17 +84,28 @@ fn exp_of_sum<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     high: V,
     low: V,
 ) -> Exponential<V> {
+    let (rest, powers_of_two) = reduce(simd, high, low);
+    Exponential { mantissa: rest + T::of(1.0), powers_of_two }
+}
+
+/// exp(r) - 1 and 2^k, as a product of two powers, for high + low = r + k ln 2, |r| <= ln(2)/2.
+#[inline(always)]
+fn reduce<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
+    simd: S,
+    high: V,
+    low: V,
+) -> (V, [V; 2]) {
     let carrier = V::splat(simd, T::CARRIER);
     let carried = (high + low).mul_add(T::LOG2_E, carrier);
     let k = carried - carrier;
     let r = k.mul_add(T::MINUS_LN_2[1], k.mul_add(T::MINUS_LN_2[0], high) + low);
-    let mantissa = (r * r).mul_add(horner(simd, r, T::EXP), r) + T::of(1.0);
+    let rest = (r * r).mul_add(horner(simd, r, T::EXP), r);
     // In two steps, since 2^k itself may be subnormal or infinite.
     let carried_half = k.mul_add(T::of(0.5), carrier);
     let carried_rest = k - (carried_half - carrier) + carrier;
     let powers_of_two = [carried_half, carried_rest]
         .map(|carried| V::from_bits((carried.to_bits() << T::FRACTION) + T::ONE_BITS));
-    Exponential { mantissa, powers_of_two }
+    (rest, powers_of_two)
 }
 
 /// The smaller of a number and a limit; NaN stays NaN.

@@ -5,7 +5,7 @@
 
 use super::exponential::{at_most, exp_minus_square};
 use super::normal_tail::{self, normal_tail};
-use super::{Activation, Differentiable};
+use super::{Differentiable, Elementwise};
 use crate::kernel::polynomial::horner;
 use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 
@@ -14,16 +14,16 @@ use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 ///
 /// Of small relative error however far to the left: 6 ulp. Hendrycks and Gimpel 2016,
 /// [arXiv 1606.08415](https://arxiv.org/abs/1606.08415).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Gelu;
 
-impl Activation for Gelu {
+impl Elementwise for Gelu {
     in_both_precisions!(gelu);
 }
 
 /// $`\Phi(x) + x \varphi(x)`$ with the normal density $`\varphi`$.
 impl Differentiable for Gelu {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         /// The density at 0, 1/sqrt(2 pi).
         const DENSITY: f64 = 0.398_942_280_401_432_7;
         dispatch!(Level::new(), simd => {

@@ -4,22 +4,22 @@
 
 use super::exponential::{Constants as _, at_most, exp};
 use super::tanh::{Constants, inverse_cosh_squared, times_shifted_tanh};
-use super::{Activation, Differentiable};
+use super::{Differentiable, Elementwise};
 use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 
 /// The logistic function, $`\sigma(x) = 1/(1 + e^{-x})`$, often called the sigmoid.
 ///
 /// Of small relative error however far to the left: 4 ulp.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Logistic;
 
-impl Activation for Logistic {
+impl Elementwise for Logistic {
     in_both_precisions!(logistic);
 }
 
 /// $`\sigma(x) \sigma(-x)`$.
 impl Differentiable for Logistic {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         0.25 * inverse_cosh_squared(0.5 * x)
     }
 }
@@ -28,16 +28,16 @@ impl Differentiable for Logistic {
 ///
 /// Of small relative error however far to the left: 4 ulp. Elfwing, Uchibe and Doya 2018,
 /// [arXiv 1702.03118](https://arxiv.org/abs/1702.03118).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Silu;
 
-impl Activation for Silu {
+impl Elementwise for Silu {
     in_both_precisions!(silu);
 }
 
 /// $`\sigma(x) (1 + x \sigma(-x))`$.
 impl Differentiable for Silu {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         dispatch!(Level::new(), simd => {
             let x = f64x2::splat(simd, x);
             let a = at_most(simd, f64::RANGE, x.abs());

@@ -1,141 +1,460 @@
-//! Activations: element-wise functions of the normalised rows, applied inside the row kernels.
+//! Activations: element-wise functions of the normalised rows, applied to blocks that lie in cache.
 
-/// The methods of an activation that one generic function serves in both precisions.
+/// The methods of an element-wise function that one generic function serves in both precisions.
 macro_rules! in_both_precisions {
     ($function:path) => {
         #[inline(always)]
-        fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V {
+        fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(&self, simd: S, x: V) -> V {
             $function(simd, x)
         }
         #[inline(always)]
-        fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V {
+        fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(&self, simd: S, x: V) -> V {
             $function(simd, x)
         }
     };
 }
 
-mod closure;
+mod custom;
+mod elu;
 mod erf;
 pub(crate) mod exponential;
 mod gain;
 mod gelu;
+mod identity;
 mod logistic;
+mod name;
 mod normal_tail;
 mod relu;
 mod sin;
 mod tanh;
 
-pub use closure::{FromFn, WithDerivative, from_fn};
-pub use erf::Erf;
-pub use gain::gain;
-pub use gelu::Gelu;
-pub use logistic::{Logistic, Silu};
-pub use relu::{LeakyRelu, Relu};
-pub use sin::Sin;
-pub use tanh::{ShiftedTanh, Tanh};
+pub use custom::Custom;
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use fearless_simd::{Level, dispatch, prelude::*};
 
-use crate::kernel::line::Lanes;
-use crate::serialization::serialize_by_name;
+use crate::kernel::line::{Lanes, Line};
+use crate::{Error, Result, Scalar};
 
-/// An element-wise function of the normalised rows.
+/// An element-wise function between the layers of a network.
 ///
-/// [`from_fn`] makes one of a closure; an implementation of your own is faster. The methods see vectors of any width (of the crate `fearless_simd`) and must treat every lane
+/// The functions of this crate are vectorised, with errors of a few units in the last place in `f64`
+/// and in `f32`. Where a function has a tail, the error is relative to the tail, down to the smallest
+/// normal number. NaN propagates. An infinity gives the limit, except for [`Sin`](Self::Sin), which
+/// has none.
+///
+/// Activations are read from their names and written as them:
+///
+/// ```
+/// use orthogap::{Activation, Input, Network, Seed};
+///
+/// let input = Input::near_collinear(4, 1e-3)?;
+/// for name in ["linear", "relu", "tanh", "leaky_relu(0.2)"] {
+///     let activation: Activation = name.parse()?;
+///     assert_eq!(activation.to_string(), name);
+///     let network = Network::<f64>::new(256).with_activation(activation);
+///     let gap = network.chain(&input, Seed(1))?.advance(50)?.orthogonality_gap();
+///     println!("{name:16} {gap:.4}");
+/// }
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Activation {
+    /// $`x`$: a linear network, for which there is a sharper engine. Its name is `linear`.
+    #[default]
+    Identity,
+    /// $`\max(0, x)`$.
+    Relu,
+    /// $`x`$ for x >= 0, and $`s x`$ below.
+    ///
+    /// A slope of 1 makes a linear network, which [`Identity`](Self::Identity) computes more sharply;
+    /// 0 is [`Relu`](Self::Relu), and -1 the absolute value. The name `leaky_relu` without a slope
+    /// means 0.01.
+    LeakyRelu {
+        /// The slope for negative x, of either sign; finite in `f32`.
+        slope: f64,
+    },
+    /// The hyperbolic tangent, correct to 2 ulp.
+    Tanh,
+    /// $`1 + \tanh x`$: an activation whose mean is not zero, from Appendix F of
+    /// [arXiv 2106.03970](https://arxiv.org/abs/2106.03970). 4 ulp.
+    ShiftedTanh,
+    /// The logistic function $`1/(1 + e^{-x})`$, often called the sigmoid. 4 ulp.
+    Logistic,
+    /// $`x/(1 + e^{-x})`$, also called swish (Elfwing, Uchibe and Doya 2018,
+    /// [arXiv 1702.03118](https://arxiv.org/abs/1702.03118)). 4 ulp.
+    Silu,
+    /// The error function $`\mathrm{erf}(x) = \frac{2}{\sqrt\pi} \int_0^x e^{-t^2} dt`$. 2 ulp.
+    Erf,
+    /// $`x \Phi(x)`$ with the normal distribution function $`\Phi`$, not its approximation by a tanh
+    /// (Hendrycks and Gimpel 2016, [arXiv 1606.08415](https://arxiv.org/abs/1606.08415)). 6 ulp.
+    Gelu,
+    /// $`x`$ for x >= 0, and $`e^x - 1`$ below (Clevert, Unterthiner and Hochreiter 2016,
+    /// [arXiv 1511.07289](https://arxiv.org/abs/1511.07289)). 4 ulp.
+    Elu,
+    /// $`\sin x`$, 2 ulp for every finite number.
+    Sin,
+    /// A function of your own: see [`Activation::custom`] and [`Activation::vectorized`].
+    Custom(Custom),
+}
+
+/// An element-wise function written with vectors, for speed; [`Activation::vectorized`] makes an
+/// activation of it.
+///
+/// The methods see vectors of any width (of the crate `fearless_simd`). They must treat every lane
 /// alike, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
 /// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
 ///
 /// ```
-/// use orthogap::activation::{Activation, fearless_simd::{Simd, SimdFloat}};
-/// use orthogap::{Input, Network, Seed};
+/// use orthogap::activation::{Elementwise, fearless_simd::{Simd, SimdFloat}};
+/// use orthogap::{Activation, Input, Network, Seed};
 ///
-/// #[derive(Clone, Copy)]
 /// struct Square;
 ///
-/// impl Activation for Square {
+/// impl Elementwise for Square {
 ///     #[inline(always)]
-///     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, _: S, x: V) -> V {
+///     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(&self, _: S, x: V) -> V {
 ///         x * x
 ///     }
 ///     #[inline(always)]
-///     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, _: S, x: V) -> V {
+///     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(&self, _: S, x: V) -> V {
 ///         x * x
 ///     }
 /// }
 ///
-/// let network = Network::<f64>::new(256).activation(Square);
+/// let network = Network::<f64>::new(256).with_activation(Activation::vectorized("square", Square));
 /// let mut chain = network.chain(&Input::orthogonal(4)?, Seed(1))?;
 /// assert!(chain.advance(20)?.orthogonality_gap() > 0.1); // squares are never orthogonal
 /// # Ok::<(), orthogap::Error>(())
 /// ```
-pub trait Activation: Copy + Send + Sync {
-    /// Whether F(x) = x: a linear network has a sharper engine.
-    const LINEAR: bool = false;
-    /// Whether F(s x) = s F(x) for s > 0: the scale of a vanilla network then never overflows.
-    const HOMOGENEOUS: bool = Self::LINEAR;
-
+pub trait Elementwise: Send + Sync {
     /// The function in `f64`.
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, simd: S, x: V) -> V;
+    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(&self, simd: S, x: V) -> V;
     /// The function in `f32`.
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, simd: S, x: V) -> V;
+    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(&self, simd: S, x: V) -> V;
 }
 
-/// An activation with a derivative, for whoever goes backwards through a network.
-///
-/// Derivatives are `f64`, of small error for every x, and NaN at NaN. Where the function has a kink
-/// the value is the frameworks': the slope on the left, at 0.
-///
-/// ```
-/// use orthogap::activation::{Differentiable, Logistic, Relu, Tanh};
-///
-/// assert_eq!(Tanh.derivative(0.0), 1.0);
-/// assert_eq!(Relu.derivative(0.0), 0.0);
-/// // Where the function itself has long been 1.
-/// assert!((Logistic.derivative(100.0) / (-100f64).exp() - 1.0).abs() < 1e-14);
-/// ```
-pub trait Differentiable: Activation {
-    /// $`F'(x)`$.
-    fn derivative(self, x: f64) -> f64;
+/// A function of this crate, with its derivative in `f64`: of small error for every x, and NaN at
+/// NaN. At a kink it is the slope on the left, as in the frameworks.
+trait Differentiable: Elementwise {
+    fn derivative(&self, x: f64) -> f64;
 }
 
-/// Applies an activation to every number of a slice.
-pub(crate) fn apply<T: Lanes, A: Activation>(activation: A, values: &mut [T]) {
-    dispatch!(Level::new(), simd => {
-        for chunk in values.chunks_mut(T::LANES) {
-            let mut line = T::ZERO;
-            line.0.as_mut()[..chunk.len()].copy_from_slice(chunk);
-            let activated = T::activate(activation, simd, line.load(simd));
-            line.store(activated);
-            chunk.copy_from_slice(&line.0.as_ref()[..chunk.len()]);
+/// Evaluates an expression for the function behind an activation; a custom one has an expression of
+/// its own.
+macro_rules! with_function {
+    ($activation:expr, $function:ident => $all:expr, $custom:ident => $own:expr) => {
+        match $activation {
+            Activation::Identity => {
+                let $function = &identity::Identity;
+                $all
+            }
+            Activation::Relu => {
+                let $function = &relu::Relu;
+                $all
+            }
+            Activation::LeakyRelu { slope } => {
+                let $function = &relu::LeakyRelu(*slope);
+                $all
+            }
+            Activation::Tanh => {
+                let $function = &tanh::Tanh;
+                $all
+            }
+            Activation::ShiftedTanh => {
+                let $function = &tanh::ShiftedTanh;
+                $all
+            }
+            Activation::Logistic => {
+                let $function = &logistic::Logistic;
+                $all
+            }
+            Activation::Silu => {
+                let $function = &logistic::Silu;
+                $all
+            }
+            Activation::Erf => {
+                let $function = &erf::Erf;
+                $all
+            }
+            Activation::Gelu => {
+                let $function = &gelu::Gelu;
+                $all
+            }
+            Activation::Elu => {
+                let $function = &elu::Elu;
+                $all
+            }
+            Activation::Sin => {
+                let $function = &sin::Sin;
+                $all
+            }
+            Activation::Custom($custom) => $own,
         }
-    });
+    };
 }
 
-/// No activation: a linear network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Identity;
-
-impl Activation for Identity {
-    const LINEAR: bool = true;
-
-    #[inline(always)]
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(self, _: S, x: V) -> V {
-        x
+impl Activation {
+    /// Makes an activation of any function of a number.
+    ///
+    /// The function is called for one number after the other, in `f64` even where rows are `f32`, so
+    /// a layer takes longer by `d n` calls: ten to twenty times as long altogether for the standard
+    /// library's `tanh`. Results are the same bits wherever the function's own are, which the
+    /// standard library does not promise for its exponentials and sines. For speed, see
+    /// [`vectorized`](Self::vectorized). Two custom activations are equal if they are clones of each
+    /// other.
+    ///
+    /// ```
+    /// use orthogap::{Activation, Input, Network, Seed};
+    ///
+    /// let clipped = Activation::custom("clipped", |x| x.clamp(-0.5, 0.5));
+    /// let network = Network::<f64>::new(256).with_activation(clipped);
+    /// let mut chain = network.chain(&Input::near_collinear(4, 1e-3)?, Seed(1))?;
+    /// assert!(chain.advance(40)?.orthogonality_gap() < 0.25); // odd functions separate samples
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn custom(
+        name: impl Into<Cow<'static, str>>,
+        function: impl Fn(f64) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        Self::vectorized(name, custom::EachLane(function))
     }
-    #[inline(always)]
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(self, _: S, x: V) -> V {
-        x
+
+    /// Makes an activation of a function that is written with vectors: see [`Elementwise`].
+    #[must_use]
+    pub fn vectorized(
+        name: impl Into<Cow<'static, str>>,
+        function: impl Elementwise + 'static,
+    ) -> Self {
+        Self::Custom(Custom::new(name.into(), Arc::new(function)))
+    }
+
+    /// Sets the derivative, which a reverse pass needs. Of a function of this crate it replaces the
+    /// derivative, as surrogate gradients do, and makes a custom activation.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    ///
+    /// let cube = Activation::custom("cube", |x| x * x * x).with_derivative(|x| 3.0 * x * x);
+    /// assert_eq!(cube.derivative(2.0)?, 12.0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_derivative(self, derivative: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
+        Self::Custom(self.into_custom().with_derivative(Arc::new(derivative)))
+    }
+
+    /// Declares that F(s x) = s F(x) for all s > 0. The scale of a network without normalisation then
+    /// never overflows.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    ///
+    /// let magnitude = Activation::custom("abs", f64::abs).with_homogeneity();
+    /// assert!(magnitude.is_homogeneous() && !magnitude.is_linear());
+    /// ```
+    #[must_use]
+    pub fn with_homogeneity(self) -> Self {
+        Self::Custom(self.into_custom().with_homogeneity())
+    }
+
+    /// Whether F(x) = x.
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        matches!(self, Self::Identity)
+    }
+
+    /// Whether F(s x) = s F(x) for all s > 0, as far as is known.
+    #[must_use]
+    pub fn is_homogeneous(&self) -> bool {
+        match self {
+            Self::Identity | Self::Relu | Self::LeakyRelu { .. } => true,
+            Self::Custom(custom) => custom.is_homogeneous(),
+            _ => false,
+        }
+    }
+
+    /// Computes F(x) in `f64`.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    ///
+    /// assert_eq!(Activation::Relu.value(-1.0), 0.0);
+    /// assert_eq!(Activation::LeakyRelu { slope: 0.5 }.value(-1.0), -0.5);
+    /// ```
+    #[must_use]
+    pub fn value(&self, x: f64) -> f64 {
+        let mut values = [x];
+        self.apply(&mut values);
+        values[0]
+    }
+
+    /// Computes $`F'(x)`$ in `f64`, with small error for every x. At a kink it is the slope on the
+    /// left, as in the frameworks.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    ///
+    /// assert_eq!(Activation::Tanh.derivative(0.0)?, 1.0);
+    /// assert_eq!(Activation::Relu.derivative(0.0)?, 0.0);
+    /// // Where the function itself has long been 1.
+    /// let tail = Activation::Logistic.derivative(100.0)?;
+    /// assert!((tail / (-100f64).exp() - 1.0).abs() < 1e-14);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::MissingDerivative`] of a custom activation without one.
+    pub fn derivative(&self, x: f64) -> Result<f64> {
+        Ok(with_function!(
+            self,
+            function => function.derivative(x),
+            custom => custom.derivative()?(x)
+        ))
+    }
+
+    /// Multiplies the gradient by $`F'(\text{unit} \cdot x)`$, number by number.
+    ///
+    /// # Errors
+    /// [`Error::MissingDerivative`] of a custom activation without one.
+    pub(crate) fn pull_back<T: Scalar>(
+        &self,
+        x: &[T],
+        unit: f64,
+        gradient: &mut [T],
+    ) -> Result<()> {
+        if self.is_linear() {
+            return Ok(());
+        }
+        let unit = T::of(unit);
+        with_function!(
+            self,
+            function => scale(gradient, x, |x| function.derivative((x * unit).into())),
+            custom => {
+                let derivative = custom.derivative()?;
+                scale(gradient, x, |x| derivative((x * unit).into()));
+            }
+        );
+        Ok(())
+    }
+
+    /// Computes F of every number in place.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    ///
+    /// let mut h = nalgebra::dmatrix![1.0f32, -2.0; 0.5, 3.0];
+    /// Activation::Relu.apply(h.as_mut_slice());
+    /// assert_eq!(h, nalgebra::dmatrix![1.0, 0.0; 0.5, 3.0]);
+    /// ```
+    pub fn apply<T: Lanes>(&self, values: &mut [T]) {
+        const LINES: usize = 32;
+        if self.is_linear() {
+            return;
+        }
+        let mut lines = [T::ZERO; LINES];
+        for piece in values.chunks_mut(LINES * T::LANES) {
+            let mut count = 0;
+            for (line, numbers) in lines.iter_mut().zip(piece.chunks(T::LANES)) {
+                line.0.as_mut()[..numbers.len()].copy_from_slice(numbers);
+                count += 1;
+            }
+            self.apply_to_lines(Level::new(), &mut lines[..count], (1, 1));
+            for (line, numbers) in lines.iter().zip(piece.chunks_mut(T::LANES)) {
+                numbers.copy_from_slice(&line.0.as_ref()[..numbers.len()]);
+            }
+        }
+    }
+
+    /// Computes F of the first `batch` lines of every `stride` lines in place.
+    pub(crate) fn apply_to_lines<T: Lanes>(
+        &self,
+        level: Level,
+        lines: &mut [Line<T>],
+        (stride, batch): (usize, usize),
+    ) {
+        T::activate_lines(self, level, lines, (stride, batch));
+    }
+
+    /// Refuses a slope that `f32` cannot hold.
+    pub(crate) fn check(&self) -> Result<()> {
+        match *self {
+            Self::LeakyRelu { slope } if !(slope as f32).is_finite() => {
+                let expected = "a slope that is finite in f32";
+                Err(Error::InvalidParameter { name: "slope", value: slope, expected })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn into_custom(self) -> Custom {
+        let name = Cow::Owned(self.to_string());
+        let homogeneous = self.is_homogeneous();
+        let custom = with_function!(
+            &self,
+            function => {
+                let function = *function;
+                Custom::new(name, Arc::new(function))
+                    .with_derivative(Arc::new(move |x| function.derivative(x)))
+            },
+            custom => custom.clone()
+        );
+        if homogeneous { custom.with_homogeneity() } else { custom }
     }
 }
 
-/// The constant 1.
-impl Differentiable for Identity {
-    fn derivative(self, x: f64) -> f64 {
-        if x.is_nan() { x } else { 1.0 }
+/// Applies an activation to lines of `f64`; compiled here for all functions of this crate.
+pub fn activate_f64(
+    activation: &Activation,
+    level: Level,
+    lines: &mut [Line<f64>],
+    shape: (usize, usize),
+) {
+    with_function!(
+        activation,
+        function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
+        custom => custom.lines_f64(level, lines, shape)
+    );
+}
+
+/// Applies an activation to lines of `f32`; compiled here for all functions of this crate.
+pub fn activate_f32(
+    activation: &Activation,
+    level: Level,
+    lines: &mut [Line<f32>],
+    shape: (usize, usize),
+) {
+    with_function!(
+        activation,
+        function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
+        custom => custom.lines_f32(level, lines, shape)
+    );
+}
+
+/// Multiplies numbers by a function of others.
+fn scale<T: Scalar>(numbers: &mut [T], x: &[T], factor: impl Fn(T) -> f64) {
+    for (number, &x) in numbers.iter_mut().zip(x) {
+        *number *= T::of(factor(x));
     }
 }
 
-serialize_by_name!(Identity, Relu, Tanh, ShiftedTanh, Sin, Logistic, Silu, Erf, Gelu);
+#[inline(always)]
+fn each_line<S: Simd, T: Lanes, E: Elementwise>(
+    simd: S,
+    function: &E,
+    lines: &mut [Line<T>],
+    (stride, batch): (usize, usize),
+) {
+    for group in lines.chunks_exact_mut(stride) {
+        for line in &mut group[..batch] {
+            line.store(T::evaluate(function, simd, line.load(simd)));
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

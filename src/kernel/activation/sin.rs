@@ -4,21 +4,21 @@
 //! three pieces while the multiple is moderate, in exact integers (Payne and Hanek) when it is
 //! huge. A vector whose lanes all lie within one skips the reduction.
 
-use super::{Activation, Differentiable};
+use super::{Differentiable, Elementwise};
 use crate::kernel::polynomial::horner;
 use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 
 /// The sine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sin;
 
-impl Activation for Sin {
+impl Elementwise for Sin {
     in_both_precisions!(sin);
 }
 
 /// $`\cos x`$.
 impl Differentiable for Sin {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         dispatch!(Level::new(), simd => quarters_later(simd, f64x2::splat(simd, x), 1)[0])
     }
 }
@@ -207,15 +207,14 @@ impl Constants for f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::kernel::activation::tests;
+    use crate::kernel::activation::{Activation, tests};
     use proptest::prelude::*;
 
     fn f64s(x: f64) -> f64 {
-        tests::f64s(Sin, x)
+        tests::f64s(&Activation::Sin, x)
     }
     fn f32s(x: f32) -> f32 {
-        tests::f32s(Sin, x)
+        tests::f32s(&Activation::Sin, x)
     }
 
     #[test]

@@ -4,51 +4,40 @@
 //! one never leave the first range, so a vector that lies in it skips the second.
 
 use super::exponential::{self, Exponential, at_most, exp};
-use super::{Activation, Differentiable};
+use super::{Differentiable, Elementwise};
 use crate::kernel::polynomial::horner;
 use fearless_simd::{Level, dispatch, f64x2, prelude::*};
 
 /// The hyperbolic tangent.
 ///
 /// Correct to 2 ulp, in `f64` and in `f32`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tanh;
 
-impl Activation for Tanh {
+impl Elementwise for Tanh {
     in_both_precisions!(tanh);
 }
 
 /// $`1 / \cosh^2 x`$.
 impl Differentiable for Tanh {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         inverse_cosh_squared(x)
     }
 }
 
-/// One plus the hyperbolic tangent, $`1 + \tanh x`$: an activation whose mean is not zero, from
-/// Appendix F of [arXiv 2106.03970](https://arxiv.org/abs/2106.03970).
+/// One plus the hyperbolic tangent.
 ///
 /// Of small relative error for negative x, too, where the sum itself would cancel: 4 ulp.
-///
-/// ```
-/// use orthogap::{Input, Network, Seed, activation::ShiftedTanh};
-///
-/// let network = Network::<f64>::new(512).activation(ShiftedTanh);
-/// let mut chain = network.chain(&Input::orthogonal(4)?, Seed(1))?;
-/// // What all samples have in common, the mean, is nothing that batch norm takes away.
-/// assert!(chain.advance(50)?.orthogonality_gap() > 0.4);
-/// # Ok::<(), orthogap::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ShiftedTanh;
 
-impl Activation for ShiftedTanh {
+impl Elementwise for ShiftedTanh {
     in_both_precisions!(shifted_tanh);
 }
 
 /// $`1 / \cosh^2 x`$.
 impl Differentiable for ShiftedTanh {
-    fn derivative(self, x: f64) -> f64 {
+    fn derivative(&self, x: f64) -> f64 {
         inverse_cosh_squared(x)
     }
 }
@@ -156,15 +145,14 @@ impl Constants for f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::kernel::activation::tests;
+    use crate::kernel::activation::{Activation, tests};
     use proptest::prelude::*;
 
     fn f64s(x: f64) -> f64 {
-        tests::f64s(Tanh, x)
+        tests::f64s(&Activation::Tanh, x)
     }
     fn f32s(x: f32) -> f32 {
-        tests::f32s(Tanh, x)
+        tests::f32s(&Activation::Tanh, x)
     }
 
     #[test]

@@ -84,7 +84,7 @@ use principal::Principal;
 /// entries of $`1/\sqrt{dn}`$, 1/443 here. That scale is all in the first layer that has it,
 /// whose weights are 443 times smaller, and their gradients larger, than all others', while
 /// everything else hardly learns before that layer has grown. Root mean square 1 is what weights
-/// with the [`gain`](crate::activation::gain) of an activation keep in a wide network, and what
+/// with the [gain](crate::Activation::gain) of an activation keep in a wide network, and what
 /// [`Lsuv`](super::Lsuv) asks for; it holds for every activation.
 ///
 /// # Rank
@@ -105,14 +105,14 @@ use principal::Principal;
 /// Cost: `m n min(m, n)` multiply-adds and two eigendecompositions, of order `min(m, n)` and `d`.
 ///
 /// ```
-/// use orthogap::{Input, Seed, activation::Relu, weights::{Iterative, Stack, Uniform}};
+/// use orthogap::{Activation::Relu, Input, Seed, weights::{Iterative, Stack, Uniform}};
 ///
 /// let batch = Input::near_collinear(8, 0.1)?.columns().clone();
 /// let mut network = Stack::new(batch.clone(), Seed(1))?;
 /// let mut xavier = Stack::new(batch, Seed(1))?;
 /// for _ in 0..10 {
-///     network.dense(Iterative::recommended(), 16, Relu)?;
-///     xavier.dense(Uniform::he(), 16, Relu)?;
+///     network.dense(&Iterative::recommended(), 16, &Relu)?;
+///     xavier.dense(&Uniform::he(), 16, &Relu)?;
 /// }
 /// assert!(network.gap()? < 0.1 && xavier.gap()? > 0.9);
 /// # Ok::<(), orthogap::Error>(())

@@ -224,12 +224,12 @@ fn bad_parameters_and_batches_are_refused() {
 /// backward pass keeps its scale (see the docs of [`Iterative`]).
 #[test]
 fn deep_weights_of_the_recommended_kind_are_nearly_orthogonal() {
-    use crate::activation::Relu;
+    use crate::activation::Activation::Relu;
     use crate::weights::Stack;
     let deep = |init: Iterative| {
         let mut stack = Stack::new(batch(48, 96, 1), Seed(2)).unwrap();
         for _ in 0..25 {
-            stack.dense(init, 32, Relu).unwrap();
+            stack.dense(&init, 32, &Relu).unwrap();
         }
         let values = stack.layers()[24].weights().clone().svd(false, false).singular_values;
         (stack.gap().unwrap(), values.max() / values.min(), values.norm_squared() / 32.0)

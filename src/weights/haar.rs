@@ -19,20 +19,20 @@ use crate::{Result, Scalar, Stream};
 /// ```
 /// use approx::assert_relative_eq;
 /// use nalgebra::DMatrix;
-/// use orthogap::{Purpose, Seed, weights::{Orthogonal, WeightInit}};
+/// use orthogap::{Purpose, Seed, weights::{Haar, WeightInit}};
 ///
 /// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
-/// let w = Orthogonal::new(2.0)?.sample::<f64>(3, 5, stream);
+/// let w = Haar::new(2.0)?.sample::<f64>(3, 5, stream);
 /// assert_relative_eq!(&w * w.transpose(), DMatrix::identity(3, 3) * 4.0, epsilon = 1e-14);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Orthogonal {
+pub struct Haar {
     gain: f64,
 }
 
-impl Orthogonal {
+impl Haar {
     /// Orthonormal vectors times `gain`.
     ///
     /// # Errors
@@ -43,15 +43,15 @@ impl Orthogonal {
     }
 }
 
-deserialize_checked!(Orthogonal { gain: f64 }, Orthogonal::new);
+deserialize_checked!(Haar { gain: f64 }, Haar::new);
 
-impl Default for Orthogonal {
+impl Default for Haar {
     fn default() -> Self {
         Self { gain: 1.0 }
     }
 }
 
-impl WeightInit for Orthogonal {
+impl WeightInit for Haar {
     /// Cost: a QR factorisation of the larger shape, in `T`.
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, _: Fans, stream: Stream) {
         let (rows, columns) = weights.shape();
