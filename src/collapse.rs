@@ -40,6 +40,9 @@ pub fn growth_rate(batch_size: usize, width: usize, layers: usize, seed: Seed) -
     if batch_size < 2 {
         return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
     }
+    if batch_size > width {
+        return Err(Error::BatchExceedsWidth { batch_size, width });
+    }
     let blocks = layers / (SEGMENT * batch_size);
     if blocks < 20 {
         let expected = "at least 160 n layers";

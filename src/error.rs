@@ -19,7 +19,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert!(matches!(error, Error::NotFinite { row: 0, column: 1, .. }));
 /// assert_eq!(error.to_string(), "entry (0, 1) is NaN, not a finite number");
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
     /// A matrix without rows or without columns: there is no batch.
@@ -285,6 +285,13 @@ impl Error {
     }
 }
 
+/// The same text as `Display`: what a `main` that returns an error prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -312,7 +319,8 @@ impl fmt::Display for Error {
             }
             Self::RankDeficient { rank, batch_size } => write!(
                 f,
-                "the {batch_size} columns are linearly dependent: their numerical rank is {rank}"
+                "the {batch_size} columns (samples) are linearly dependent, of numerical rank {rank}: \
+                 transpose the matrix if its rows are samples; Input::from_gram takes dependent ones"
             ),
             Self::BatchTooSmall { batch_size, minimum } => {
                 write!(f, "a batch of {batch_size} is too small: at least {minimum} needed")

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
 
+use crate::approximate::approximate;
 use crate::factorization::{pivoted_triangle, triangle};
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
@@ -76,6 +77,9 @@ impl Gram {
         S: Storage<T, Dyn, Dyn>,
     {
         const WELL_CONDITIONED: f64 = 1e-5;
+        if h.nrows() < h.ncols() {
+            return Self::with_log_norm(h, dependent(h));
+        }
         let columns = h.map(|x| -> f64 { x.into() });
         let mut products = columns.transpose() * &columns;
         let log_norm = 0.5 * products.trace().ln();
@@ -210,6 +214,8 @@ impl Gram {
         self.factor.transpose() * &self.factor
     }
 }
+
+approximate!(Gram, gram => gram.matrix().as_slice().to_vec());
 
 /// The relative residual up to which a column passes for a combination of others and rounding.
 fn dependent<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(h: &Matrix<T, R, C, S>) -> f64 {

@@ -55,6 +55,7 @@
 //! | tables as text, CSV, JSON Lines | [`report`] |
 //! | training, gradients, and whether to trust them | [`train`], [`backward`] |
 //! | matrices of `ndarray` and `faer` | `interop`, with the features of these names |
+//! | property tests of a conjecture | `proptest`, with the feature of that name |
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
@@ -95,6 +96,7 @@ pub mod activation {
     /// The vectors that an [`Elementwise`] function is written with.
     pub use fearless_simd;
 }
+mod approximate;
 pub mod backward;
 pub mod chain;
 pub mod collapse;
@@ -112,6 +114,8 @@ mod kernel;
 pub mod metric;
 mod network;
 pub mod normalization;
+#[cfg(any(test, feature = "proptest"))]
+pub mod proptest;
 pub mod report;
 mod scalar;
 mod seed;
@@ -125,6 +129,8 @@ pub mod wasserstein;
 pub mod weights;
 
 pub use activation::Activation;
+/// The comparisons up to a tolerance that results implement.
+pub use approx;
 pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
 pub use gram::Gram;
@@ -132,6 +138,10 @@ pub use input::Input;
 /// The matrices that come in and go out.
 pub use nalgebra;
 pub use network::{Engine, Network, Order, Residual};
+/// The numbers that a [`Scalar`] is.
+pub use num_traits;
+/// The random numbers of a [`Stream`].
+pub use rand;
 pub use scalar::Scalar;
 pub use seed::{Purpose, Run, Seed, Stream};
 

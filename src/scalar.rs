@@ -3,6 +3,7 @@
 use std::f64::consts::LN_2;
 
 use nalgebra::{DMatrix, RealField};
+use num_traits::{FromPrimitive, ToPrimitive};
 
 use crate::kernel::compiled::Kernels;
 use crate::{Error, Result};
@@ -20,9 +21,22 @@ use crate::{Error, Result};
 /// }
 /// assert_eq!(paper_network::<f32>().width(), paper_network::<f64>().width());
 /// ```
-pub trait Scalar: RealField + Copy + Into<f64> + Kernels {
+pub trait Scalar: RealField + Copy + Into<f64> + FromPrimitive + ToPrimitive + Kernels {
     /// Distance from one to the next larger number.
     const EPSILON: f64;
+
+    /// Rounds a number to this type.
+    ///
+    /// ```
+    /// use orthogap::Scalar;
+    ///
+    /// assert_eq!(f32::of(0.1), 0.1f32);
+    /// assert_eq!(f32::of(1e300), f32::INFINITY);
+    /// ```
+    fn of(x: f64) -> Self;
+
+    /// Widens a number, exactly.
+    fn to_f64(self) -> f64;
 
     /// The smallest pivot, relative to its diagonal entry, that a factorisation of sums of products
     /// of this type is trusted with.
@@ -33,11 +47,27 @@ pub trait Scalar: RealField + Copy + Into<f64> + Kernels {
 impl Scalar for f32 {
     const EPSILON: f64 = f32::EPSILON as f64;
     const TRUSTED_PIVOT: f64 = 1e-3;
+
+    fn of(x: f64) -> Self {
+        x as f32
+    }
+
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
 }
 
 impl Scalar for f64 {
     const EPSILON: f64 = f64::EPSILON;
     const TRUSTED_PIVOT: f64 = 1e-9;
+
+    fn of(x: f64) -> Self {
+        x
+    }
+
+    fn to_f64(self) -> f64 {
+        self
+    }
 }
 
 /// The exponent of the power of two beneath a number; 0 for 0, never beyond the normal range.

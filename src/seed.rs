@@ -172,6 +172,20 @@ pub struct Stream {
     block: u32,
 }
 
+/// The first stream for the caller's own use: [`Purpose::User`]`(0)`, layer 0, block 0.
+impl From<Run> for Stream {
+    fn from(run: Run) -> Self {
+        run.stream(Purpose::User(0), 0, 0)
+    }
+}
+
+/// That of run 0.
+impl From<Seed> for Stream {
+    fn from(seed: Seed) -> Self {
+        Run::from(seed).into()
+    }
+}
+
 impl Stream {
     /// The generator at the start of this stream, for use with `rand` and `rand_distr`.
     ///

@@ -96,10 +96,6 @@ fn recipes() {
     let input = Input::orthogonal(4).unwrap();
     let (_, text) = error(Network::<f64>::new(0).chain(&input, Seed(1)));
     assert_eq!(text, "width = 0 is invalid: expected a width from 1 to 2^40");
-    let (e, _) = error(Network::<f64>::new(3).chain(&input, Seed(1)));
-    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 3 });
-    let (e, _) = error(Network::<f64>::new(3).explicit_chain(&input, Seed(1)));
-    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 3 });
     let (_, text) = error(BatchNorm::standard(-1e-5));
     assert_eq!(text, "epsilon = -0.00001 is invalid: expected a finite epsilon >= 0");
     for gain in [0.0, -1.0, f64::NAN, f64::INFINITY] {
@@ -145,12 +141,6 @@ fn modern_recipes() {
     assert!(convolution.chain(&input, Seed(1)).unwrap().advance(2).is_ok());
     let (_, text) = error(convolution.chain(&flat, Seed(1)));
     assert_eq!(text, "the batch of images is 2 x 2, expected 12 x 2");
-    let (e, _) = error(
-        Network::<f64>::new(1)
-            .with_convolution(Convolution::new(2).unwrap().with_padding_width(0).unwrap(), images)
-            .chain(&input, Seed(1)),
-    );
-    assert_eq!(e, Error::BatchExceedsWidth { batch_size: 4, width: 1 });
 }
 
 /// A batch of one has gap 0 and stays there.

@@ -1,9 +1,10 @@
 //! The streamed chain and the explicit one have the same law.
 
 use orthogap::Activation::{Relu, Sin, Tanh};
+use orthogap::metric::gap_floor;
 use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
 use orthogap::weights::{Gaussian, Haar, Spherical};
-use orthogap::{Engine, Error, Input, Layer, Network, Order, Residual, Scalar, Seed};
+use orthogap::{Engine, Error, Event, Input, Layer, Network, Order, Residual, Scalar, Seed};
 
 use crate::significance::kolmogorov_smirnov;
 
@@ -267,4 +268,24 @@ fn residual_connections() {
         Engine::Held,
         &input,
     );
+}
+
+/// A batch larger than the width: held, with the law of explicit weights, of rank d.
+#[test]
+fn batches_larger_than_the_width() {
+    let input = Input::gaussian(12, 9, Seed(9)).unwrap();
+    let paper = Network::<f64>::new(5);
+    let rectified = paper.clone().with_activation(Relu).with_weights(Gaussian::he());
+    let vanilla = rectified.clone().with_normalization(Normalization::None);
+    let framework = paper.clone().with_normalization(BatchNorm::standard(1e-3).unwrap());
+    let floor = gap_floor(5, 9).unwrap();
+    for network in [paper, vanilla, framework.with_activation(Tanh)] {
+        let p = smallest_p(&network, &input, gap);
+        assert!(p > LEVEL, "{network:?}: p = {p}");
+        let mut chain = network.chain(&input, Seed(1)).unwrap();
+        let layer = chain.step().unwrap();
+        assert!(layer.orthogonality_gap() > floor);
+        let lost = Event::RankLoss { layer: 1, rank: 5 };
+        assert_eq!((layer.rank(), layer.events()), (5, &[lost][..]));
+    }
 }

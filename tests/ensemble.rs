@@ -122,8 +122,12 @@ fn what_cannot_be_run_or_merged_is_refused() {
     };
     assert_eq!(of_width(network), Ok(10));
     assert_eq!(
-        of_width(Network::new(3)),
-        Err(Error::BatchExceedsWidth { batch_size: 4, width: 3 })
+        of_width(Network::new(0)),
+        Err(Error::InvalidParameter {
+            name: "width",
+            value: 0.0,
+            expected: "a width from 1 to 2^40"
+        })
     );
 
     let one = from_fn(["one"], 0, |run| Ok([f64::from(run.index())]));

@@ -136,10 +136,13 @@ impl<T: Scalar> Network<T> {
     /// the next Gram matrix takes `d n` normals instead of `d²`, exactly in law, in `O(n²)`
     /// memory at any width.
     ///
+    /// A batch may be larger than the width. From the first layer on its rank is then at most `d`, and
+    /// its gap at least [`metric::gap_floor`](crate::metric::gap_floor).
+    ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchExceedsWidth`] if
-    /// `n > d`, [`Error::BatchTooSmall`] for a batch of one under a centring normalisation, and
-    /// those of the normalisation if the order has it act on the input itself.
+    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchTooSmall`] for a batch
+    /// of one under a centring normalisation, and those of the normalisation if the order has it act
+    /// on the input itself.
     pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T>> {
         self.check(input)?;
         Chain::new(self.clone(), input, run.into())
@@ -150,7 +153,11 @@ impl<T: Scalar> Chain<T> {
     fn new(network: Network<T>, input: &Input, run: Run) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
-        let state = match network.engine() {
+        let engine = match network.engine() {
+            Engine::Streamed if input.batch_size() > network.width() => Engine::Held,
+            engine => engine,
+        };
+        let state = match engine {
             Engine::Streamed => State::Streamed(Streamed::new(&network, input)?),
             Engine::Held => State::Held(Held::new(&network, input, Source::Law)?),
             Engine::Explicit => State::Held(Held::new(&network, input, Source::Weights)?),

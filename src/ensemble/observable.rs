@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::statistics::{Interval, Moments, quantile};
 use crate::{Error, Result};
@@ -87,6 +88,10 @@ pub struct Mean {
     /// The number of runs that got to the layer.
     pub runs: u64,
 }
+
+approximate!(Mean, mean => {
+    vec![mean.value, mean.standard_error, mean.interval.low, mean.interval.high, mean.runs as f64]
+});
 
 impl fmt::Display for Mean {
     /// Mean and standard error, with two digits of the error unless a precision is given.

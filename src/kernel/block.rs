@@ -260,7 +260,7 @@ mod tests {
 
     fn factor<T: Lanes>(n: usize, form: Form) -> Factor<T> {
         let mut factor = Factor::new(n, n, form);
-        factor.pack(|i, j| T::of(entry(form, i, j)));
+        factor.pack(|i, j| T::of_f64(entry(form, i, j)));
         factor
     }
 
@@ -280,7 +280,7 @@ mod tests {
         for block in 0..plan.blocks() {
             let first = block * plan.block_rows();
             normals::<T>(Level::new(), plan, KEY, block, &mut scratch, |row, column, value| {
-                z[first + row][column] = value.to_f64();
+                z[first + row][column] = value.as_f64();
             });
         }
         z

@@ -21,7 +21,7 @@ pub fn fused_product<S: Simd, T: Lanes, const N: usize>(
         #[inline(always)]
         |z| {
             let y = product(simd, factor, z);
-            let inverse = T::Native::splat(simd, T::of(1.0)) / scale.divisor(simd, norm(&y));
+            let inverse = T::Native::splat(simd, T::of_f64(1.0)) / scale.divisor(simd, norm(&y));
             let mut scaled = z;
             for z in &mut scaled {
                 *z *= inverse;
@@ -46,7 +46,7 @@ pub fn fused_rows<S: Simd, T: Lanes, const N: usize>(
                 z[i] = lines[i].load_part(simd, part);
             }
             let y = product(simd, factor, z);
-            let one = T::Native::splat(simd, T::of(1.0));
+            let one = T::Native::splat(simd, T::of_f64(1.0));
             let inverse = one / scale.divisor(simd, norm(&y)).sqrt();
             for i in 0..N {
                 lines[i].store_part(simd, part, y[i] * inverse);

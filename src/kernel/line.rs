@@ -27,9 +27,9 @@ pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
     /// The line whose every lane is zero.
     const ZERO: Line<Self>;
     /// Rounds to this type.
-    fn of(x: f64) -> Self;
+    fn of_f64(x: f64) -> Self;
     /// Widens, exactly.
-    fn to_f64(self) -> f64;
+    fn as_f64(self) -> f64;
     /// Adds the lanes of a line by halving, in `f64`.
     fn add_lanes(line: &Line<Self>) -> f64;
     /// The next two lines of standard normals.
@@ -104,11 +104,11 @@ impl Lanes for f64 {
     const ZERO: Line<f64> = Line([0.0; 8]);
 
     #[inline(always)]
-    fn of(x: f64) -> f64 {
+    fn of_f64(x: f64) -> f64 {
         x
     }
     #[inline(always)]
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         self
     }
     #[inline(always)]
@@ -145,11 +145,11 @@ impl Lanes for f32 {
     const ZERO: Line<f32> = Line([0.0; 16]);
 
     #[inline(always)]
-    fn of(x: f64) -> f32 {
+    fn of_f64(x: f64) -> f32 {
         x as f32
     }
     #[inline(always)]
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         f64::from(self)
     }
     #[inline(always)]

@@ -153,7 +153,7 @@ mod tests {
 
     fn check<T: Lanes>(n: usize, form: Form, numbers: &[f64], tolerance: f64) {
         let stride = n | 1;
-        let at = |i: usize| T::of(numbers[i % numbers.len()]);
+        let at = |i: usize| T::of_f64(numbers[i % numbers.len()]);
         let mut factor = Factor::<T>::new(n, n, form);
         let m = |i: usize, j: usize| {
             if form == Form::General || i <= j { at(i * 7 + j * 31 + 5) } else { T::default() }
@@ -173,16 +173,16 @@ mod tests {
         let (product, squares) = &results[0];
         for r in 0..4 {
             for lane in 0..T::LANES {
-                let z = |i: usize| strip[r * stride + i].0.as_ref()[lane].to_f64();
-                let y = |j: usize| (0..n).map(|i| m(i, j).to_f64() * z(i)).sum::<f64>();
-                let size = |j: usize| (0..n).map(|i| (m(i, j).to_f64() * z(i)).abs()).sum::<f64>();
+                let z = |i: usize| strip[r * stride + i].0.as_ref()[lane].as_f64();
+                let y = |j: usize| (0..n).map(|i| m(i, j).as_f64() * z(i)).sum::<f64>();
+                let size = |j: usize| (0..n).map(|i| (m(i, j).as_f64() * z(i)).abs()).sum::<f64>();
                 for j in 0..n {
-                    let got = product[r * stride + j].0.as_ref()[lane].to_f64();
+                    let got = product[r * stride + j].0.as_ref()[lane].as_f64();
                     assert!((got - y(j)).abs() <= tolerance * size(j), "{n} {r} {lane} {j}");
                 }
                 let norm: f64 = (0..n).map(|j| y(j) * y(j)).sum();
                 let bound: f64 = (0..n).map(|j| size(j) * size(j)).sum();
-                assert!((squares[r].0.as_ref()[lane].to_f64() - norm).abs() <= tolerance * bound);
+                assert!((squares[r].0.as_ref()[lane].as_f64() - norm).abs() <= tolerance * bound);
             }
         }
     }

@@ -247,7 +247,7 @@ mod tests {
 
     /// Entries with many bits, column-major.
     fn entries<T: Lanes>(len: usize, salt: usize) -> Vec<T> {
-        (0..len).map(|k| T::of(((k * 7919 + salt) % 1009) as f64 / 1009.0 - 0.45)).collect()
+        (0..len).map(|k| T::of_f64(((k * 7919 + salt) % 1009) as f64 / 1009.0 - 0.45)).collect()
     }
 
     fn check<T: Lanes>(shape: [usize; 3], transposed: [bool; 2], tolerance: f64) {
@@ -260,7 +260,7 @@ mod tests {
         let left = operand(&a, rows, terms, transposed[0]);
         let right = operand(&b, terms, columns, transposed[1]);
         let mut scratch = ProductScratch::default();
-        let nan = T::of(f64::NAN);
+        let nan = T::of_f64(f64::NAN);
         let products: Vec<Vec<T>> = fused_levels()
             .into_iter()
             .map(|level| {
@@ -279,13 +279,13 @@ mod tests {
         assert!(products.windows(2).all(|pair| pair[0] == pair[1]));
         let at = |operand: &Operand<'_, T>, i: usize, j: usize| {
             let (i, j) = if operand.transposed { (j, i) } else { (i, j) };
-            operand.entries[j * operand.height + i].to_f64()
+            operand.entries[j * operand.height + i].as_f64()
         };
         for i in 0..rows {
             for j in 0..columns {
                 let terms = (0..terms).map(|k| at(&left, i, k) * at(&right, k, j));
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + f64::abs(t)));
-                let error = (products[0][j * rows + i].to_f64() - sum).abs();
+                let error = (products[0][j * rows + i].as_f64() - sum).abs();
                 assert!(error <= tolerance * size, "{shape:?} {transposed:?}: {i} {j} {error}");
             }
         }

@@ -89,7 +89,7 @@ mod tests {
         let mut block = vec![T::ZERO; groups * stride];
         let mut numbers = numbers.iter().cycle();
         for value in block.iter_mut().flat_map(|line| line.0.as_mut()) {
-            *value = T::of(*numbers.next().unwrap());
+            *value = T::of_f64(*numbers.next().unwrap());
         }
         let gram = run::<T, 4, 4>(Level::new(), n, &block);
         for level in fused_levels() {
@@ -102,7 +102,7 @@ mod tests {
                 let terms = || {
                     block.chunks_exact(stride).flat_map(|group| {
                         (0..T::LANES).map(|l| {
-                            group[i].0.as_ref()[l].to_f64() * group[j].0.as_ref()[l].to_f64()
+                            group[i].0.as_ref()[l].as_f64() * group[j].0.as_ref()[l].as_f64()
                         })
                     })
                 };

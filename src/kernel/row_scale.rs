@@ -15,7 +15,7 @@ impl<T: Lanes> RowScale<T> {
     pub fn new(weight: f64, epsilon: f64) -> Self {
         assert!(weight >= 0.0 && weight.is_finite(), "weight {weight}");
         assert!(epsilon >= 0.0 && epsilon.is_finite(), "epsilon {epsilon}");
-        Self { weight: T::of(weight), epsilon: T::of(epsilon) }
+        Self { weight: T::of_f64(weight), epsilon: T::of_f64(epsilon) }
     }
 
     /// The squared divisor of rows with these squared norms, never zero.
@@ -27,15 +27,15 @@ impl<T: Lanes> RowScale<T> {
 
     /// The factor of a row of this squared norm, in `f64`.
     pub fn factor(self, squared_norm: f64) -> f64 {
-        let divisor = squared_norm * self.weight.to_f64() + self.epsilon.to_f64();
-        divisor.max(T::TINY.to_f64()).sqrt().recip()
+        let divisor = squared_norm * self.weight.as_f64() + self.epsilon.as_f64();
+        divisor.max(T::TINY.as_f64()).sqrt().recip()
     }
 
     /// Multiplies the entries of a group by its rows' scale.
     #[inline(always)]
     pub fn apply<S: Simd>(self, simd: S, group: &mut [Line<T>], squared_norm: T::Logical<S>) {
         let divisor = self.divisor(simd, squared_norm);
-        let scale = T::Logical::splat(simd, T::of(1.0)) / divisor.sqrt();
+        let scale = T::Logical::splat(simd, T::of_f64(1.0)) / divisor.sqrt();
         for line in group {
             line.store(line.load(simd) * scale);
         }

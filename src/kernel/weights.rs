@@ -241,9 +241,9 @@ mod tests {
         let plan = WeightPlan::new::<T>(rows, columns);
         let entry = |i: usize, j: usize| ((i * 29 + j * 83 + 3) % 61) as f64 / 61.0 - 0.4;
         let mut h = Factor::<T>::new(columns, n, Form::General);
-        h.pack(|i, j| T::of(entry(i, j)));
+        h.pack(|i, j| T::of_f64(entry(i, j)));
         let mut scratch = WeightScratch::new(n);
-        let mut w = vec![T::of(f64::NAN); rows * columns];
+        let mut w = vec![T::of_f64(f64::NAN); rows * columns];
         weights::<T>(Level::new(), &plan, KEY, &mut scratch, &mut w);
         let products: Vec<_> = fused_levels()
             .into_iter()
@@ -252,7 +252,7 @@ mod tests {
                 for block in 0..plan.blocks() {
                     let block = multiply_weights(level, &plan, &h, KEY, block, &mut scratch);
                     for (j, column) in product.iter_mut().enumerate() {
-                        column.extend(block.column(j).flatten().map(|x| x.to_f64()));
+                        column.extend(block.column(j).flatten().map(|x| x.as_f64()));
                     }
                 }
                 product
@@ -262,8 +262,8 @@ mod tests {
         for (j, column) in products[0].iter().enumerate() {
             assert_eq!(column.len(), rows);
             for (row, value) in column.iter().enumerate() {
-                let terms =
-                    (0..columns).map(|k| w[k * rows + row].to_f64() * T::of(entry(k, j)).to_f64());
+                let terms = (0..columns)
+                    .map(|k| w[k * rows + row].as_f64() * T::of_f64(entry(k, j)).as_f64());
                 let (sum, size) = terms.fold((0.0, 0.0), |(s, a), t| (s + t, a + f64::abs(t)));
                 assert!((value - sum).abs() <= tolerance * size, "{rows} {columns} {n}: {row} {j}");
             }

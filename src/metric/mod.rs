@@ -11,6 +11,7 @@ mod spectrum;
 use nalgebra::{Dim, Matrix, RawStorage};
 
 pub use growth::Growth;
+pub use orthogonality::gap_floor;
 pub use spectrum::{MinSingularValue, Spectrum};
 
 use crate::{Gram, Result, Scalar};

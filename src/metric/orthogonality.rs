@@ -1,14 +1,41 @@
 //! How far representations are from orthogonal.
 
-use crate::Gram;
 use crate::kernel::triangular::distance_from_isotropy;
+use crate::{Error, Gram, Result};
+
+/// Returns $`\sqrt{1/r - 1/n}`$, the smallest orthogonality gap of `n` samples of rank `r`: of all
+/// networks of width `r < n`, for example.
+///
+/// It is reached where all `r` singular values are equal.
+///
+/// ```
+/// use orthogap::{Input, Network, Seed, metric::gap_floor};
+///
+/// let input = Input::gaussian(16, 8, Seed(1))?;
+/// let mut chain = Network::<f64>::new(4).chain(&input, Seed(2))?; // fewer neurons than samples
+/// let layer = chain.advance(30)?;
+/// assert_eq!((layer.rank(), gap_floor(4, 8)?), (4, 0.125f64.sqrt()));
+/// assert!(layer.orthogonality_gap() > gap_floor(4, 8)?);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for a rank of 0 or above `n`.
+pub fn gap_floor(rank: usize, batch_size: usize) -> Result<f64> {
+    if rank == 0 || rank > batch_size {
+        let expected = "a rank from 1 to the batch size";
+        return Err(Error::InvalidParameter { name: "rank", value: rank as f64, expected });
+    }
+    // One fraction, which does not cancel.
+    Ok(((batch_size - rank) as f64 / (rank as f64 * batch_size as f64)).sqrt())
+}
 
 impl Gram {
     /// The orthogonality gap $`V(H) = \lVert C - I/n \rVert_F`$ (Eq. 2 of the paper).
     ///
     /// Zero iff the samples are orthogonal and equally long; at most $`\sqrt{1 - 1/n}`$, with
-    /// equality iff they are all parallel. Rank-deficient representations have at least
-    /// $`\sqrt{1/r - 1/n}`$. Absolute error about 1e-16; cost `r n²/2` multiply-adds,
+    /// equality iff they are all parallel. Representations of rank `r < n` have at least
+    /// [`gap_floor`](crate::metric::gap_floor). Absolute error about 1e-16; cost `r n²/2` multiply-adds,
     /// a third of that where the factor is triangular.
     ///
     /// ```

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::approximate::approximate;
 use crate::{Gram, factorization};
 
 /// The singular values $`\sigma_1 \ge \dots \ge \sigma_n`$ of $`H / \lVert H \rVert_F`$.
@@ -24,6 +25,8 @@ use crate::{Gram, factorization};
 pub struct Spectrum {
     singular_values: DVector<f64>,
 }
+
+approximate!(Spectrum, spectrum => spectrum.singular_values.as_slice().to_vec());
 
 impl Spectrum {
     /// The `n` singular values, in descending order.

@@ -213,7 +213,9 @@ impl<T: Scalar> Network<T> {
         self.pooling
     }
 
-    /// The cheapest engine that has the law of this recipe's representations.
+    /// The cheapest engine that has the law of this recipe's representations, of batches up to the
+    /// width. Representations of a larger batch are fewer numbers than its Gram matrix, and are always
+    /// held.
     ///
     /// ```
     /// use orthogap::{Engine, Network, normalization::SampleNorm, weights::Uniform};
@@ -301,21 +303,17 @@ impl<T: Scalar> Network<T> {
             return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
         self.check_layer()?;
-        let (flattened, columns) = match self.convolution_layer() {
-            None => (width, batch_size),
+        let columns = match self.convolution_layer() {
+            None => batch_size,
             Some(layer) => {
                 let expected = (layer.input.len(), batch_size);
                 let (what, found) = ("the batch of images", input.columns().shape());
                 if found != expected {
                     return Err(Error::ShapeMismatch { what, found, expected });
                 }
-                let output = layer.output(layer.input, width)?;
-                (output.len(), output.pixels() * batch_size)
+                layer.output(layer.input, width)?.pixels() * batch_size
             }
         };
-        if batch_size > flattened {
-            return Err(Error::BatchExceedsWidth { batch_size, width: flattened });
-        }
         let centered = self
             .normalization
             .batch_norm()

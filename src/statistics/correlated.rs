@@ -2,6 +2,7 @@
 
 use super::Moments;
 use super::mean::SplitMean;
+use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
@@ -19,6 +20,8 @@ pub struct CorrelatedMean {
     /// $`\tau = 1 + 2 \sum_k \rho_k`$: how many numbers of the series are worth an independent one.
     pub autocorrelation_time: f64,
 }
+
+approximate!(CorrelatedMean, mean => vec![mean.mean, mean.standard_error, mean.autocorrelation_time]);
 
 /// Returns the mean of a stationary series with the standard error that its correlation leaves.
 ///

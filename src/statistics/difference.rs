@@ -2,6 +2,7 @@
 
 use super::student::two_sided;
 use super::{Interval, Moments};
+use crate::approximate::approximate;
 use crate::{Error, Result};
 
 /// The difference of the means of two independent samples, whose variances may differ.
@@ -13,6 +14,8 @@ pub struct Difference {
     standard_error: f64,
     degrees_of_freedom: f64,
 }
+
+approximate!(Difference, difference => vec![difference.value, difference.standard_error]);
 
 impl Moments {
     /// The mean of these numbers minus that of others, which are independent of them.

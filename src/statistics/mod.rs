@@ -23,6 +23,8 @@ mod normal;
 mod quantile;
 mod student;
 
+use crate::approximate::approximate;
+
 pub use correlated::{BatchMeans, CorrelatedMean, correlated_mean};
 pub use difference::Difference;
 pub(crate) use gamma::{binet, gamma_below_and_above};
@@ -50,6 +52,8 @@ pub struct Interval {
     /// The upper end.
     pub high: f64,
 }
+
+approximate!(Interval, interval => vec![interval.low, interval.high]);
 
 impl Interval {
     /// `middle` plus and minus `half`.

@@ -3,6 +3,7 @@
 use super::Interval;
 use super::mean::SplitMean;
 use super::student::two_sided;
+use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
@@ -37,6 +38,10 @@ pub struct Moments {
     mean_remainder: f64,
     sum_of_squares: f64,
 }
+
+approximate!(Moments, moments => {
+    vec![moments.count as f64, moments.mean(), moments.sum_of_squares]
+});
 
 impl Moments {
     /// The moments of no numbers.

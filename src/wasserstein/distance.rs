@@ -1,5 +1,6 @@
 //! The result of every estimator: a squared distance that says what it is.
 
+use crate::approximate::approximate;
 use crate::statistics::two_sided;
 use crate::wasserstein::line::deviation;
 use crate::{Error, Result};
@@ -79,6 +80,8 @@ pub struct W2 {
     pub(super) sampling_degrees: f64,
     pub(super) projection_degrees: f64,
 }
+
+approximate!(W2, w2 => vec![w2.sq]);
 
 /// The standard error of a sum of two independent numbers with these standard errors and degrees
 /// of freedom, and its own degrees by Welch and Satterthwaite.

@@ -13,10 +13,9 @@ use crate::{Result, Scalar, Stream};
 /// vanilla network.
 ///
 /// ```
-/// use orthogap::{Purpose, Seed, weights::{Gaussian, WeightInit}};
+/// use orthogap::{Seed, weights::{Gaussian, WeightInit}};
 ///
-/// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
-/// let w = Gaussian::he().sample::<f64>(100, 50, stream);
+/// let w = Gaussian::he().sample::<f64>(100, 50, Seed(7));
 /// let variance = w.norm_squared() / (100.0 * 50.0);
 /// assert!((variance * 50.0 / 2.0 - 1.0).abs() < 0.1); // 5 standard errors
 /// # Ok::<(), orthogap::Error>(())

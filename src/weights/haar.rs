@@ -19,10 +19,9 @@ use crate::{Result, Scalar, Stream};
 /// ```
 /// use approx::assert_relative_eq;
 /// use nalgebra::DMatrix;
-/// use orthogap::{Purpose, Seed, weights::{Haar, WeightInit}};
+/// use orthogap::{Seed, weights::{Haar, WeightInit}};
 ///
-/// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
-/// let w = Haar::new(2.0)?.sample::<f64>(3, 5, stream);
+/// let w = Haar::new(2.0)?.sample::<f64>(3, 5, Seed(7));
 /// assert_relative_eq!(&w * w.transpose(), DMatrix::identity(3, 3) * 4.0, epsilon = 1e-14);
 /// # Ok::<(), orthogap::Error>(())
 /// ```

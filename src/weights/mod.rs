@@ -174,10 +174,22 @@ pub trait WeightInit: Debug + Send + Sync {
         ProductLaw::Unknown
     }
 
-    /// Draws a new weight matrix of a dense layer, `rows x inputs`.
-    fn sample<T: Scalar>(&self, rows: usize, inputs: usize, stream: Stream) -> DMatrix<T> {
+    /// Draws a new weight matrix of a dense layer, `rows x inputs`, from a stream or a seed.
+    ///
+    /// ```
+    /// use orthogap::{Seed, weights::{Haar, WeightInit}};
+    ///
+    /// let rotation = Haar::default().sample::<f64>(3, 3, Seed(7));
+    /// assert!((rotation.column(0).dot(&rotation.column(1))).abs() < 1e-15);
+    /// ```
+    fn sample<T: Scalar>(
+        &self,
+        rows: usize,
+        inputs: usize,
+        stream: impl Into<Stream>,
+    ) -> DMatrix<T> {
         let mut weights = DMatrix::zeros(rows, inputs);
-        self.sample_to(&mut weights, Fans { inputs, outputs: rows }, stream);
+        self.sample_to(&mut weights, Fans { inputs, outputs: rows }, stream.into());
         weights
     }
 }

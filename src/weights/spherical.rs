@@ -14,10 +14,9 @@ use crate::{Result, Scalar, Stream};
 /// weights are as good as Gaussian ones.
 ///
 /// ```
-/// use orthogap::{Purpose, Seed, weights::{Spherical, WeightInit}};
+/// use orthogap::{Seed, weights::{Spherical, WeightInit}};
 ///
-/// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
-/// let w = Spherical::new(1.5)?.sample::<f64>(100, 50, stream);
+/// let w = Spherical::new(1.5)?.sample::<f64>(100, 50, Seed(7));
 /// assert!(w.row_iter().all(|row| (row.norm() - 1.5).abs() < 1e-14));
 /// # Ok::<(), orthogap::Error>(())
 /// ```

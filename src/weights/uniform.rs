@@ -10,10 +10,9 @@ use crate::{Result, Scalar, Stream};
 /// Independent weights, uniform on an interval around 0, of variance gain²/fan.
 ///
 /// ```
-/// use orthogap::{Purpose, Seed, weights::{Uniform, WeightInit}};
+/// use orthogap::{Seed, weights::{Uniform, WeightInit}};
 ///
-/// let stream = Seed(7).replicate(0).stream(Purpose::Weights, 1, 0);
-/// let w = Uniform::xavier().sample::<f64>(300, 100, stream);
+/// let w = Uniform::xavier().sample::<f64>(300, 100, Seed(7));
 /// let bound = (6.0 / 400.0f64).sqrt();
 /// assert!(w.amax() < bound && w.amax() > 0.999 * bound);
 /// ```

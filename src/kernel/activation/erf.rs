@@ -43,12 +43,12 @@ trait Constants: normal_tail::Constants {
 fn erf<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
     let z = x * x;
     let near = x.mul_add(horner(simd, z, T::ERF), x);
-    let inside = z.simd_le(T::of(1.0));
+    let inside = z.simd_le(T::of_f64(1.0));
     if inside.all_true() {
         return near;
     }
-    let (gaussian, ratio) = normal_tail(simd, at_most(simd, T::END, x.abs() * T::of(SQRT_2)));
-    let one = V::splat(simd, T::of(1.0));
+    let (gaussian, ratio) = normal_tail(simd, at_most(simd, T::END, x.abs() * T::of_f64(SQRT_2)));
+    let one = V::splat(simd, T::of_f64(1.0));
     inside.select(near, (one - gaussian.times(ratio + ratio)).copysign(x))
 }
 

@@ -74,7 +74,7 @@ pub fn exp_minus_square<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
 pub fn exp_minus_one<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, y: V) -> V {
     let (rest, [first, second]) = reduce(simd, y, V::splat(simd, T::default()));
     let power = first * second;
-    rest.mul_add(power, power - T::of(1.0))
+    rest.mul_add(power, power - T::of_f64(1.0))
 }
 
 /// exp(high + low) for |high + low| <= RANGE, low far below high.
@@ -85,7 +85,7 @@ fn exp_of_sum<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     low: V,
 ) -> Exponential<V> {
     let (rest, powers_of_two) = reduce(simd, high, low);
-    Exponential { mantissa: rest + T::of(1.0), powers_of_two }
+    Exponential { mantissa: rest + T::of_f64(1.0), powers_of_two }
 }
 
 /// exp(r) - 1 and 2^k, as a product of two powers, for high + low = r + k ln 2, |r| <= ln(2)/2.
@@ -101,7 +101,7 @@ fn reduce<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     let r = k.mul_add(T::MINUS_LN_2[1], k.mul_add(T::MINUS_LN_2[0], high) + low);
     let rest = (r * r).mul_add(horner(simd, r, T::EXP), r);
     // In two steps, since 2^k itself may be subnormal or infinite.
-    let carried_half = k.mul_add(T::of(0.5), carrier);
+    let carried_half = k.mul_add(T::of_f64(0.5), carrier);
     let carried_rest = k - (carried_half - carrier) + carrier;
     let powers_of_two = [carried_half, carried_rest]
         .map(|carried| V::from_bits((carried.to_bits() << T::FRACTION) + T::ONE_BITS));

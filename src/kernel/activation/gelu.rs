@@ -53,21 +53,21 @@ trait Constants: normal_tail::Constants {
 fn gelu<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
     let z = x * x;
     let near = x * distribution(simd, x, z);
-    let inside = z.simd_le(T::of(1.0));
+    let inside = z.simd_le(T::of_f64(1.0));
     if inside.all_true() {
         return near;
     }
     let a = at_most(simd, T::END, x.abs());
     let (gaussian, ratio) = normal_tail(simd, a);
     let left = gaussian.times(ratio * -a);
-    let right = x * (V::splat(simd, T::of(1.0)) - gaussian.times(ratio));
+    let right = x * (V::splat(simd, T::of_f64(1.0)) - gaussian.times(ratio));
     inside.select(near, x.simd_lt(T::default()).select(left, right))
 }
 
 /// Phi(x) for |x| <= 1, z = x².
 #[inline(always)]
 fn distribution<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V, z: V) -> V {
-    x.mul_add(horner(simd, z, T::PHI), V::splat(simd, T::of(0.5)))
+    x.mul_add(horner(simd, z, T::PHI), V::splat(simd, T::of_f64(0.5)))
 }
 
 impl Constants for f64 {

@@ -52,14 +52,14 @@ impl Differentiable for Silu {
 /// The logistic function, in either precision.
 #[inline(always)]
 fn logistic<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
-    let half = V::splat(simd, T::of(0.5));
+    let half = V::splat(simd, T::of_f64(0.5));
     times_shifted_tanh(simd, half, half * x)
 }
 
 /// x times it, in either precision.
 #[inline(always)]
 fn silu<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
-    let half = x * T::of(0.5);
+    let half = x * T::of_f64(0.5);
     // The product is zero beyond the limit, which saves it from being an infinity times zero.
     let factor = -at_most(simd, T::RANGE, -half);
     times_shifted_tanh(simd, factor, half)

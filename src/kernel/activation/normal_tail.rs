@@ -18,9 +18,9 @@ pub fn normal_tail<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     simd: S,
     a: V,
 ) -> (Exponential<V>, V) {
-    let inverse = V::splat(simd, T::of(1.0)) / (a + T::of(4.0));
-    let ratio = inverse * horner(simd, (a - T::of(4.0)) * inverse, T::TAIL);
-    (exp_minus_square(simd, T::of(0.5), a), ratio)
+    let inverse = V::splat(simd, T::of_f64(1.0)) / (a + T::of_f64(4.0));
+    let ratio = inverse * horner(simd, (a - T::of_f64(4.0)) * inverse, T::TAIL);
+    (exp_minus_square(simd, T::of_f64(0.5), a), ratio)
 }
 
 impl Constants for f64 {

@@ -30,7 +30,7 @@ impl LeakyRelu {
         if self.0 == 0.0 {
             return positive_part(simd, x);
         }
-        x.simd_lt(T::default()).select(x * T::of(self.0), x)
+        x.simd_lt(T::default()).select(x * T::of_f64(self.0), x)
     }
 }
 

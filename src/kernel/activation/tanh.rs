@@ -51,7 +51,7 @@ pub trait Constants: exponential::Constants {
 /// 1 + tanh, in either precision.
 #[inline(always)]
 fn shifted_tanh<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
-    times_shifted_tanh(simd, V::splat(simd, T::of(1.0)), x)
+    times_shifted_tanh(simd, V::splat(simd, T::of_f64(1.0)), x)
 }
 
 /// The function, in either precision.
@@ -59,12 +59,12 @@ fn shifted_tanh<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x:
 fn tanh<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V {
     let z = x * x;
     let near = near(simd, x, z);
-    let inside = z.simd_le(T::of(1.0));
+    let inside = z.simd_le(T::of_f64(1.0));
     if inside.all_true() {
         return near;
     }
     let e = decay(simd, x).value();
-    let one = V::splat(simd, T::of(1.0));
+    let one = V::splat(simd, T::of_f64(1.0));
     inside.select(near, (one - (e + e) / (e + one)).copysign(x))
 }
 
@@ -77,13 +77,13 @@ pub fn times_shifted_tanh<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
 ) -> V {
     let z = x * x;
     // 1 + x first: next to -1 it is exact, where the tangent and 1 would cancel.
-    let near = factor * (x * z).mul_add(horner(simd, z, T::TANH), x + T::of(1.0));
-    let inside = z.simd_le(T::of(1.0));
+    let near = factor * (x * z).mul_add(horner(simd, z, T::TANH), x + T::of_f64(1.0));
+    let inside = z.simd_le(T::of_f64(1.0));
     if inside.all_true() {
         return near;
     }
     let e = decay(simd, x);
-    let quotient = (factor + factor) / (e.value() + T::of(1.0));
+    let quotient = (factor + factor) / (e.value() + T::of_f64(1.0));
     inside.select(near, x.simd_lt(T::default()).select(e.times(quotient), quotient))
 }
 
