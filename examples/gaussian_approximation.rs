@@ -11,13 +11,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use nalgebra::DMatrix;
 use orthogap::report::file;
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{A1, Version, Width, corollary_3, lemma_2};
 use orthogap::theory::wasserstein_law;
-use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, Sample};
-use orthogap::{Gram, Input, Network, Purpose, Run, Seed};
+use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, RowLaw};
+use orthogap::{Gram, Input, Network, Run, Seed};
 use rayon::prelude::*;
 
 use orthogap_examples::command::{self, at_least, positive, seed, threads};
@@ -144,13 +143,6 @@ fn network(
     Ok(grams)
 }
 
-/// One row of `W H`, times the root of the width.
-fn row(gram: &Gram, run: Run, layer: usize) -> DMatrix<f64> {
-    let mut normals = DMatrix::zeros(1, gram.rank());
-    run.stream(Purpose::User(0), layer as u32, 0).fill_normal(normals.as_mut_slice());
-    normals * gram.factor()
-}
-
 /// The bounds at one layer, from all runs.
 fn record(
     options: &Options,
@@ -160,17 +152,16 @@ fn record(
 ) -> orthogap::Result<Record> {
     let n = options.batch_size;
     let mut law = MatrixLaw::new(n, width)?;
-    let mut rows = DMatrix::zeros(runs.len(), n);
-    let (mut gaps, mut coupling) = (Moments::new(), Moments::new());
+    let mut rows = RowLaw::new(n)?;
+    let mut gaps = Moments::new();
     for (index, grams) in runs.iter().enumerate() {
         let (gram, run) = (&grams[layer], options.seed.replicate(index as u32));
         law.push(gram, run)?;
-        rows.row_mut(index).copy_from(&row(gram, run, layer));
+        rows.push(gram, run)?;
         gaps.push(gram.orthogonality_gap());
-        coupling.push(gram.coupling_bound());
     }
     let target = Gaussian::isotropic(n, (n as f64).sqrt().recip())?;
-    let row = Sample::from_rows(&rows)?.bracket(&target, Some(&coupling), options.seed)?;
+    let row = rows.bracket(&target, options.seed)?;
     Ok(Record { width, layer, mean_gap: gaps.mean(), matrix: law.bracket()?, row })
 }
 

@@ -111,6 +111,13 @@ pub enum Error {
         /// The range, in words.
         expected: &'static str,
     },
+    /// Something that exists, but not for this input or recipe.
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// What it is there for.
+        needs: &'static str,
+    },
     /// A statistic of a row exceeds the range of its number type.
     Overflow {
         /// The statistic.
@@ -333,6 +340,7 @@ impl fmt::Display for Error {
                 "a batch of {batch_size} samples cannot be orthogonal in width {width}: \
                  the batch size must not exceed the width"
             ),
+            Self::Unsupported { what, needs } => write!(f, "{what} needs {needs}"),
             Self::ShapeMismatch { what, found, expected } => write!(
                 f,
                 "{what} is {} x {}, expected {} x {}",

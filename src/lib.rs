@@ -73,24 +73,7 @@
 pub mod activation {
     //! Activations: element-wise functions between the layers of a network.
     //!
-    //! | | name | formula | range | homogeneous | at 0 |
-    //! | --- | --- | --- | --- | --- | --- |
-    //! | [`Identity`](Activation::Identity) | `linear` | $`x`$ | all numbers | yes, linear | 0 |
-    //! | [`Relu`](Activation::Relu) | `relu` | $`\max(0, x)`$ | $`[0, \infty)`$ | yes | 0 |
-    //! | [`LeakyRelu`](Activation::LeakyRelu) | `leaky_relu(0.2)` | $`x`$ for x >= 0, $`s x`$ below | all numbers if s > 0 | yes | 0 |
-    //! | [`Tanh`](Activation::Tanh) | `tanh` | $`\tanh x`$ | $`(-1, 1)`$ | no | 0 |
-    //! | [`ShiftedTanh`](Activation::ShiftedTanh) | `shifted_tanh` | $`1 + \tanh x`$ | $`(0, 2)`$ | no | 1 |
-    //! | [`Logistic`](Activation::Logistic) | `logistic` | $`1/(1 + e^{-x})`$ | $`(0, 1)`$ | no | 1/2 |
-    //! | [`Silu`](Activation::Silu) | `silu` | $`x/(1 + e^{-x})`$ | $`[-0.2785, \infty)`$ | no | 0 |
-    //! | [`Erf`](Activation::Erf) | `erf` | $`\mathrm{erf}(x)`$ | $`(-1, 1)`$ | no | 0 |
-    //! | [`Gelu`](Activation::Gelu) | `gelu` | $`x \Phi(x)`$ | $`[-0.1700, \infty)`$ | no | 0 |
-    //! | [`Elu`](Activation::Elu) | `elu` | $`x`$ for x >= 0, $`e^x - 1`$ below | $`(-1, \infty)`$ | no | 0 |
-    //! | [`Sin`](Activation::Sin) | `sin` | $`\sin x`$ | $`[-1, 1]`$ | no | 0 |
-    //! | [`custom`](Activation::custom) | yours | any closure | its own | if declared | its own |
-    //! | [`vectorized`](Activation::vectorized) | yours | any [`Elementwise`] | its own | if declared | its own |
-    //!
-    //! The [gain](Activation::gain) of an activation is the scale of weights that a vanilla network
-    //! needs.
+    //! [`Activation`] has the table.
 
     pub use crate::kernel::activation::{Activation, Custom, Elementwise};
     /// The vectors that an [`Elementwise`] function is written with.

@@ -74,9 +74,9 @@ fn inputs() {
         "a zero sample": Input::from_columns(&dmatrix![1.0, 0.0; 2.0, 0.0])
             => "column 1 (a sample) is zero and has no direction";
         "twins": Input::from_columns(&dmatrix![1.0, 1.0; 2.0, 2.0])
-            => "the 2 columns are linearly dependent: their numerical rank is 1";
+            => "the 2 columns (samples) are linearly dependent, of numerical rank 1: transpose the matrix if its rows are samples; Input::from_gram takes dependent ones";
         "n > d": Input::gaussian(3, 5, Seed(1))
-            => "the 5 columns are linearly dependent: their numerical rank is 3";
+            => "the 5 columns (samples) are linearly dependent, of numerical rank 3: transpose the matrix if its rows are samples; Input::from_gram takes dependent ones";
         "no features": Input::gaussian(0, 5, Seed(1)) => "a 0 x 5 matrix holds no batch";
         "samples without memory": Input::gaussian(1 << 33, 1 << 33, Seed(1))
             => "dimension x batch size = 73786976294838210000 is invalid: expected at most 2^40 numbers in a batch";
@@ -89,7 +89,7 @@ fn inputs() {
         "a NaN spike": Input::near_collinear(4, f64::NAN)
             => "epsilon = NaN is invalid: expected 0 < epsilon <= 1";
         "a spike that underflows": Input::near_collinear(2, 1e-320)
-            => "the 2 columns are linearly dependent: their numerical rank is 1";
+            => "the 2 columns (samples) are linearly dependent, of numerical rank 1: transpose the matrix if its rows are samples; Input::from_gram takes dependent ones";
         "a factor of nothing": Gram::from_factor(zeros(0, 3)) => "a 0 x 3 matrix holds no batch";
         "a NaN in a factor": Gram::from_factor(dmatrix![1.0; f64::NAN])
             => "entry (1, 0) is NaN, not a finite number";
@@ -146,17 +146,17 @@ fn recipes() {
             let network = wide().with_pooling(Pooling::max(2)?);
             refused(network.chain(&four(), Seed(1)))
         }
-            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+            => "pooling needs a network with a convolution: only images can be pooled";
         "a dense layer pooled after images": {
             let images = Images::new(1, 2, 2)?;
             let network = wide().with_convolution(Convolution::new(1)?, images);
             let chain = network.explicit_chain(&four(), Seed(1))?;
             refused(chain.then(wide().with_pooling(Pooling::max(2)?)))
         }
-            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+            => "pooling needs a network with a convolution: only images can be pooled";
         "a classifier that pools no images":
             Classifier::sample(&[wide().with_pooling(Pooling::max(2)?)], 4, 2, Seed(1))
-            => "the number of convolutions of a layer with pooling = 0 is invalid: expected 1: only images can be pooled";
+            => "pooling needs a network with a convolution: only images can be pooled";
         "groups that do not divide": {
             let network = wide().with_normalization(SampleNorm::group(3, 0.0)?);
             refused(network.chain(&four(), Seed(1))?.step())
@@ -365,9 +365,9 @@ fn weights() {
             let mut stack = Stack::new(dmatrix![1.0, 2.0], Seed(1))?;
             refused(stack.convolution(&Gaussian::he(), Convolution::new(3)?, 4, &Relu))
         }
-            => "pixels of the stack = 0 is invalid: expected images, not plain columns, before a convolution or pooling";
+            => "a convolution or pooling needs images before it, not plain columns: begin with of_images";
         "a pool of no images": Stack::new(dmatrix![1.0, 2.0], Seed(1))?.pool(Pooling::max(1)?)
-            => "pixels of the stack = 0 is invalid: expected images, not plain columns, before a convolution or pooling";
+            => "a convolution or pooling needs images before it, not plain columns: begin with of_images";
         "a convolution to no channels": {
             let mut stack =
                 Stack::of_images(Images::new(1, 1, 2)?, dmatrix![1.0, 2.0], Seed(1))?;
@@ -424,7 +424,7 @@ fn training() {
         "no neurons": Classifier::sample(&[Network::<f64>::new(0)], 3, 2, Seed(1))
             => "a 0 x 3 matrix holds no batch";
         "a batch norm without scale": Classifier::sample(&[wide()], 3, 2, Seed(1))
-            => "batch normalisation (epsilon) = 0 is invalid: expected that of BatchNorm::standard, centred and of unit root mean square";
+            => "a batch normalisation in training needs BatchNorm::standard, centred and of unit root mean square";
         "a head of another width": Classifier::new([(vanilla(), zeros(8, 3))], zeros(2, 9))
             => "the weight matrix of the head is 2 x 9, expected 2 x 8";
         "weights of another width": Classifier::new([(vanilla(), zeros(7, 3))], zeros(2, 8))

@@ -486,7 +486,7 @@ fn failures_are_typed_and_change_nothing() {
     let plain = Network::<f64>::new(3).with_activation(Relu);
     let weights = |rows, columns| DMatrix::from_element(rows, columns, 0.1);
     let paper = Classifier::new([(plain.clone(), weights(3, 2))], weights(2, 3)).unwrap_err();
-    assert!(matches!(paper, Error::InvalidParameter { .. }), "{paper}");
+    assert!(matches!(paper, Error::Unsupported { .. }), "{paper}");
     let plain = plain.with_normalization(Normalization::None);
     let chained = [(plain.clone(), weights(3, 2)), (plain.clone(), weights(3, 2))];
     assert!(matches!(Classifier::new(chained, weights(2, 3)), Err(Error::ShapeMismatch { .. })));

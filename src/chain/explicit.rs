@@ -175,7 +175,7 @@ impl<T: Scalar> ExplicitChain<T> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a dense network with pooling.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) for a dense network with pooling.
     pub fn then(self, network: Network<T>) -> Result<Self> {
         network.check_layer()?;
         let Self { run, layer, watch, held, failed, .. } = self;

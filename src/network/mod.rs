@@ -283,9 +283,8 @@ impl<T: Scalar> Network<T> {
     pub(crate) fn check_layer(&self) -> Result<()> {
         self.activation.check()?;
         if self.pooling.is_some() && self.convolution.is_none() {
-            let name = "the number of convolutions of a layer with pooling";
-            let expected = "1: only images can be pooled";
-            return Err(Error::InvalidParameter { name, value: 0.0, expected });
+            let needs = "a network with a convolution: only images can be pooled";
+            return Err(Error::Unsupported { what: "pooling", needs });
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Normalization {
     /// rows, if it has any.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] of a batch normalisation that has none.
+    /// [`Error::Unsupported`] of a batch normalisation that has none.
     pub(crate) fn trainable<T: Scalar>(
         self,
         width: usize,
@@ -120,11 +120,8 @@ impl Normalization {
         const MOMENTUM: f64 = 0.1;
         let Some(norm) = self.batch_norm() else { return Ok(None) };
         if (norm.centering(), norm.row_scale()) != (Centering::Batch, RowScale::UnitRms) {
-            return Err(Error::InvalidParameter {
-                name: "batch normalisation (epsilon)",
-                value: norm.epsilon(),
-                expected: "that of BatchNorm::standard, centred and of unit root mean square",
-            });
+            let needs = "BatchNorm::standard, centred and of unit root mean square";
+            return Err(Error::Unsupported { what: "a batch normalisation in training", needs });
         }
         Ok(Some(TrainableBatchNorm::new(width, norm.epsilon(), MOMENTUM)?))
     }

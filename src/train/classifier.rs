@@ -119,7 +119,7 @@ impl<T: Scalar> Classifier<T> {
     ///
     /// # Errors
     /// [`Error::Empty`] without layers or classes; [`Error::ShapeMismatch`] of weights that do not
-    /// fit; [`Error::NotFinite`]; [`Error::InvalidParameter`] of a batch normalisation without
+    /// fit; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without
     /// running statistics; those of convolutions and poolings.
     pub fn new(
         layers: impl IntoIterator<Item = (Network<T>, DMatrix<T>)>,

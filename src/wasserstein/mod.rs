@@ -81,6 +81,7 @@ mod order;
 mod parallel;
 mod quantile;
 mod radial;
+mod row_law;
 mod sample;
 mod singular_values;
 #[cfg(feature = "sinkhorn")]
@@ -101,6 +102,7 @@ pub use gelbrich::Correction;
 pub use line::{LineW2, NormalBins, normal_bins};
 pub use max_sliced::MaxSliced;
 pub use moments::RowMoments;
+pub use row_law::RowLaw;
 pub use sample::Sample;
 pub use singular_values::MatrixLaw;
 #[cfg(feature = "sinkhorn")]

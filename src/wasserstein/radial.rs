@@ -31,12 +31,12 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] unless the target is isotropic.
+    /// [`Error::ShapeMismatch`], [`Error::Unsupported`] unless the target is isotropic.
     pub fn radial(&self, target: &Gaussian) -> Result<W2> {
         self.check_dimension("the target", target.dimension())?;
         let Some(tau) = target.isotropic_deviation() else {
-            let (value, expected) = (f64::NAN, "a target made by Gaussian::isotropic");
-            return Err(Error::InvalidParameter { name: "target", value, expected });
+            let needs = "an isotropic target, made by Gaussian::isotropic";
+            return Err(Error::Unsupported { what: "the law of lengths", needs });
         };
         let shift = self.moments().mean_less(target.mean());
         let lengths: Vec<f64> = self

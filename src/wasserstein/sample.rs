@@ -13,6 +13,9 @@ use crate::{Result, Scalar};
 /// Representations `H` are `d x n` with a column for every sample of the batch; the *row law* is
 /// that of a row of `W H`, so its samples are rows and have n numbers each.
 ///
+/// Standard errors hold for **independent** samples. The rows of one `W H` share their `H`, so they are
+/// not independent: collect one row of each of many runs with [`RowLaw`](super::RowLaw).
+///
 /// | method | sees | cost |
 /// | --- | --- | --- |
 /// | [`gelbrich`](Self::gelbrich) | means and covariances | `N n² + n³` |

@@ -145,7 +145,7 @@ impl<T: Scalar> Stack<T> {
     /// Holds all windows of the batch at once: `C k² S' n` numbers.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if there are no images here, or 0 channels; those of
+    /// [`Error::Unsupported`] if there are no images here; [`Error::InvalidParameter`] for 0 channels; those of
     /// [`Convolution::unfold`], and of [`dense`](Self::dense).
     pub fn convolution(
         &mut self,
@@ -171,7 +171,7 @@ impl<T: Scalar> Stack<T> {
     /// Pools the images.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if there are no images here; those of [`Pooling::apply`].
+    /// [`Error::Unsupported`] if there are no images here; those of [`Pooling::apply`].
     pub fn pool(&mut self, pooling: Pooling) -> Result<&mut Self> {
         let images = self.images()?;
         self.h = pooling.apply(images, &self.h)?;
@@ -214,11 +214,8 @@ impl<T: Scalar> Stack<T> {
     }
 
     fn images(&self) -> Result<Images> {
-        self.images.ok_or(Error::InvalidParameter {
-            name: "pixels of the stack",
-            value: 0.0,
-            expected: "images, not plain columns, before a convolution or pooling",
-        })
+        let needs = "images before it, not plain columns: begin with of_images";
+        self.images.ok_or(Error::Unsupported { what: "a convolution or pooling", needs })
     }
 
     fn site(&self) -> Site {

@@ -40,10 +40,28 @@ use crate::{Error, Result, Scalar};
 
 /// An element-wise function between the layers of a network.
 ///
+/// | | name | formula | range | homogeneous | at 0 |
+/// | --- | --- | --- | --- | --- | --- |
+/// | [`Identity`](Self::Identity) | `linear` | $`x`$ | all numbers | yes, linear | 0 |
+/// | [`Relu`](Self::Relu) | `relu` | $`\max(0, x)`$ | $`[0, \infty)`$ | yes | 0 |
+/// | [`LeakyRelu`](Self::LeakyRelu) | `leaky_relu(0.2)` | $`x`$ for x >= 0, $`s x`$ below | all numbers if s > 0 | yes | 0 |
+/// | [`Tanh`](Self::Tanh) | `tanh` | $`\tanh x`$ | $`(-1, 1)`$ | no | 0 |
+/// | [`ShiftedTanh`](Self::ShiftedTanh) | `shifted_tanh` | $`1 + \tanh x`$ | $`(0, 2)`$ | no | 1 |
+/// | [`Logistic`](Self::Logistic) | `logistic` | $`1/(1 + e^{-x})`$ | $`(0, 1)`$ | no | 1/2 |
+/// | [`Silu`](Self::Silu) | `silu` | $`x/(1 + e^{-x})`$ | $`[-0.2785, \infty)`$ | no | 0 |
+/// | [`Erf`](Self::Erf) | `erf` | $`\mathrm{erf}(x)`$ | $`(-1, 1)`$ | no | 0 |
+/// | [`Gelu`](Self::Gelu) | `gelu` | $`x \Phi(x)`$ | $`[-0.1700, \infty)`$ | no | 0 |
+/// | [`Elu`](Self::Elu) | `elu` | $`x`$ for x >= 0, $`e^x - 1`$ below | $`(-1, \infty)`$ | no | 0 |
+/// | [`Sin`](Self::Sin) | `sin` | $`\sin x`$ | $`[-1, 1]`$ | no | 0 |
+/// | [`custom`](Self::custom) | yours | any closure | its own | if declared | its own |
+/// | [`vectorized`](Self::vectorized) | yours | any [`Elementwise`] | its own | if declared | its own |
+///
+///
 /// The functions of this crate are vectorised, with errors of a few units in the last place in `f64`
 /// and in `f32`. Where a function has a tail, the error is relative to the tail, down to the smallest
 /// normal number. NaN propagates. An infinity gives the limit, except for [`Sin`](Self::Sin), which
-/// has none.
+/// has none. The [gain](Self::gain) is the scale of weights that a vanilla network with the activation
+/// needs.
 ///
 /// Activations are read from their names and written as them:
 ///
@@ -100,6 +118,20 @@ pub enum Activation {
     /// A function of your own: see [`Activation::custom`] and [`Activation::vectorized`].
     Custom(Custom),
 }
+
+/// The activations without parameters and their names, the first of which is written.
+const NAMES: [(Activation, &[&str]); 10] = [
+    (Activation::Identity, &["linear", "identity"]),
+    (Activation::Relu, &["relu"]),
+    (Activation::Tanh, &["tanh"]),
+    (Activation::ShiftedTanh, &["shifted_tanh"]),
+    (Activation::Logistic, &["logistic", "sigmoid"]),
+    (Activation::Silu, &["silu", "swish"]),
+    (Activation::Erf, &["erf"]),
+    (Activation::Gelu, &["gelu"]),
+    (Activation::Elu, &["elu"]),
+    (Activation::Sin, &["sin"]),
+];
 
 /// An element-wise function written with vectors, for speed; [`Activation::vectorized`] makes an
 /// activation of it.

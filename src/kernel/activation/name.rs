@@ -3,22 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::Activation;
+use super::{Activation, NAMES};
 use crate::{Error, Result};
-
-/// The activations without parameters and their names, the first of which is written.
-const NAMES: [(Activation, &[&str]); 10] = [
-    (Activation::Identity, &["linear", "identity"]),
-    (Activation::Relu, &["relu"]),
-    (Activation::Tanh, &["tanh"]),
-    (Activation::ShiftedTanh, &["shifted_tanh"]),
-    (Activation::Logistic, &["logistic", "sigmoid"]),
-    (Activation::Silu, &["silu", "swish"]),
-    (Activation::Erf, &["erf"]),
-    (Activation::Gelu, &["gelu"]),
-    (Activation::Elu, &["elu"]),
-    (Activation::Sin, &["sin"]),
-];
 
 /// PyTorch's slope of leaky ReLU.
 const SLOPE: f64 = 0.01;
