@@ -14,7 +14,7 @@ use crate::Result;
 /// The repaired version is the printed one under the assumption of the proof,
 /// $`\lambda_n \ge \alpha`$; [`theorem_1_proof`] is the last line of the proof.
 ///
-/// The sharp one iterates the sharp [`theorem_5`] from $`\hat V \le 1/n`$ and ends with the sharp
+/// The sharp one iterates the sharp [`theorem_5`](super::theorem_5) from $`\hat V \le 1/n`$ and ends with the sharp
 /// [`lemma_4`]. Its rate is the true one at orthogonality, where α² is 1/n. At finite width all of
 /// them bound $`E[V \, 1_{A1}]`$.
 ///
@@ -92,7 +92,7 @@ fn power(rate: f64, layers: u32) -> f64 {
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a Lyapunov function outside 0 to 1/n.
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a Lyapunov function outside 0 to 1/n.
 pub fn lemma_4(version: Version, batch_size: usize, lyapunov: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let lyapunov = within("lyapunov", lyapunov, 1.0 / n, "0 to 1/n")?;

@@ -12,7 +12,7 @@ const LARGEST_W2: f64 = 2.0;
 /// It is at most 2 without any assumption, by the independent coupling.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a mean gap outside 0 to sqrt(1 - 1/n).
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean gap outside 0 to sqrt(1 - 1/n).
 pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let mean_gap = within("mean gap", mean_gap, largest_gap(n), "0 to sqrt(1 - 1/n)")?;
@@ -21,7 +21,7 @@ pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
 
 /// What the proof of Lemma 2 gives: $`W_2^2 \le n E V^2`$.
 ///
-/// Between the two stands the mean of the [coupling bound](Gram::coupling_bound).
+/// Between the two stands the mean of the [coupling bound](crate::Gram::coupling_bound).
 ///
 /// ```
 /// use orthogap::theory::{bounds::{lemma_2, lemma_2_sharp}, stationary};
@@ -33,7 +33,7 @@ pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a mean squared gap outside 0 to 1 - 1/n.
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean squared gap outside 0 to 1 - 1/n.
 pub fn lemma_2_sharp(batch_size: usize, mean_squared_gap: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let mean_squared_gap =
