@@ -14,9 +14,9 @@ use crate::Result;
 /// The repaired version is the printed one under the assumption of the proof,
 /// $`\lambda_n \ge \alpha`$; [`theorem_1_proof`] is the last line of the proof.
 ///
-/// The sharp one iterates the sharp [`theorem_5`](super::theorem_5) from $`\hat V \le 1/n`$ and ends with the sharp
-/// [`lemma_4`]. Its rate is the true one at orthogonality, where α² is 1/n. At finite width all of
-/// them bound $`E[V \, 1_{A1}]`$.
+/// The sharp one iterates the sharp [`theorem_5`](super::theorem_5) from $`\hat V \le 1/n`$ and ends
+/// with the sharp [`lemma_4`]. Its rate is the true one at orthogonality, where α² is 1/n. At finite
+/// width all of them bound $`E[V \, 1_{A1}]`$.
 ///
 /// ```
 /// use orthogap::theory::{bounds::{A1, Version, Width, theorem_1}, stationary};
