@@ -28,6 +28,8 @@ const LOG_RANGE: f64 = 16.0;
 /// almost no curvature. It falls to the rounding of the matrix, rows times 2^-52, near the solution:
 /// one direction, that of a constant, has no curvature at all.
 const RIDGE: f64 = 0.01;
+/// A row of the plan with a smaller sum is lost: at a smaller epsilon it may underflow as a whole.
+const LOST: f64 = 1e-100;
 /// Halvings of a step of Newton before one of Sinkhorn is taken.
 const HALVINGS: usize = 40;
 /// Steps of conjugate gradients that are tried at any size.
@@ -130,10 +132,24 @@ impl<'a> EntropicPlan<'a> {
     }
 
     /// Makes the row sums exact, then the column sums. Neither the dual value falls nor the
-    /// marginal error rises.
+    /// marginal error rises, except where lost rows are found again.
     fn sinkhorn_step(&mut self) {
-        self.u.iter_mut().zip(&self.row_sums).for_each(|(u, sum)| *u /= sum);
+        let kept = self.u.iter_mut().zip(&self.row_sums).filter(|(_, sum)| **sum >= LOST);
+        kept.for_each(|(u, sum)| *u /= sum);
+        if self.row_sums.iter().any(|&sum| sum < LOST) {
+            self.find_lost_rows();
+        }
         self.balance_columns();
+    }
+
+    /// Sets the potentials of lost rows so that the largest entry of their kernel is 1.
+    fn find_lost_rows(&mut self) {
+        self.absorb(self.epsilon);
+        for i in (0..self.f.len()).filter(|&i| self.row_sums[i] < LOST) {
+            let reduced = self.cost.row(i).into_iter().zip(&self.g).map(|(c, g)| c - g);
+            self.f[i] = reduced.fold(f64::INFINITY, f64::min);
+        }
+        self.kernel.fill(self.cost, self.epsilon, &self.f, &self.g);
     }
 
     /// Goes along Newton's direction as far as the dual value rises, or half the error is gone.
@@ -354,6 +370,18 @@ mod tests {
             }
         }
         check(&normal(120, 16, 3).squared_distances(&normal(120, 16, 4)), 0.1);
+    }
+
+    /// Where rows underflow from one epsilon to the next: the error that is reached is a number.
+    #[test]
+    fn lost_rows_are_found_again() {
+        let [a, b] = [1, 2].map(|seed| normal(300, 3, seed));
+        let cost = a.squared_distances(&b);
+        for epsilon in [1e-13, 1e-11, 1e-9, 1e-8] {
+            let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, 150);
+            assert!(plan.marginal_error <= 2.0, "{epsilon}: {}", plan.marginal_error);
+            assert!(plan.u.iter().chain(&plan.v).all(|x| x.is_finite()), "{epsilon}");
+        }
     }
 
     /// A few passes where epsilon is of the order of the costs, and some hundreds at the thousandth.
