@@ -729,6 +729,12 @@ fn theory() {
             => "lyapunov = 0.3 is invalid: expected 0 to 1/n";
         "a negative eigenvalue": bounds::lemma_8(4, -0.3)
             => "smallest eigenvalue = -0.3 is invalid: expected 0 to 1/n";
+        "an eigenvalue above 1/n": A1::of_eigenvalue(4, 0.3, 9)
+            => "eigenvalue = 0.3 is invalid: expected 0 < eigenvalue <= 1/n";
+        "a mean over no layers": bounds::appendix_b1(Version::Printed, 4, 0.1, 0, Width::INFINITE)
+            => "layers = 0 is invalid: expected at least one layer";
+        "Lemma 7 of no batch": bounds::lemma_7(0, Width::INFINITE)
+            => "a batch of 0 is too small: at least 1 needed";
         "the noise of nothing": bounds::noise(&[], Width::INFINITE)
             => "a 0 x 0 matrix holds no batch";
         "no eigenvalues": mean_field::map(&[]) => "a 0 x 0 matrix holds no batch";

@@ -66,8 +66,26 @@ fn distances(case: &Case) -> Result<()> {
     Ok(())
 }
 
+/// Entropic transport at any epsilon, which no squared distance bounds from below or above.
+fn entropic(case: &Case) -> Result<()> {
+    let (a, b) = (Sample::from_rows(&case.rows.0)?, Sample::from_rows(&case.other.0)?);
+    for (a, b) in [(&a, &b), (&a, &a)] {
+        let plan = a.entropic_transport(b, case.number)?;
+        number("entropic", plan.entropic);
+        number("sharp", plan.sharp);
+        // The terms of entropy are not negative, and no transport at all has none.
+        let size = case.rows.0.norm_squared() + case.other.0.norm_squared();
+        let slack = 1e-9 * size + 1e-300;
+        assert!(plan.sharp >= 0.0 && plan.entropic >= plan.sharp - slack, "{plan:?}");
+        let divergence = a.sinkhorn_divergence(b, case.number)?;
+        number("divergence", divergence.entropic);
+    }
+    Ok(())
+}
+
 fuzz_target!(|case: Case| {
     let _ = distances(&case);
+    let _ = entropic(&case);
     if let Ok(law) = gaussian(&case) {
         if let Ok(cost) = law.entropic_transport(&law, case.number) {
             number("entropic", cost);

@@ -25,17 +25,25 @@ const SINKHORN_STEPS: usize = 3;
 /// Scalings within exp(±16) stay with u; a step changes them by no more.
 const LOG_RANGE: f64 = 16.0;
 /// The ridge of Newton's matrix, in units of the marginal error: it steadies the directions of
-/// almost no curvature, and vanishes at the solution.
+/// almost no curvature. It falls to the rounding of the matrix, rows times 2^-52, near the solution:
+/// one direction, that of a constant, has no curvature at all.
 const RIDGE: f64 = 0.01;
+/// A row of the plan with a smaller sum is lost: at a smaller epsilon it may underflow as a whole.
+const LOST: f64 = 1e-100;
 /// Halvings of a step of Newton before one of Sinkhorn is taken.
 const HALVINGS: usize = 40;
 /// Steps of conjugate gradients that are tried at any size.
 const LEAST_CONJUGATE_GRADIENTS: usize = 16;
+/// In units of the costs, the epsilon from which on the dual value loses more digits by rounding than
+/// the primal one by the marginal error.
+const LARGE_EPSILON: f64 = 1024.0;
 
 /// A plan whose column sums are exact, with the potentials that make it.
 pub(super) struct EntropicPlan<'a> {
     cost: &'a DMatrix<f64>,
     epsilon: f64,
+    /// The largest cost less the least one of its row.
+    largest: f64,
     /// The potentials of the rows and columns that the kernel holds.
     f: Vec<f64>,
     g: Vec<f64>,
@@ -66,6 +74,7 @@ impl<'a> EntropicPlan<'a> {
         let mut plan = Self {
             cost,
             epsilon,
+            largest,
             f,
             g,
             kernel: GibbsKernel::new(rows, columns),
@@ -92,10 +101,6 @@ impl<'a> EntropicPlan<'a> {
                 }
                 step += 1;
             }
-        }
-        if plan.marginal_error <= tolerance && plan.marginal_error > 1e-3 * tolerance {
-            // One more step squares the error, which the cost of the plan has to first order.
-            plan.newton_step(1e-3 * tolerance);
         }
         plan
     }
@@ -127,10 +132,24 @@ impl<'a> EntropicPlan<'a> {
     }
 
     /// Makes the row sums exact, then the column sums. Neither the dual value falls nor the
-    /// marginal error rises.
+    /// marginal error rises, except where lost rows are found again.
     fn sinkhorn_step(&mut self) {
-        self.u.iter_mut().zip(&self.row_sums).for_each(|(u, sum)| *u /= sum);
+        let kept = self.u.iter_mut().zip(&self.row_sums).filter(|(_, sum)| **sum >= LOST);
+        kept.for_each(|(u, sum)| *u /= sum);
+        if self.row_sums.iter().any(|&sum| sum < LOST) {
+            self.find_lost_rows();
+        }
         self.balance_columns();
+    }
+
+    /// Sets the potentials of lost rows so that the largest entry of their kernel is 1.
+    fn find_lost_rows(&mut self) {
+        self.absorb(self.epsilon);
+        for i in (0..self.f.len()).filter(|&i| self.row_sums[i] < LOST) {
+            let reduced = self.cost.row(i).into_iter().zip(&self.g).map(|(c, g)| c - g);
+            self.f[i] = reduced.fold(f64::INFINITY, f64::min);
+        }
+        self.kernel.fill(self.cost, self.epsilon, &self.f, &self.g);
     }
 
     /// Goes along Newton's direction as far as the dual value rises, or half the error is gone.
@@ -159,7 +178,8 @@ impl<'a> EntropicPlan<'a> {
     /// with D the row sums and the ridge; to what is left of the marginal error, or a tenth of it.
     /// `None` where rounding has left nothing of the matrix.
     fn newton_direction(&mut self, goal: f64) -> Option<DVector<f64>> {
-        let ridge = 1.0 + RIDGE * self.marginal_error;
+        let rounding = self.u.len() as f64 * f64::EPSILON;
+        let ridge = 1.0 + (RIDGE * self.marginal_error).max(rounding);
         let diagonal =
             DVector::from_iterator(self.u.len(), self.row_sums.iter().map(|r| r * ridge));
         let gradient = diagonal.map_with_location(|i, _, _| 1.0 - self.row_sums[i]);
@@ -255,19 +275,42 @@ impl<'a> EntropicPlan<'a> {
         lower.tr_solve_lower_triangular(&half)
     }
 
-    /// The dual value, $`\frac1n \sum f + \frac1m \sum g`$, and the cost of the plan.
+    /// The value with the term of entropy, and the cost of the plan alone.
     pub(super) fn values(&self) -> (f64, f64) {
+        let (rows, columns) = (self.u.len() as f64, self.v.len() as f64);
+        let column_cost = |(j, v): (usize, &f64)| {
+            let column = self.kernel.column(j).zip(&self.u).zip(self.cost.column(j));
+            v * (column.map(|((k, u), c)| c * k * u).sum::<f64>() / rows)
+        };
+        let sharp = self.v.iter().enumerate().map(column_cost).sum::<f64>() / columns;
+        let entropic = if self.epsilon > LARGE_EPSILON * self.largest {
+            // No plan is worse than the one without any transport, whose cost is the mean.
+            let mean = self.cost.column_iter().map(|costs| costs.mean()).sum::<f64>() / columns;
+            (sharp + self.epsilon * self.divergence()).min(mean)
+        } else {
+            self.dual_value()
+        };
+        (entropic, sharp)
+    }
+
+    /// The dual value, $`\frac1n \sum f + \frac1m \sum g`$.
+    fn dual_value(&self) -> f64 {
         let mean = |potentials: &[f64], scalings: &[f64]| {
             let potentials = potentials.iter().zip(scalings);
             potentials.map(|(f, u)| f + self.epsilon * u.ln()).sum::<f64>() / scalings.len() as f64
         };
-        let column_cost = |(j, v): (usize, &f64)| {
-            let column = self.kernel.column(j).zip(&self.u).zip(self.cost.column(j));
-            v * column.map(|((k, u), c)| c * k * u).sum::<f64>()
+        mean(&self.f, &self.u) + mean(&self.g, &self.v)
+    }
+
+    /// The divergence of the plan from the one without any transport, where the two are close: the
+    /// mean of $`(1 + x) \log(1 + x) - x`$ for relative differences x, by its series.
+    fn divergence(&self) -> f64 {
+        let term = |x: f64| x * x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 12.0 - x / 20.0)));
+        let column = |(j, v): (usize, &f64)| {
+            let column = self.kernel.column(j).zip(&self.u);
+            column.map(|(k, u)| term(k * u * v - 1.0)).sum::<f64>()
         };
-        let sharp =
-            self.v.iter().enumerate().map(column_cost).sum::<f64>() / self.cost.len() as f64;
-        (mean(&self.f, &self.u) + mean(&self.g, &self.v), sharp)
+        self.v.iter().enumerate().map(column).sum::<f64>() / self.cost.len() as f64
     }
 }
 
@@ -277,7 +320,12 @@ mod tests {
     use crate::Seed;
     use crate::wasserstein::{Gaussian, Sample};
 
-    const TOLERANCE: f64 = 1e-9;
+    const TOLERANCE: f64 = 1e-11;
+
+    fn normal(count: usize, dimension: usize, seed: u64) -> Sample {
+        let law = Gaussian::isotropic(dimension, 1.0).unwrap();
+        Sample::from_rows(&law.sample(count, Seed(seed), 0)).unwrap()
+    }
 
     /// The plan of the form $`e^{(f_i + g_j - c_{ij}) / \varepsilon}`$ with the right marginals is
     /// unique, so plain loops over the potentials prove it, and its primal value is the dual one.
@@ -314,10 +362,6 @@ mod tests {
 
     #[test]
     fn plans_are_scaled_kernels_with_their_marginals() {
-        let normal = |count, dimension, seed| {
-            let law = Gaussian::isotropic(dimension, 1.0).unwrap();
-            Sample::from_rows(&law.sample(count, Seed(seed), 0)).unwrap()
-        };
         for (rows, columns, dimension) in [(50, 50, 2), (31, 47, 2), (1, 9, 1), (20, 60, 1)] {
             let (a, b) = (normal(rows, dimension, 1), normal(columns, dimension, 2));
             for epsilon in [0.01, 0.1, 1.0, 100.0] {
@@ -326,6 +370,31 @@ mod tests {
             }
         }
         check(&normal(120, 16, 3).squared_distances(&normal(120, 16, 4)), 0.1);
+    }
+
+    /// Where rows underflow from one epsilon to the next: the error that is reached is a number.
+    #[test]
+    fn lost_rows_are_found_again() {
+        let [a, b] = [1, 2].map(|seed| normal(300, 3, seed));
+        let cost = a.squared_distances(&b);
+        for epsilon in [1e-13, 1e-11, 1e-9, 1e-8] {
+            let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, 150);
+            assert!(plan.marginal_error <= 2.0, "{epsilon}: {}", plan.marginal_error);
+            assert!(plan.u.iter().chain(&plan.v).all(|x| x.is_finite()), "{epsilon}");
+        }
+    }
+
+    /// A few passes where epsilon is of the order of the costs, and some hundreds at the thousandth.
+    #[test]
+    fn passes_are_few() {
+        for (count, dimension, epsilon, most) in [(500, 16, 1.0, 300), (50, 2, 0.01, 700)] {
+            let [a, b] = [1, 2].map(|seed| normal(count, dimension, seed));
+            let cost = a.squared_distances(&b);
+            let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, 20_000);
+            assert!(plan.marginal_error <= TOLERANCE, "{}", plan.marginal_error);
+            assert!(plan.iterations <= most, "{}", plan.iterations);
+            check(&cost, epsilon);
+        }
     }
 
     /// Conjugate gradients and Cholesky solve the same system.

@@ -2,6 +2,7 @@
 
 use crate::wasserstein::bures::singular_values;
 use crate::wasserstein::entropic_plan::EntropicPlan;
+use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::{Gaussian, Sample};
 use crate::{Error, Result};
 
@@ -31,7 +32,7 @@ pub struct SinkhornDivergence {
 }
 
 /// The marginal error at which a plan is good enough.
-const TOLERANCE: f64 = 1e-9;
+const TOLERANCE: f64 = 1e-11;
 /// Passes over the plan, after which the search for it ends.
 const BUDGET: usize = 20_000;
 
@@ -40,7 +41,8 @@ impl Sample {
     ///
     /// Newton's method on the potentials of the smaller sample, with epsilon lowered step by step.
     /// The method works with sums of exponentials whose largest term is near 1, so no epsilon
-    /// underflows. It ends where the [marginal error](Entropic::marginal_error) is 1e-9.
+    /// underflows. It ends where the [marginal error](Entropic::marginal_error) is 1e-11. An epsilon
+    /// below 2^-52 of the largest squared distance is refused: the distances are not exact to that.
     ///
     /// Cost: `N M` numbers of memory, and passes of `2 N M` multiply-adds: about 50 to 300 where
     /// epsilon is of the order of the costs, more for a smaller one, never more than 20,000. Where
@@ -54,14 +56,15 @@ impl Sample {
     /// let a = Sample::from_rows(&dmatrix![0.0; 1.0; 5.0])?;
     /// let b = Sample::from_rows(&dmatrix![5.0; 0.0; 1.0])?;
     /// let plan = a.entropic_transport(&b, 1.0)?;
-    /// assert!((plan.entropic - 0.8897710995).abs() < 1e-8);
-    /// assert!(plan.marginal_error <= 1e-9);
+    /// assert!((plan.entropic - 0.8897710995).abs() < 1e-10);
+    /// assert!(plan.marginal_error <= 1e-11);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], [`Error::InvalidParameter`] for an epsilon that is not positive
-    /// and finite, [`Error::NotConverged`] with the marginal error that was reached.
+    /// and finite or too small, and for a squared distance above 1e300, [`Error::NotConverged`] with
+    /// the marginal error that was reached.
     pub fn entropic_transport(&self, other: &Self, epsilon: f64) -> Result<Entropic> {
         self.entropic_within(other, epsilon, BUDGET)
     }
@@ -72,6 +75,13 @@ impl Sample {
         check_epsilon(epsilon)?;
         let (few, many) = if self.count() <= other.count() { (self, other) } else { (other, self) };
         let cost = few.squared_distances(many);
+        let largest = cost.max();
+        in_range("largest squared distance", largest)?;
+        if epsilon < f64::EPSILON * largest {
+            let expected = "at least 2^-52 times the largest squared distance; \
+                `assignment` is the limit of a small one";
+            return Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected });
+        }
         let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, budget);
         let (marginal_error, iterations) = (plan.marginal_error, plan.iterations);
         if marginal_error.is_nan() || marginal_error > TOLERANCE {
@@ -136,9 +146,13 @@ impl Gaussian {
         check_epsilon(epsilon)?;
         let through = other.factor().tr_mul(&self.factor());
         let term = |sigma: f64| {
-            let (size, root) = (4.0 * sigma, (4.0 * sigma / epsilon).hypot(1.0));
+            let size = 4.0 * sigma;
+            let ratio = size / epsilon;
+            let root = ratio.hypot(1.0);
             if root.is_finite() {
-                epsilon * (root - 1.0 - (0.5 * (root - 1.0)).ln_1p())
+                // root - 1, which would cancel for a large epsilon.
+                let excess = ratio * (ratio / (1.0 + root));
+                epsilon * (excess - (0.5 * excess).ln_1p())
             } else {
                 size - epsilon * (1.0 + (0.5 * size).ln() - epsilon.ln())
             }
@@ -211,7 +225,8 @@ mod tests {
     }
 
     /// From issue reports on Sinkhorn solvers, where the plain iteration is refused after a million
-    /// steps; the values are those of the symmetric log-domain iteration in NumPy, which contracts.
+    /// steps. The two samples are one set, so both have the same potentials, and the mean of a
+    /// potential and its next one contracts.
     #[test]
     fn three_points_in_another_order() {
         let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 1.0]));
@@ -219,10 +234,147 @@ mod tests {
             (1.0, 0.889_771_099_501_525_4, 0.179_295_298_828_602_1),
             (0.1, 0.109_858_202_273_529_87, 3.026_524_580_162_294_4e-5),
         ] {
+            let cost = a.squared_distances(&a);
+            let mut f = [0.0; 3];
+            for _ in 0..200 {
+                let next = next_potentials(&cost, &f, epsilon);
+                f.iter_mut().zip(next).for_each(|(f, next)| *f = 0.5 * (*f + next));
+            }
+            let naive = naive_values(&cost, &f, &f, epsilon);
             let plan = a.entropic_transport(&b, epsilon).unwrap();
-            assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-8);
-            assert_relative_eq!(plan.sharp, sharp, epsilon = 1e-8);
+            for (values, tolerance) in
+                [((entropic, sharp), 1e-10), (naive, 1e-10), ((0.889771, 0.179295), 1e-6)]
+            {
+                if epsilon == 1.0 || tolerance < 1e-6 {
+                    assert_relative_eq!(plan.entropic, values.0, epsilon = tolerance);
+                    assert_relative_eq!(plan.sharp, values.1, epsilon = tolerance);
+                }
+            }
             assert!(plan.marginal_error <= TOLERANCE);
+        }
+    }
+
+    /// $`-\varepsilon \log \frac1m \sum_j e^{(g_j - c_{ij})/\varepsilon}`$, with the largest term taken
+    /// out of the sum.
+    fn next_potentials(cost: &DMatrix<f64>, g: &[f64], epsilon: f64) -> Vec<f64> {
+        let soft_minimum = |costs: Vec<f64>| {
+            let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+            let sum: f64 = costs.iter().map(|c| ((least - c) / epsilon).exp()).sum();
+            least - epsilon * (sum / costs.len() as f64).ln()
+        };
+        let rows = cost.row_iter();
+        rows.map(|row| soft_minimum(row.iter().zip(g).map(|(c, g)| c - g).collect())).collect()
+    }
+
+    fn naive_values(cost: &DMatrix<f64>, f: &[f64], g: &[f64], epsilon: f64) -> (f64, f64) {
+        let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+        let plan = cost
+            .map_with_location(|i, j, c| ((f[i] + g[j] - c) / epsilon).exp() / cost.len() as f64);
+        (mean(f) + mean(g), plan.dot(cost))
+    }
+
+    /// Against the plain iteration in the log domain, until no potential moves.
+    #[test]
+    fn agrees_with_the_plain_iteration() {
+        let normal = |count, dimension, seed| {
+            let law = Gaussian::isotropic(dimension, 1.0).unwrap();
+            of(law.sample(count, crate::Seed(seed), 0))
+        };
+        for (rows, columns, dimension, epsilon) in
+            [(12, 12, 2, 0.5), (30, 20, 2, 1.0), (40, 60, 16, 4.0), (25, 25, 3, 1e4)]
+        {
+            let (a, b) = (normal(rows, dimension, 1), normal(columns, dimension, 2));
+            let cost = a.squared_distances(&b);
+            let (across, mut g) = (cost.transpose(), vec![0.0; columns]);
+            let (f, g) = (0..100_000)
+                .find_map(|_| {
+                    let f = next_potentials(&cost, &g, epsilon);
+                    let next = next_potentials(&across, &f, epsilon);
+                    let moved = next.iter().zip(&g).map(|(x, y)| (x - y).abs()).sum::<f64>();
+                    g = next;
+                    (moved <= 1e-12 * columns as f64 * (1.0 + 1e-2 * epsilon))
+                        .then(|| (f, g.clone()))
+                })
+                .unwrap_or_else(|| panic!("{rows} x {columns}"));
+            let (entropic, sharp) = naive_values(&cost, &f, &g, epsilon);
+            let plan = a.entropic_transport(&b, epsilon).unwrap();
+            assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-10);
+            assert_relative_eq!(plan.sharp, sharp, max_relative = 1e-9);
+        }
+    }
+
+    /// The points 0 and 1 at an epsilon so large that the potentials round to nothing beside it.
+    #[test]
+    fn any_large_epsilon_tends_to_the_mean_cost() {
+        let pair = of(dmatrix![0.0; 1.0]);
+        let law = Gaussian::isotropic(1, 1.0).unwrap();
+        for epsilon in [1e2, 1e3, 2e3, 1e5, 1e8, 1e12, 1e20, 1e100, 1e300, f64::MAX] {
+            let plan = pair.entropic_transport(&pair, epsilon).unwrap();
+            let entropic = -epsilon * (0.5 * (-1.0 / epsilon).exp_m1()).ln_1p();
+            assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-12);
+            assert_relative_eq!(
+                plan.sharp,
+                0.5 - 0.25 / epsilon,
+                epsilon = 0.1 / epsilon.powi(2) + 1e-15
+            );
+            assert!(pair.sinkhorn_divergence(&pair, epsilon).unwrap().entropic.abs() < 1e-12);
+            // 2 - (4 σ)²/(8 ε) to leading order.
+            let value = law.entropic_transport(&law, epsilon).unwrap();
+            assert_relative_eq!(
+                value,
+                2.0 - 2.0 / epsilon,
+                epsilon = 2.0 / epsilon.powi(2) + 1e-15
+            );
+        }
+    }
+
+    /// What is out of the range of floats is refused with its value; nothing is NaN.
+    #[test]
+    fn extremes_are_refused_with_their_values() {
+        let pair = of(dmatrix![0.0; 1.0]);
+        let refused = |a: &Sample, b: &Sample, epsilon| match a.entropic_transport(b, epsilon) {
+            Err(Error::InvalidParameter { name, value, .. }) => (name, value),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&pair, &pair, 1e-300), ("epsilon", 1e-300));
+        assert_eq!(refused(&pair, &pair, 5e-324), ("epsilon", 5e-324));
+        assert_eq!(refused(&pair, &pair, f64::EPSILON / 2.0), ("epsilon", f64::EPSILON / 2.0));
+        let (left, right) = (of(dmatrix![-0.9e150]), of(dmatrix![0.9e150]));
+        for epsilon in [1e-300, 1.0, 1e300] {
+            let (name, value) = refused(&left, &right, epsilon);
+            assert_eq!(name, "largest squared distance");
+            assert_relative_eq!(value, 3.24e300);
+            assert!(left.sinkhorn_divergence(&right, epsilon).is_err());
+        }
+        assert!(Sample::from_rows(&dmatrix![1e155]).is_err());
+        // The largest distance, and one that underflows.
+        let far = of(dmatrix![0.0; 0.9e150]);
+        for epsilon in [1e285, 1e298, 1e300, f64::MAX] {
+            let plan = far.entropic_transport(&far, epsilon).unwrap();
+            let share = (-8.1e299 / epsilon).exp() / 2.0 / (1.0 + (-8.1e299 / epsilon).exp());
+            assert_relative_eq!(
+                plan.sharp,
+                2.0 * share * 8.1e299,
+                max_relative = 1e-12,
+                epsilon = 1e285
+            );
+            assert!(plan.entropic.is_finite());
+        }
+        let near = of(dmatrix![0.0; 1e-170]);
+        for epsilon in [5e-324, 1e-300, 1e300] {
+            let plan = near.entropic_transport(&near, epsilon).unwrap();
+            assert_eq!((plan.entropic, plan.sharp), (0.0, 0.0));
+        }
+    }
+
+    /// The least epsilon that is accepted, and the value that it has: the limit is nothing.
+    #[test]
+    fn the_least_epsilon_gives_the_assignment() {
+        let (a, b) = (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 1.5]));
+        for epsilon in [1e-14, 1e-12, 1e-6] {
+            let plan = a.entropic_transport(&b, epsilon).unwrap();
+            assert_relative_eq!(plan.entropic, 0.25 / 3.0, epsilon = 2.0 * epsilon + 1e-12);
+            assert_relative_eq!(plan.sharp, 0.25 / 3.0, epsilon = 1e-12);
         }
     }
 
