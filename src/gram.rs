@@ -3,6 +3,7 @@
 use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
 
 use crate::factorization::{pivoted_triangle, triangle};
+use crate::kernel::cholesky_qr;
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
 use crate::{Error, Result, Scalar};
@@ -46,14 +47,20 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// The Gram matrix of the columns of `h` (`d x n`), through a QR factorisation of `h`.
+    /// The Gram matrix of the columns of `h` (`d x n`), through the triangular factor of a QR
+    /// factorisation of `h`.
     ///
     /// Any nalgebra matrix or view does. Columns may differ in size by hundreds of orders of
     /// magnitude. Columns that are linearly dependent to working precision (relative residual below
     /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
     /// rounding noise never passes for a direction of the data; [`rank`](Self::rank) tells.
     ///
-    /// Cost: `2 d n²` multiply-adds, one `d x n` copy.
+    /// If there are at least twice as many rows as columns, and the condition number of the columns,
+    /// scaled to about equal lengths, is below about 1e7, the factor comes from products of columns in
+    /// two steps (CholeskyQR2; Yamamoto et al. 2015), which is as accurate as the reflections that
+    /// compute it otherwise, and several times faster.
+    ///
+    /// Cost: `3/2 d n²` multiply-adds by products, `d n²` slower ones by reflections; one `d x n` copy.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
@@ -133,7 +140,7 @@ impl Gram {
         for (mut column, &e) in columns.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(-e);
         }
-        let mut factor = independent_rows(triangle(columns), dependent);
+        let mut factor = independent_rows(triangular_factor(columns), dependent);
         for (mut column, &e) in factor.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(e - top);
         }
@@ -242,6 +249,15 @@ where
         return Err(Error::ZeroMatrix { rows, columns });
     }
     Ok(largest)
+}
+
+/// The factor `R` of $`H = Q R`$ with a diagonal that is not negative, of columns about equally long:
+/// by products of the columns where there are enough rows and the condition number allows it.
+fn triangular_factor(columns: DMatrix<f64>) -> DMatrix<f64> {
+    let (rows, n) = columns.shape();
+    // Fewer rows are hardly more work for reflections.
+    let by_products = if rows >= 2 * n { cholesky_qr::triangle(&columns) } else { None };
+    by_products.unwrap_or_else(|| triangle(columns))
 }
 
 /// Drops the rows that a triangular factor owes to rounding: as many rows stay as there are

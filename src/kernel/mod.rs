@@ -6,13 +6,14 @@
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
 //! touches. [`weights`] multiplies weights as they are drawn,
 //! [`product`] any two matrices; [`wide`], [`row_passes`], [`row_maps`] and
-//! [`column_passes`] normalise rows and columns of data; [`triangular`] is for the small matrices beside the rows,
+//! [`column_passes`] normalise rows and columns of data; [`triangular`] is for the small matrices beside the rows, [`cholesky_qr`] makes them,
 //! [`quadrature`] for the laws at infinite width, `squared_distances` and `gibbs` for transport
 //! between samples.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
 pub mod block;
+pub mod cholesky_qr;
 pub mod column_passes;
 pub mod compiled;
 pub mod factor;
