@@ -95,10 +95,12 @@ impl Affine {
 
 /// Turns sums of differences into means.
 pub fn finish_means(level: Level, len: f64, rows: &mut [Moments]) {
+    // What rounding makes of it is corrected with the sum of deviations from it.
+    let share = 1.0 / len;
     dispatch!(level, simd => for row in rows {
         let (high, low, sum) = (load(simd, &row.high), load(simd, &row.low), load(simd, &row.sum));
         for half in 0..2 {
-            let (high, low) = shift(high[half], low[half], sum[half] / len);
+            let (high, low) = shift(high[half], low[half], sum[half] * share);
             high.store_array(&mut row.high[half]);
             low.store_array(&mut row.low[half]);
         }
@@ -113,7 +115,7 @@ pub fn finish_means(level: Level, len: f64, rows: &mut [Moments]) {
 fn correct<S: Simd>(simd: S, len: f64, half: usize, row: &mut Moments) -> (f64x8<S>, mask64x8<S>) {
     let [high, low, sum, squares] = [&row.high, &row.low, &row.sum, &row.squares]
         .map(|statistic| f64x8::load_array_ref(simd, &statistic[half]));
-    let by = sum / len;
+    let by = sum * (1.0 / len);
     let excess = by * sum;
     let (high, low) = shift(high, low, by);
     high.store_array(&mut row.high[half]);
@@ -136,8 +138,9 @@ fn write_scale<S: Simd>(
     is_safe: mask64x8<S>,
     map: &mut Map,
 ) {
-    let scale = gamma / divisor;
-    let rest = (-scale).mul_add(divisor, gamma) / divisor;
+    let inverse = f64x8::splat(simd, 1.0) / divisor;
+    let scale = gamma * inverse;
+    let rest = (-scale).mul_add(divisor, gamma) * inverse;
     scale.store_array(&mut map.scale[half]);
     rest.store_array(&mut map.scale_low[half]);
     let is_safe = is_safe & (gamma.simd_eq(0.0) | is_in(scale.abs(), &SAFE_SCALE));

@@ -142,8 +142,13 @@ impl BatchNorm {
 
     /// Normalises `h` (`d x n`) in place.
     ///
-    /// Sums are taken in `f64` and relative to the largest entry of a row, so no row over- or
-    /// underflows. Cost: `O(d n)`, no allocation. On an error `h` is left as it was.
+    /// Sums are taken in `f64`, and relative to the largest entry of a row where they would over- or
+    /// underflow. The result of a row depends on its entries alone. Cost: `O(d n)`; `h` is read twice,
+    /// the first time to check it. On an error `h` is left as it was.
+    ///
+    /// Any view does. Blocks of rows are copied to packed memory first, which is fastest where the
+    /// entries of a column are adjacent, as they are in a matrix and its parts. Each thread keeps that
+    /// memory, a quarter of a mebibyte, and allocates it once.
     ///
     /// ```
     /// use nalgebra::Matrix3;
@@ -181,7 +186,10 @@ impl BatchNorm {
         normalize(self, &mut InPlace(h))
     }
 
-    /// Normalises `h` into `output`, a matrix or view of the same shape; no allocation.
+    /// Normalises `h` into `output`, a matrix or view of the same shape; see
+    /// [`normalize_mut`](Self::normalize_mut).
+    ///
+    /// Reads `h` once. An error may leave `output` half written.
     ///
     /// # Errors
     /// Those of [`normalize_mut`](Self::normalize_mut), and [`Error::ShapeMismatch`].
@@ -233,8 +241,8 @@ impl BatchNorm {
     /// ```
     ///
     /// So it shrinks with the rows that it is taken at, and without epsilon none of it is left along
-    /// them. Sums are taken in `f64` as in [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`,
-    /// no allocation. An error may leave the gradient half done.
+    /// them. Sums and blocks are those of [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`; both
+    /// are read once. An error may leave the gradient half done.
     ///
     /// ```
     /// use nalgebra::dmatrix;

@@ -1,22 +1,17 @@
 //! Batch normalisation as the frameworks have it: parameters, running statistics, inference.
 
-use fearless_simd::Level;
+mod rows;
+
 use nalgebra::{
     DMatrix, DVector, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
     allocator::Allocator,
 };
 
 use super::batch_norm::BatchNorm;
-use super::row::blocks::{Block, Checked, Cut, InPlace, Into, Source, Target};
-use super::row::forward::{
-    find_slow, finish, for_each_block, map, map_checked, memorize, statistics as sum_rows,
-    untrusted,
-};
-use super::row::scratch::{Scratch, with_scratch};
+use super::row::blocks::{Checked, InPlace, Into, Source};
+use super::row::scratch::with_scratch;
 use super::row::{Row, RowMap};
 use super::shape::same_shape;
-use crate::kernel::row_maps::{Affine, Map, Rule, running_maps};
-use crate::kernel::wide::Wide;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
@@ -158,7 +153,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
 
     /// Normalises a training batch `h` (`d x n`) in place and updates the running statistics.
     ///
-    /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
+    /// Cost: `O(d n)`; `h` is read twice, the first time to check it, in packed blocks like those of
+    /// [`BatchNorm::normalize_mut`]. Each thread keeps two numbers a neuron for the next batch. On an
+    /// error nothing has changed.
     ///
     /// # Errors
     /// Those of [`BatchNorm::normalize_mut`], [`Error::ShapeMismatch`] unless `h` has `d` rows, and
@@ -307,7 +304,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
 
     /// Normalises `h` (`d x n`, any `n`) in place by the running statistics.
     ///
-    /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
+    /// Cost: `O(d n)`; `h` is read twice, the first time to check it. On an error nothing has changed.
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -426,120 +423,6 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         Ok(())
     }
 
-    /// The rule of training batches of `n` samples.
-    fn rule(&self, n: usize) -> Rule {
-        let largest = T::LARGEST / 4.0;
-        Rule { largest, largest_variance: largest, ..self.operator.rule(n) }
-    }
-
-    /// Scales and shifts of sixteen neurons.
-    fn affine(&self, first: usize) -> Affine {
-        Affine { gamma: wide(&self.gamma, first), beta: wide(&self.beta, first) }
-    }
-
-    /// Normalises, scales and shifts the rows of a training batch by its statistics, or checks that
-    /// they can be; writes these statistics to the memory of the scratch.
-    fn train_rows<E: Target<T>>(&self, entries: &mut E, scratch: &mut Scratch<T>) -> Result<()> {
-        let (level, rule) = (Level::new(), self.rule(entries.shape().1));
-        scratch.memory.clear();
-        for block in Cut::new::<T>(entries.shape(), 1).blocks() {
-            sum_rows(level, rule, &block, entries, scratch);
-            finish(level, rule, &block, |group| self.affine(block.row(group)), scratch);
-            memorize(rule, &block, scratch);
-            find_slow(&block, scratch, |row, memory| {
-                let statistics = Row::of(entries, row)?;
-                let map = self.operator.row_map(&statistics, row)?;
-                check_variance::<T>(&statistics, row)?;
-                self.check_results(entries, row, map)?;
-                memory[row] = [statistics.mean(), statistics.unbiased_variance()];
-                Ok(map)
-            })?;
-            if E::WRITES {
-                let slow_entry = |row, map: &RowMap, entry| self.result(entry, row, *map);
-                map(level, true, &block, entries, scratch, slow_entry);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the statistics of a training batch to the memory of the scratch.
-    fn sum_rows(&self, entries: &impl Source<T>, scratch: &mut Scratch<T>) -> Result<()> {
-        let (level, rule) = (Level::new(), self.rule(entries.shape().1));
-        scratch.memory.clear();
-        for block in Cut::new::<T>(entries.shape(), 1).blocks() {
-            sum_rows(level, rule, &block, entries, scratch);
-            finish(level, rule, &block, |_| Affine::IDENTITY, scratch);
-            memorize(rule, &block, scratch);
-            let Scratch { maps, memory, .. } = &mut *scratch;
-            untrusted(&block, maps).try_for_each(|row| {
-                let statistics = Row::of(entries, row)?;
-                check_variance::<T>(&statistics, row)?;
-                memory[row] = [statistics.mean(), statistics.unbiased_variance()];
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Moves the running statistics towards those of a batch, a mean and a variance a row.
-    fn remember_rows(&mut self, memory: &[[f64; 2]]) {
-        let momentum = self.momentum;
-        let move_towards = |running: &mut T, batch: f64| {
-            let old: f64 = (*running).into();
-            let new = (1.0 - momentum) * old + momentum * batch;
-            // Rounding could lead out of the range between the two, and of floats.
-            *running = T::of(new.max(old.min(batch)).min(old.max(batch)));
-        };
-        let running = self.running_mean.iter_mut().zip(self.running_variance.iter_mut());
-        for ((mean, variance), [batch_mean, batch_variance]) in running.zip(memory) {
-            move_towards(mean, *batch_mean);
-            move_towards(variance, *batch_variance);
-        }
-    }
-
-    /// Normalises, scales and shifts rows by the running statistics, or checks that they can be. An
-    /// error may leave them half done.
-    fn infer_rows<E: Target<T>>(&self, entries: &mut E) -> Result<()> {
-        let level = Level::new();
-        for_each_block(entries, |entries, block, scratch| {
-            scratch.maps.resize(block.groups(), Map::default());
-            running_maps(
-                level,
-                self.operator.epsilon(),
-                |group| {
-                    let first = block.row(group);
-                    [wide(&self.running_mean, first), wide(&self.running_variance, first)]
-                },
-                |group| self.affine(block.row(group)),
-                &mut scratch.maps,
-            );
-            map_checked(level, block, entries, scratch, |entries, row, column| {
-                let (entry, map) = (entries.get(row, column).into(), self.running_map(row));
-                if let (true, Ok(map)) = (entry.is_finite(), map) {
-                    let value = T::of(self.result(entry, row, map));
-                    if value.is_finite() {
-                        return Ok(value);
-                    }
-                }
-                self.first_error(entries, block)
-            })
-        })
-    }
-
-    /// The first error of the rows of a block, in their order.
-    fn first_error(&self, entries: &impl Source<T>, block: &Block) -> Result<T> {
-        for row in block.first..block.first + block.rows {
-            for column in 0..entries.shape().1 {
-                let value = entries.get(row, column).into();
-                if !value.is_finite() {
-                    return Err(Error::NotFinite { row, column, value });
-                }
-            }
-            self.check_results(entries, row, self.running_map(row)?)?;
-        }
-        Err(Error::Overflow { what: "normalised entry", row: block.first, value: f64::NAN })
-    }
-
     /// Normalises a row by its running statistics.
     fn running_map(&self, row: usize) -> Result<RowMap> {
         let (mean, variance) = (self.running_mean[row].into(), self.running_variance[row].into());
@@ -568,15 +451,6 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         }
         Ok(())
     }
-}
-
-/// Sixteen numbers from `first` on, zeros beyond the last.
-fn wide<T: Scalar>(numbers: &DVector<T>, first: usize) -> Wide {
-    let mut wide = Wide::default();
-    for (wide, &number) in wide.as_flattened_mut().iter_mut().zip(&numbers.as_slice()[first..]) {
-        *wide = number.into();
-    }
-    wide
 }
 
 /// Refuses a batch whose variance a running one cannot move towards.

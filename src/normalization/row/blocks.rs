@@ -47,13 +47,21 @@ pub(in crate::normalization) struct Into<'a, M, N> {
     pub(in crate::normalization) to: &'a mut N,
 }
 
+/// Entries that are copied at once: longer copies may be made by an instruction that starts slowly.
+const fn piece<T>() -> usize {
+    1024 / size_of::<T>()
+}
+
 fn read<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(
     from: &Matrix<T, R, C, S>,
     (first_row, column): (usize, usize),
     entries: &mut [T],
 ) {
-    let len = entries.len();
-    DVectorViewMut::from_slice(entries, len).copy_from(&from.view((first_row, column), (len, 1)));
+    let rows = (first_row..).step_by(piece::<T>());
+    for (row, piece) in rows.zip(entries.chunks_mut(piece::<T>())) {
+        let len = piece.len();
+        DVectorViewMut::from_slice(piece, len).copy_from(&from.view((row, column), (len, 1)));
+    }
 }
 
 fn write<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
@@ -61,8 +69,11 @@ fn write<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
     (first_row, column): (usize, usize),
     entries: &[T],
 ) {
-    let len = entries.len();
-    to.view_mut((first_row, column), (len, 1)).copy_from(&DVectorView::from_slice(entries, len));
+    let rows = (first_row..).step_by(piece::<T>());
+    for (row, piece) in rows.zip(entries.chunks(piece::<T>())) {
+        let len = piece.len();
+        to.view_mut((row, column), (len, 1)).copy_from(&DVectorView::from_slice(piece, len));
+    }
 }
 
 macro_rules! source {
