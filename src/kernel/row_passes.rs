@@ -235,32 +235,30 @@ fn map<S: Simd, T: RowPasses, const CENTERED: bool, const CHECKED: bool>(
     block: &mut [Chunk<T>],
     maps: &mut [Map],
 ) {
-    let maps = &mut maps[..packing.groups];
-    for column in block.chunks_exact_mut(packing.stride) {
-        for (chunk, map) in column.iter_mut().zip(&mut *maps) {
+    // Group by group, so that maps stay in registers.
+    for (group, map) in maps[..packing.groups].iter_mut().enumerate() {
+        let (scale, scale_low) = (load(simd, &map.scale), load(simd, &map.scale_low));
+        let (high, low) = (load(simd, &map.high), load(simd, &map.low));
+        let (offset, mut check) = (load(simd, &map.offset), load(simd, &map.check));
+        for column in block.chunks_exact_mut(packing.stride) {
+            let chunk = &mut column[group];
             let mut x = T::widen(simd, chunk);
-            let (scale, scale_low) = (load(simd, &map.scale), load(simd, &map.scale_low));
-            if CENTERED {
-                let (high, low) = (load(simd, &map.high), load(simd, &map.low));
-                let offset = load(simd, &map.offset);
-                for half in 0..2 {
+            for half in 0..2 {
+                if CENTERED {
                     let deviation = (x[half] - high[half]) - low[half];
                     let rest = deviation.mul_add(scale_low[half], offset[half]);
                     x[half] = deviation.mul_add(scale[half], rest);
-                }
-            } else {
-                for half in 0..2 {
+                } else {
                     x[half] = x[half].mul_add(scale[half], x[half] * scale_low[half]);
                 }
-            }
-            if CHECKED {
-                let mut check = load(simd, &map.check);
-                for half in 0..2 {
+                if CHECKED {
                     check[half] = (x[half] * T::OVERFLOW).mul_add(0.0, check[half]);
                 }
-                store(check, &mut map.check);
             }
             T::narrow(simd, x, chunk);
+        }
+        if CHECKED {
+            store(check, &mut map.check);
         }
     }
 }
@@ -275,23 +273,21 @@ fn pull_back<S: Simd, T: Widen>(
     gradients: &[Moments],
     maps: &[Map],
 ) {
-    let groups = packing.groups;
-    let (rows, gradients, maps) = (&rows[..groups], &gradients[..groups], &maps[..groups]);
-    let columns = h.chunks_exact(packing.stride);
-    for (h, gradient) in columns.zip(gradient.chunks_exact_mut(packing.stride)) {
-        let (h, gradient) = (&h[..groups], &mut gradient[..groups]);
-        for g in 0..groups {
-            let (row, of_gradient, map) = (&rows[g], &gradients[g], &maps[g]);
-            let (x, mut y) = (T::widen(simd, &h[g]), T::widen(simd, &gradient[g]));
-            let (high, low) = (load(simd, &row.high), load(simd, &row.low));
-            let (mean, mean_low) = (load(simd, &of_gradient.high), load(simd, &of_gradient.low));
-            let (scale, along) = (load(simd, &map.scale), load(simd, &map.offset));
+    let each = rows.iter().zip(gradients).zip(maps).take(packing.groups).enumerate();
+    for (group, ((row, of_gradient), map)) in each {
+        let (high, low) = (load(simd, &row.high), load(simd, &row.low));
+        let (mean, mean_low) = (load(simd, &of_gradient.high), load(simd, &of_gradient.low));
+        let (scale, along) = (load(simd, &map.scale), load(simd, &map.offset));
+        let columns = h.chunks_exact(packing.stride);
+        for (h, gradient) in columns.zip(gradient.chunks_exact_mut(packing.stride)) {
+            let chunk = &mut gradient[group];
+            let (x, mut y) = (T::widen(simd, &h[group]), T::widen(simd, chunk));
             for half in 0..2 {
                 let x = (x[half] - high[half]) - low[half];
                 let deviation = (y[half] - mean[half]) - mean_low[half];
                 y[half] = (deviation - along[half] * x) * scale[half];
             }
-            T::narrow(simd, y, &mut gradient[g]);
+            T::narrow(simd, y, chunk);
         }
     }
 }

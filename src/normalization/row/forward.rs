@@ -3,7 +3,7 @@
 use fearless_simd::Level;
 
 use super::blocks::{Block, Cut, Source, Target};
-use super::scratch::{Scratch, with_scratch};
+use super::scratch::{Memory, Scratch, with_scratch};
 use super::{Row, RowMap};
 use crate::kernel::row_maps::{Affine, Map, Moments, Rule, finish_maps, finish_means};
 use crate::normalization::batch_norm::BatchNorm;
@@ -84,19 +84,22 @@ pub(in crate::normalization) fn finish<T: Scalar>(
 /// Appends mean and unbiased variance of each row of a block to the memory.
 pub(in crate::normalization) fn memorize<T>(rule: Rule, block: &Block, scratch: &mut Scratch<T>) {
     let Scratch { moments: [moments, _], memory, .. } = scratch;
-    let end = memory.len() + block.rows;
+    let end = memory.means.len() + block.rows;
     for row in moments {
-        let statistics = row.high.as_flattened().iter().zip(row.squares.as_flattened());
-        memory.extend(statistics.map(|(&mean, &squares)| [mean, squares / (rule.len - 1.0)]));
+        memory.means.extend_from_slice(row.high.as_flattened());
+        let variances =
+            row.squares.as_flattened().iter().map(|&squares| squares / (rule.len - 1.0));
+        memory.variances.extend(variances);
     }
-    memory.truncate(end);
+    memory.means.truncate(end);
+    memory.variances.truncate(end);
 }
 
 /// Finds the maps of the rows that the kernels leave alone; shows what is to be remembered, too.
 pub(in crate::normalization) fn find_slow<T>(
     block: &Block,
     scratch: &mut Scratch<T>,
-    mut row_map: impl FnMut(usize, &mut [[f64; 2]]) -> Result<RowMap>,
+    mut row_map: impl FnMut(usize, &mut Memory) -> Result<RowMap>,
 ) -> Result<()> {
     let Scratch { maps, slow, memory, .. } = scratch;
     slow.clear();

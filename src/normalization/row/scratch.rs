@@ -7,8 +7,8 @@ use crate::Scalar;
 use crate::kernel::row_maps::{Map, Moments};
 use crate::kernel::row_passes::Chunk;
 use crate::kernel::wide::WIDTH;
-use crate::normalization::row::RowMap;
 use crate::normalization::row::pullback::SlowRow;
+use crate::normalization::row::{Row, RowMap};
 
 /// Working memory of a pass.
 #[derive(Debug)]
@@ -22,8 +22,28 @@ pub(in crate::normalization) struct Scratch<T> {
     pub(in crate::normalization) slow: Vec<(usize, RowMap)>,
     /// The same for gradients.
     pub(super) slow_pulls: Vec<(usize, SlowRow)>,
-    /// What a layer is to remember of its rows: mean and variance.
-    pub(in crate::normalization) memory: Vec<[f64; 2]>,
+    /// What a layer is to remember of its rows.
+    pub(in crate::normalization) memory: Memory,
+}
+
+/// Means and unbiased variances of rows.
+#[derive(Debug, Default)]
+pub(in crate::normalization) struct Memory {
+    pub(in crate::normalization) means: Vec<f64>,
+    pub(in crate::normalization) variances: Vec<f64>,
+}
+
+impl Memory {
+    pub(in crate::normalization) fn clear(&mut self) {
+        self.means.clear();
+        self.variances.clear();
+    }
+
+    /// Replaces what is remembered of a row.
+    pub(in crate::normalization) fn set(&mut self, row: usize, statistics: &Row) {
+        self.means[row] = statistics.mean();
+        self.variances[row] = statistics.unbiased_variance();
+    }
 }
 
 impl<T> Default for Scratch<T> {
@@ -34,7 +54,7 @@ impl<T> Default for Scratch<T> {
             maps: Vec::new(),
             slow: Vec::new(),
             slow_pulls: Vec::new(),
-            memory: Vec::new(),
+            memory: Memory::default(),
         }
     }
 }

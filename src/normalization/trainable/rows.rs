@@ -11,7 +11,7 @@ use crate::normalization::row::forward::{
     find_slow, finish, for_each_block, map, map_checked, memorize, statistics as sum_rows,
     untrusted,
 };
-use crate::normalization::row::scratch::Scratch;
+use crate::normalization::row::scratch::{Memory, Scratch};
 use crate::normalization::row::{Row, RowMap};
 use crate::{Error, Result, Scalar};
 
@@ -45,7 +45,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
                 let map = self.operator.row_map(&statistics, row)?;
                 check_variance::<T>(&statistics, row)?;
                 self.check_results(entries, row, map)?;
-                memory[row] = [statistics.mean(), statistics.unbiased_variance()];
+                memory.set(row, &statistics);
                 Ok(map)
             })?;
             if E::WRITES {
@@ -72,15 +72,15 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             untrusted(&block, maps).try_for_each(|row| {
                 let statistics = Row::of(entries, row)?;
                 check_variance::<T>(&statistics, row)?;
-                memory[row] = [statistics.mean(), statistics.unbiased_variance()];
+                memory.set(row, &statistics);
                 Ok(())
             })?;
         }
         Ok(())
     }
 
-    /// Moves the running statistics towards those of a batch, a mean and a variance a row.
-    pub(super) fn remember_rows(&mut self, memory: &[[f64; 2]]) {
+    /// Moves the running statistics towards those of a batch.
+    pub(super) fn remember_rows(&mut self, memory: &Memory) {
         let momentum = self.momentum;
         let move_towards = |running: &mut T, batch: f64| {
             let old: f64 = (*running).into();
@@ -88,11 +88,10 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             // Rounding could lead out of the range between the two, and of floats.
             *running = T::of(new.max(old.min(batch)).min(old.max(batch)));
         };
-        let running = self.running_mean.iter_mut().zip(self.running_variance.iter_mut());
-        for ((mean, variance), [batch_mean, batch_variance]) in running.zip(memory) {
-            move_towards(mean, *batch_mean);
-            move_towards(variance, *batch_variance);
-        }
+        let pairs = self.running_mean.as_mut_slice().iter_mut().zip(&memory.means);
+        pairs.for_each(|(running, &batch)| move_towards(running, batch));
+        let pairs = self.running_variance.as_mut_slice().iter_mut().zip(&memory.variances);
+        pairs.for_each(|(running, &batch)| move_towards(running, batch));
     }
 
     /// Normalises, scales and shifts rows by the running statistics, or checks that they can be. An
