@@ -2,9 +2,9 @@
 
 Our column-major d x n matrix is the row-major (n, d) tensor of PyTorch, so the memory is the same; NumPy takes
 either order. Each line names the fastest peer, in microseconds a call; ratio is its time over ours. What is
-compared are the fastest batches over all rounds. The peer's pullback is the kernel that
-autograd calls, without the pass forward; ours includes a copy of the gradient. gram_gap of a batch n is that of a factor R, against NumPy's gap of
-R^T R that it has to multiply; gram_product, for comparison, is our library's general product of it.
+compared are the fastest batches over all rounds. The peer's pullback is the kernel that autograd calls, without
+the pass forward; ours includes a copy of the gradient. gram_gap of a batch n is that of a factor R, against the
+gap of R^T R that NumPy has to multiply; beside it stands our general product R^T R.
 """
 
 import argparse
