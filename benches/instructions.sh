@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The speed gate: instructions of a layer, counted by valgrind, against those committed in
-# instructions.csv. Counts do not depend on the machine's load, so they hold where times do not.
+# The speed gate: instructions of a layer or of a call of an operator, counted by valgrind, against
+# those committed in instructions.csv. Counts do not depend on the machine's load, so they hold where times do not.
 #
 #   benches/instructions.sh            fails if a layer takes over 5 % more than it did
 #   benches/instructions.sh --update   writes instructions.csv anew
@@ -15,7 +15,7 @@ baseline=benches/instructions.csv
 header=kind,d,n,scalar,instructions
 tolerance=5 # percent
 
-# Kind, width, batch, scalar, and so many layers that a run counts some ten million instructions.
+# Kind, width, batch, scalar, and so many layers or calls that a run counts some ten million instructions.
 cases='
 streamed   32   4 f64 10000
 streamed   32   4 f32 10000
@@ -26,6 +26,14 @@ streamed 1024  16 f32   100
 streamed 2048  64 f64    10
 streamed 2048  64 f32    10
 explicit  256   4 f64    10
+batch_norm  1024  16 f64 100
+batch_norm  1024  16 f32 100
+pullback    1024  16 f64 100
+train       1024  16 f64 100
+infer       1024  16 f64 100
+sample_norm 1024  16 f64 100
+gap         1024  16 f64  30
+factor      1024  16 f64  10
 '
 
 fail() { echo "instructions.sh: $*" >&2; exit 1; }

@@ -1,11 +1,15 @@
-//! A few layers of a chain and nothing else, for `instructions.sh` to count the instructions of.
+//! A few layers of a chain, or calls of an operator, and nothing else, for `instructions.sh` to count
+//! the instructions of.
 //!
-//! Arguments: `KIND D N SCALAR LAYERS [ACTIVATION]` with a kind `streamed` or `explicit` and a scalar
-//! `f32` or `f64`.
+//! Arguments: `KIND D N SCALAR TIMES [ACTIVATION]` with a scalar `f32` or `f64` and a kind `streamed` or
+//! `explicit`, or an operator on a matrix: `batch_norm`, `pullback`, `train`, `infer`, `sample_norm`,
+//! `gap` or `factor`.
 
 use std::error::Error;
 
-use orthogap::{Activation, Input, Layer, Network, Scalar, Seed};
+use nalgebra::DMatrix;
+use orthogap::normalization::{BatchNorm, SampleNorm, TrainableBatchNorm};
+use orthogap::{Activation, Gram, Input, Layer, Network, Scalar, Seed, metric};
 
 /// The last of so many layers.
 fn last_layer<T: Scalar>(
@@ -23,18 +27,48 @@ fn last_layer<T: Scalar>(
     }
 }
 
+/// Calls an operator so many times; returns a number of the result.
+fn repeat<T: Scalar>(
+    kind: &str,
+    (d, n): (usize, usize),
+    times: usize,
+) -> Result<f64, Box<dyn Error>> {
+    let h: DMatrix<T> = Input::gaussian(d, n, Seed(1))?.columns().map(T::of);
+    let (mut output, norm) = (h.clone(), BatchNorm::standard(1e-5)?);
+    let mut layer = TrainableBatchNorm::new(d, 1e-5, 0.1)?;
+    for _ in 0..times {
+        match kind {
+            "batch_norm" => norm.normalize_to(&h, &mut output)?,
+            "pullback" => norm.pullback_mut(&h, &mut output)?,
+            "train" => layer.train_to(&h, &mut output)?,
+            "infer" => layer.infer_to(&h, &mut output)?,
+            "sample_norm" => SampleNorm::layer(1e-5)?.normalize_mut(&mut output)?,
+            "gap" => output[0] = T::of(metric::orthogonality_gap(&h)?),
+            "factor" => output[0] = T::of(Gram::from_columns(&h)?.factor()[0]),
+            _ => return Err(format!("unknown kind {kind:?}").into()),
+        }
+    }
+    Ok(output[0].into())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, width, batch_size, scalar, layers, activation @ ..] = arguments.as_slice() else {
-        return Err("arguments: KIND D N SCALAR LAYERS [ACTIVATION]".into());
+        return Err("arguments: KIND D N SCALAR TIMES [ACTIVATION]".into());
     };
     let activation = activation.first().map_or("linear", String::as_str).parse()?;
     let (shape, layers) = ((width.parse()?, batch_size.parse()?), layers.parse()?);
-    let layer = match scalar.as_str() {
-        "f32" => last_layer::<f32>(kind, shape, layers, activation)?,
-        "f64" => last_layer::<f64>(kind, shape, layers, activation)?,
+    let is_chain = ["streamed", "explicit"].contains(&kind.as_str());
+    match (scalar.as_str(), is_chain) {
+        ("f32", true) => report(&last_layer::<f32>(kind, shape, layers, activation)?),
+        ("f64", true) => report(&last_layer::<f64>(kind, shape, layers, activation)?),
+        ("f32", false) => println!("{}", repeat::<f32>(kind, shape, layers)?),
+        ("f64", false) => println!("{}", repeat::<f64>(kind, shape, layers)?),
         _ => return Err(format!("scalar {scalar:?} is neither f32 nor f64").into()),
-    };
-    println!("gap {} at layer {}", layer.orthogonality_gap(), layer.depth());
+    }
     Ok(())
+}
+
+fn report(layer: &Layer) {
+    println!("gap {} at layer {}", layer.orthogonality_gap(), layer.depth());
 }

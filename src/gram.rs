@@ -4,6 +4,7 @@ use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
 
 use crate::approximate::approximate;
 use crate::factorization::{pivoted_triangle, triangle};
+use crate::kernel::cholesky_qr;
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
 use crate::{Error, Result, Scalar};
@@ -47,14 +48,20 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// The Gram matrix of the columns of `h` (`d x n`), through a QR factorisation of `h`.
+    /// The Gram matrix of the columns of `h` (`d x n`), through the triangular factor of a QR
+    /// factorisation of `h`.
     ///
     /// Any nalgebra matrix or view does. Columns may differ in size by hundreds of orders of
     /// magnitude. Columns that are linearly dependent to working precision (relative residual below
     /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
     /// rounding noise never passes for a direction of the data; [`rank`](Self::rank) tells.
     ///
-    /// Cost: `2 d n²` multiply-adds, one `d x n` copy.
+    /// If there are at least twice as many rows as columns, and the condition number of the columns,
+    /// scaled to about equal lengths, is below about 1e7, the factor comes from products of columns in
+    /// two steps (CholeskyQR2; Yamamoto et al. 2015), which is as accurate as the reflections that
+    /// compute it otherwise, and several times faster.
+    ///
+    /// Cost: `3/2 d n²` multiply-adds by products, `d n²` slower ones by reflections; one `d x n` copy.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
@@ -129,15 +136,29 @@ impl Gram {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        let top = exponent(largest_entry(h)?);
+        let (d, n) = h.shape();
+        let mut columns = DMatrix::<f64>::zeros(d, n);
+        let mut exponents = Vec::with_capacity(n);
+        let mut largest = 0.0f64;
+        for j in 0..n {
+            let column = &mut columns.as_mut_slice()[j * d..][..d];
+            for (i, x) in column.iter_mut().enumerate() {
+                *x = h[(i, j)].into();
+            }
+            let of_column = largest_finite(column);
+            largest = largest.max(of_column);
+            exponents.push(exponent(of_column));
+        }
+        if !(0.0 < largest && largest.is_finite()) {
+            largest = largest_entry(h)?;
+        }
+        let top = exponent(largest);
         // Powers of two make all columns about equally long: exact, and no square can underflow.
-        let mut columns = DMatrix::from_fn(h.nrows(), h.ncols(), |i, j| h[(i, j)].into());
-        let exponents: Vec<i32> =
-            columns.column_iter().map(|column| exponent(column.amax())).collect();
-        for (mut column, &e) in columns.column_iter_mut().zip(&exponents) {
+        for (mut column, &e) in columns.column_iter_mut().zip(&exponents).filter(|(_, e)| **e != 0)
+        {
             column *= 2f64.powi(-e);
         }
-        let mut factor = independent_rows(triangle(columns), dependent);
+        let mut factor = independent_rows(triangular_factor(columns), dependent);
         for (mut column, &e) in factor.column_iter_mut().zip(&exponents) {
             column *= 2f64.powi(e - top);
         }
@@ -250,6 +271,32 @@ where
     Ok(largest)
 }
 
+/// The largest absolute value of numbers, infinite if one of them is not finite.
+fn largest_finite(numbers: &[f64]) -> f64 {
+    // Side by side: one comparison would wait for the other.
+    let mut largest = [0.0f64; 16];
+    let larger = |largest: f64, x: f64| {
+        let x = x.abs();
+        if x.is_nan() { f64::INFINITY } else { f64::max(largest, x) }
+    };
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    for chunk in chunks {
+        for (largest, &x) in largest.iter_mut().zip(chunk) {
+            *largest = larger(*largest, x);
+        }
+    }
+    rest.iter().chain(&largest).fold(0.0, |largest, &x| larger(largest, x))
+}
+
+/// The factor `R` of $`H = Q R`$ with a diagonal that is not negative, of columns about equally long:
+/// by products of the columns where there are enough rows and the condition number allows it.
+fn triangular_factor(columns: DMatrix<f64>) -> DMatrix<f64> {
+    let (rows, n) = columns.shape();
+    // Fewer rows are hardly more work for reflections.
+    let by_products = if rows >= 2 * n { cholesky_qr::triangle(&columns) } else { None };
+    by_products.unwrap_or_else(|| triangle(columns))
+}
+
 /// Drops the rows that a triangular factor owes to rounding: as many rows stay as there are
 /// independent columns. Columns come with about equal norms.
 fn independent_rows(triangular: DMatrix<f64>, tolerance: f64) -> DMatrix<f64> {
@@ -358,6 +405,45 @@ mod tests {
         let infinite = dmatrix![1.0, 2.0; f64::NEG_INFINITY, 1.0];
         assert_eq!(of(&infinite), Error::NotFinite { row: 1, column: 0, value: f64::NEG_INFINITY });
         assert!(Gram::from_factor(DMatrix::zeros(2, 2)).is_err());
+    }
+
+    proptest! {
+        /// On both sides of the switch to reflections, which is at seven digits, factors are theirs.
+        #[test]
+        fn factors_are_those_of_reflections(
+            n in 2usize..20, more in 0usize..80, seed in any::<u64>(), digits in 0.0..13.0f64,
+            powers in proptest::collection::vec(-200..200i32, 20),
+        ) {
+            let d = 2 * n + 20 + more;
+            let mut h = DMatrix::<f64>::zeros(d, n);
+            let stream = crate::Seed(seed).replicate(0).stream(crate::Purpose::User(0), 0, 0);
+            stream.fill_normal(h.as_mut_slice());
+            // The last column is a sum of the others, up to a share 10^-digits.
+            let share = 10f64.powf(-digits);
+            let mut last: nalgebra::DVector<f64> = h.column(n - 1) * share;
+            for j in 0..n - 1 {
+                last += h.column(j) / n as f64;
+            }
+            h.set_column(n - 1, &last);
+            let reflected = h.clone().qr().unpack_r();
+            // Lengths of columns by powers of two change no digit.
+            for (j, mut column) in h.column_iter_mut().enumerate() {
+                column *= 2f64.powi(powers[j]);
+            }
+            let (gram, log_norm) = Gram::with_log_norm(&h, 1e-15).unwrap();
+            prop_assert_eq!(gram.rank(), n);
+            let mut factor = gram.factor().clone();
+            for (j, mut column) in factor.column_iter_mut().enumerate() {
+                column.iter_mut().for_each(|x| *x *= (log_norm - f64::from(powers[j]) * 2f64.ln()).exp());
+            }
+            let tolerance = 1e-13 * n as f64;
+            prop_assert!((&factor - &reflected).column(0).amax() < tolerance * reflected.column(0).norm());
+            let last = (n - 1, n - 1);
+            let error = (factor[last] / reflected[last] - 1.0).abs();
+            prop_assert!(error < tolerance * (1.0 + 0.1 / share), "{error} {digits}");
+            let product = factor.transpose() * &factor - reflected.transpose() * &reflected;
+            prop_assert!(product.amax() < tolerance * reflected.norm_squared());
+        }
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! After the first ones, steps allocate nothing: neither those of a streamed chain nor those of
-//! training.
+//! training, nor normalisations of a matrix.
 //!
 //! A test binary of its own, because a counting allocator serves a whole process. It counts the
 //! allocations of the thread that asks.
 
 use allocation_counter::measure;
 use orthogap::Activation::Relu;
-use orthogap::normalization::{BatchNorm, Normalization};
+use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::{Input, Network, Scalar, Seed};
 
@@ -57,6 +57,53 @@ fn double_precision() {
 #[test]
 fn single_precision() {
     steps_allocate_nothing::<f32>();
+}
+
+/// Into a matrix or in place, of whole matrices and of parts.
+fn normalizations_allocate_nothing<T: Scalar>() {
+    let standard = BatchNorm::standard(1e-5).unwrap();
+    for (d, n) in [(70, 5), (600, 40), (20, 5000)] {
+        let h = Input::gaussian(d.max(n), d.min(n), Seed(6)).unwrap().columns().map(T::of);
+        let mut h = if d < n { h.transpose() } else { h };
+        h[(3, 1)] = T::of(1e300); // infinite in f32: an error, which allocates nothing either
+        let (mut output, mut gradient) = (h.clone(), h.map(|_| T::of(0.5)));
+        let mut layer = TrainableBatchNorm::<T>::new(d, 1e-5, 0.1).unwrap();
+        let mut every = || {
+            let _ = BatchNorm::paper().normalize_to(&h, &mut output);
+            let _ = standard.normalize_to(&h.rows(1, 17), &mut output.rows_mut(0, 17));
+            output.copy_from(&h);
+            let _ = standard.normalize_mut(&mut output);
+            let _ = standard.pullback_mut(&h, &mut gradient);
+            let _ = layer.train_to(&h, &mut output);
+            output.copy_from(&h);
+            let _ = layer.train_mut(&mut output);
+            let _ = layer.remember(&h);
+            let _ = layer.infer_to(&h, &mut output);
+            let _ = layer.infer_mut(&mut output);
+            gradient.fill(T::of(0.5));
+        };
+        every();
+        let seen = measure(every);
+        assert_eq!(seen.count_total, 0, "{d} x {n}: {seen:?}");
+        let mut output = h.map(|x| if x.is_finite() { x } else { T::of(1.0) });
+        let finite = output.clone();
+        let mut every = || {
+            let norm = SampleNorm::layer(1e-5).unwrap();
+            gradient.copy_from(&finite);
+            norm.pullback_mut(&finite.columns(2, n - 2), &mut gradient.columns_mut(2, n - 2))
+                .unwrap();
+            norm.normalize_mut(&mut output.columns_mut(2, n - 2)).unwrap();
+        };
+        every();
+        let seen = measure(every);
+        assert_eq!(seen.count_total, 0, "{d} x {n}: {seen:?}");
+    }
+}
+
+#[test]
+fn normalizations() {
+    normalizations_allocate_nothing::<f64>();
+    normalizations_allocate_nothing::<f32>();
 }
 
 /// What the others find missing is what is counted here.

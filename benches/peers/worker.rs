@@ -7,12 +7,15 @@
 //! ```text
 //! time ours D N SCALAR SECONDS            the streamed chain, which draws no weights
 //! time ours-explicit D N SCALAR SECONDS   the chain with its weights drawn
+//! operator NAME D N SCALAR SECONDS        an operator on a matrix, for `compare_ops.py`
 //! ```
 //!
 //! `D` is the width, `N` the batch size, `SCALAR` f64 or f32. The answer holds `us`, the least
 //! microseconds a layer, and `gap`, the mean orthogonality gap of the timed layers; both are null
 //! where the case is not timed, and `why` says why. A bad request is answered by `error`.
 //! The stopwatch is that of `measure` in `peers.py`.
+
+mod ops;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -43,6 +46,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The reply to one request.
 fn answer(line: &str) -> Result<String, Box<dyn Error>> {
     let words: Vec<&str> = line.split_whitespace().collect();
+    if let &["operator", name, d, n, scalar, seconds] = words.as_slice() {
+        let us = ops::time(name, scalar, (d.parse()?, n.parse()?), positive(seconds)?)?;
+        return Ok(format!("{{\"us\": {us:.4}}}"));
+    }
     let &["time", engine, d, n, scalar, seconds] = words.as_slice() else {
         return Err(format!("unknown request {line:?}: time ENGINE D N SCALAR SECONDS").into());
     };

@@ -3,16 +3,18 @@
 use fearless_simd::Level;
 
 use super::block::{self, Rows, Scratch};
+use super::column_passes::ColumnPasses;
 use super::factor::Factor;
 use super::generator::StreamKey;
 use super::normal;
 use super::passes::Passes;
 use super::plan::Plan;
 use super::product::{self, Operand, OperandColumns, ProductScratch};
+use super::row_passes::RowPasses;
 use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
-pub trait Kernels: Passes {
+pub trait Kernels: Passes + RowPasses + ColumnPasses {
     /// [`block::accumulate`].
     fn accumulate(
         level: Level,

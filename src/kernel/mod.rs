@@ -4,14 +4,17 @@
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
 //! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
 //! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
-//! touches. [`weights`] multiplies weights as they are drawn,
-//! [`product`] any two matrices; [`triangular`] is for the small matrices beside the rows,
-//! [`quadrature`] for the laws at infinite width, `squared_distances` and `gibbs` for transport
-//! between samples.
+//! touches. [`weights`] multiplies weights as they are drawn, [`product`] any two matrices. [`wide`]
+//! is the vector of statistics in `f64`, [`row_passes`], [`row_maps`] and [`column_passes`] normalise
+//! rows and columns of data by them. [`triangular`] is for the small matrices beside the rows, which
+//! [`cholesky_qr`] makes of products, [`quadrature`] for the laws at infinite width,
+//! `squared_distances` and `gibbs` for transport between samples.
 //! [`compiled`] is what the rest of the crate calls.
 
 pub mod activation;
 pub mod block;
+pub mod cholesky_qr;
+pub mod column_passes;
 pub mod compiled;
 pub mod factor;
 pub mod fused;
@@ -28,8 +31,11 @@ pub mod polynomial;
 pub mod product;
 pub mod quadrature;
 pub mod rank_update;
+pub mod row_maps;
+pub mod row_passes;
 pub mod row_scale;
 #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
 pub mod squared_distances;
 pub mod triangular;
 pub mod weights;
+pub mod wide;

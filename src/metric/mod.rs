@@ -11,7 +11,7 @@ mod spectrum;
 use nalgebra::{Dim, Matrix, RawStorage};
 
 pub use growth::Growth;
-pub use orthogonality::gap_floor;
+pub use orthogonality::{gap_floor, orthogonality_gap};
 pub use spectrum::{MinSingularValue, Spectrum};
 
 use crate::{Gram, Result, Scalar};
@@ -39,21 +39,6 @@ macro_rules! on_columns {
 }
 
 on_columns! {
-    /// [`Gram::orthogonality_gap`] of the columns of a matrix.
-    ///
-    /// ```
-    /// use nalgebra::{dmatrix, Matrix3x2};
-    /// use orthogap::metric::orthogonality_gap;
-    ///
-    /// assert!(orthogonality_gap(&Matrix3x2::<f32>::identity())? < 1e-7);
-    /// let parallel = dmatrix![1.0, 2.0; 1.0, 2.0; 5.0, -1.0];
-    /// let first_two_neurons = parallel.rows(0, 2);
-    /// let deviations = [0.2 - 0.5, 0.8 - 0.5, 0.4, 0.4]; // C - I/2
-    /// let expected = deviations.map(|x: f64| x * x).iter().sum::<f64>().sqrt();
-    /// assert!((orthogonality_gap(&first_two_neurons)? - expected).abs() < 1e-15);
-    /// # Ok::<(), orthogap::Error>(())
-    /// ```
-    orthogonality_gap;
     /// [`Gram::lyapunov`] of the columns of a matrix.
     lyapunov;
     /// [`Gram::isometry_gap`] of the columns of a matrix.

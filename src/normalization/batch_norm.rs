@@ -4,8 +4,12 @@ use nalgebra::{
     DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
 };
 
+use super::row::blocks::{Checked, InPlace, Into};
+use super::row::forward::normalize;
+use super::row::pullback::pull_back;
 use super::row::{Row, RowMap};
 use super::shape::{owned, same_shape};
+use crate::kernel::row_maps::Rule;
 use crate::serialization::deserialize_checked;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
@@ -138,8 +142,13 @@ impl BatchNorm {
 
     /// Normalises `h` (`d x n`) in place.
     ///
-    /// Sums are taken in `f64` and relative to the largest entry of a row, so no row over- or
-    /// underflows. Cost: `O(d n)`, no allocation. On an error `h` is left as it was.
+    /// Sums are taken in `f64`, and relative to the largest entry of a row where they would over- or
+    /// underflow. The result of a row depends on its entries alone. Cost: `O(d n)`; `h` is read twice,
+    /// the first time to check it. On an error `h` is left as it was.
+    ///
+    /// Any view does. Blocks of rows are copied to packed memory first, which is fastest where the
+    /// entries of a column are adjacent, as they are in a matrix and its parts. Each thread keeps that
+    /// memory, a quarter of a mebibyte, and allocates it once.
     ///
     /// ```
     /// use nalgebra::Matrix3;
@@ -174,17 +183,13 @@ impl BatchNorm {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        for row in 0..h.nrows() {
-            let map = self.row_map(&Row::of(h, row)?, row)?;
-            for column in 0..h.ncols() {
-                let entry = &mut h[(row, column)];
-                *entry = T::of(map.apply((*entry).into()));
-            }
-        }
-        Ok(())
+        normalize(self, &mut InPlace(h))
     }
 
-    /// Normalises `h` into `output`, a matrix or view of the same shape; no allocation.
+    /// Normalises `h` into `output`, a matrix or view of the same shape; see
+    /// [`normalize_mut`](Self::normalize_mut).
+    ///
+    /// Reads `h` once. An error may leave `output` half written.
     ///
     /// # Errors
     /// Those of [`normalize_mut`](Self::normalize_mut), and [`Error::ShapeMismatch`].
@@ -203,14 +208,8 @@ impl BatchNorm {
         S2: RawStorageMut<T, R2, C2>,
     {
         same_shape("output", output.shape(), h.shape())?;
-        self.check(h)?;
-        for row in 0..h.nrows() {
-            let map = self.row_map(&Row::of(h, row)?, row)?;
-            for column in 0..h.ncols() {
-                output[(row, column)] = T::of(map.apply(h[(row, column)].into()));
-            }
-        }
-        Ok(())
+        self.check_batch(h.shape())?;
+        normalize(self, &mut Into { from: h, to: output })
     }
 
     /// The normalised matrix, newly allocated.
@@ -242,8 +241,8 @@ impl BatchNorm {
     /// ```
     ///
     /// So it shrinks with the rows that it is taken at, and without epsilon none of it is left along
-    /// them. Sums are taken in `f64` as in [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`,
-    /// no allocation. An error may leave the gradient half done.
+    /// them. Sums and blocks are those of [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`; both
+    /// are read once. An error may leave the gradient half done.
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -318,28 +317,7 @@ impl BatchNorm {
         C2: Dim,
         S2: RawStorageMut<T, R2, C2>,
     {
-        let columns = h.ncols();
-        for row in 0..h.nrows() {
-            let map = self.row_map(&Row::of(h, row)?, row)?;
-            let Row { unit, mean, .. } = Row::of(gradient, row)?;
-            let mean = self.subtracted(mean);
-            let normalized = |column: usize| map.apply(h[(row, column)].into());
-            let entry = |gradient: &Matrix<T, R2, C2, S2>, column: usize| -> f64 {
-                mean.deviation(gradient[(row, column)].into() * unit)
-            };
-            let along: f64 = (0..columns).map(|j| normalized(j) * entry(gradient, j)).sum();
-            let along = along / self.share(columns);
-            for column in 0..columns {
-                let across = entry(gradient, column) - normalized(column) * along;
-                let value = across / map.divisor * map.unit / unit;
-                let result = T::of(value);
-                if !result.is_finite() {
-                    return Err(Error::Overflow { what: "gradient", row, value });
-                }
-                gradient[(row, column)] = result;
-            }
-        }
-        Ok(())
+        pull_back(self, &Checked(h), &mut InPlace(gradient))
     }
 
     /// Refuses a matrix with a row that cannot be normalised, before anything is written.
@@ -351,7 +329,7 @@ impl BatchNorm {
         S: RawStorage<T, R, C>,
     {
         self.check_batch(h.shape())?;
-        (0..h.nrows()).try_for_each(|row| self.row_map(&Row::of(h, row)?, row).map(drop))
+        normalize(self, &mut Checked(h))
     }
 
     /// Refuses a shape without rows that could be normalised.
@@ -381,8 +359,21 @@ impl BatchNorm {
         Ok(RowMap { unit: statistics.unit, mean: self.subtracted(statistics.mean), divisor })
     }
 
+    /// The same for the kernels.
+    pub(super) fn rule(&self, n: usize) -> Rule {
+        let (len, share) = (n as f64, self.share(n));
+        Rule {
+            is_centered: self.centering == Centering::Batch,
+            len,
+            share,
+            epsilon: self.epsilon * len / share,
+            largest: f64::MAX,
+            largest_variance: f64::MAX,
+        }
+    }
+
     /// What is subtracted from a row of this mean.
-    fn subtracted(&self, mean: SplitMean) -> SplitMean {
+    pub(super) fn subtracted(&self, mean: SplitMean) -> SplitMean {
         match self.centering {
             Centering::None => SplitMean::default(),
             Centering::Batch => mean,
@@ -390,7 +381,7 @@ impl BatchNorm {
     }
 
     /// The square of $`\rho`$, the norm of a normalised row of `n` entries.
-    fn share(&self, n: usize) -> f64 {
+    pub(super) fn share(&self, n: usize) -> f64 {
         match self.row_scale {
             RowScale::UnitNorm => 1.0,
             RowScale::UnitRms => n as f64,

@@ -1,13 +1,20 @@
 //! Statistics of one row (a neuron over the batch) and the affine map that normalises it.
 
-use nalgebra::{Dim, Matrix, RawStorage};
+pub(super) mod blocks;
+pub(super) mod column;
+pub(super) mod forward;
+pub(super) mod pullback;
+pub(super) mod scratch;
+#[cfg(test)]
+pub(super) mod tests;
 
+use self::blocks::Source;
 use crate::scalar::exponent;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
 /// The affine map that normalises the entries of one row, multiplied by `unit` first.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RowMap {
     pub(super) unit: f64,
     pub(super) mean: SplitMean,
@@ -67,32 +74,27 @@ pub(super) struct Row {
 
 impl Row {
     /// Reads row `row` of a matrix that has columns.
-    pub(super) fn of<T, R, C, S>(h: &Matrix<T, R, C, S>, row: usize) -> Result<Self>
-    where
-        T: Scalar,
-        R: Dim,
-        C: Dim,
-        S: RawStorage<T, R, C>,
-    {
-        let len = h.ncols();
+    pub(super) fn of<T: Scalar>(h: &impl Source<T>, row: usize) -> Result<Self> {
+        let entry = |column: usize| -> f64 { h.get(row, column).into() };
+        let len = h.shape().1;
         let mut largest = 0.0f64;
         for column in 0..len {
-            let value: f64 = h[(row, column)].into();
+            let value = entry(column);
             if !value.is_finite() {
                 return Err(Error::NotFinite { row, column, value });
             }
             largest = largest.max(value.abs());
         }
+        let first = entry(0);
         let magnitude = exponent(largest);
         let unit = if magnitude.abs() > 400 { 2f64.powi(-magnitude) } else { 1.0 };
-        let entry = |column: usize| -> f64 { h[(row, column)].into() * unit };
+        let entry = |column: usize| entry(column) * unit;
         let mean = SplitMean::of((0..len).map(entry));
         let (mut squares, mut squares_about_mean) = (0.0, 0.0);
         for column in 0..len {
             squares += entry(column).powi(2);
             squares_about_mean += mean.deviation(entry(column)).powi(2);
         }
-        let first = h[(row, 0)].into();
         Ok(Self { first, len, unit, mean, squares, squares_about_mean })
     }
 

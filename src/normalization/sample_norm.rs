@@ -1,11 +1,15 @@
 //! Normalisation of every sample over its features: layer, root mean square and group norm.
 
+use fearless_simd::Level;
 use nalgebra::{
     DMatrix, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
     allocator::Allocator,
 };
 
 use super::batch_norm::{BatchNorm, Centering};
+use super::row::blocks::{Checked, InPlace, Into, Source, Target};
+use super::row::column::{normalize_column, pull_back_column};
+use super::row::scratch::with_scratch;
 use super::shape::{owned, same_shape};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
@@ -117,7 +121,7 @@ impl SampleNorm {
 
     /// Normalises `h` (`d x n`, samples are columns) in place.
     ///
-    /// Cost: `O(d n)`, and room for one group. An error may leave `h` half done.
+    /// Cost: `O(d n)`, and memory of one group, which each thread keeps. An error may leave `h` half done.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::DegenerateSample`] for a group that is
@@ -145,16 +149,17 @@ impl SampleNorm {
         S: RawStorage<T, R, C>,
         DefaultAllocator: Allocator<R, C>,
     {
-        let mut output = owned(h);
-        self.normalize_mut(&mut output)?;
+        let (rows, columns) = h.shape_generic();
+        let mut output = OMatrix::zeros_generic(rows, columns);
+        self.normalize_groups(&mut Into { from: h, to: &mut output }, 1)?;
         Ok(output)
     }
 
     /// The pullback at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
     /// gradient by `h`; both are `d x n`, samples are columns.
     ///
-    /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and room for
-    /// two groups. An error may leave the gradient half done.
+    /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and memory of
+    /// two groups, which each thread keeps. An error may leave the gradient half done.
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -225,11 +230,26 @@ impl SampleNorm {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        self.for_each_group(h.shape(), pixels, |group| {
-            let mut row = group.gather(h);
-            self.operator.normalize_rows(&mut row).map_err(|error| group.locate(error))?;
-            group.scatter(&row, h);
-            Ok(())
+        self.normalize_groups(&mut InPlace(h), pixels)
+    }
+
+    fn normalize_groups<T: Scalar>(
+        &self,
+        entries: &mut impl Target<T>,
+        pixels: usize,
+    ) -> Result<()> {
+        let level = Level::new();
+        with_scratch(|scratch| {
+            self.for_each_group(entries.shape(), pixels, |group| {
+                let numbers = group.pack(entries, scratch.column(group.len()));
+                if !normalize_column(level, &self.operator, numbers) {
+                    let mut row = DMatrix::from_row_slice(1, numbers.len(), numbers);
+                    self.operator.normalize_rows(&mut row).map_err(|error| group.locate(error))?;
+                    numbers.copy_from_slice(row.as_slice());
+                }
+                group.unpack(numbers, entries);
+                Ok(())
+            })
         })
     }
 
@@ -250,13 +270,23 @@ impl SampleNorm {
         S2: RawStorageMut<T, R2, C2>,
     {
         same_shape("the gradient", gradient.shape(), h.shape())?;
-        self.for_each_group(h.shape(), pixels, |group| {
-            let mut row = group.gather(gradient);
-            self.operator
-                .pull_back_rows(&group.gather(h), &mut row)
-                .map_err(|error| group.locate(error))?;
-            group.scatter(&row, gradient);
-            Ok(())
+        let (level, h, mut gradient) = (Level::new(), Checked(h), InPlace(gradient));
+        with_scratch(|scratch| {
+            self.for_each_group(h.shape(), pixels, |group| {
+                let [numbers, pulls] = scratch.two_columns(group.len());
+                group.pack(&h, numbers);
+                group.pack(&gradient, pulls);
+                if !pull_back_column(level, &self.operator, numbers, pulls) {
+                    let row = |numbers| DMatrix::from_row_slice(1, group.len(), numbers);
+                    let mut pulled = row(pulls);
+                    self.operator
+                        .pull_back_rows(&row(numbers), &mut pulled)
+                        .map_err(|error| group.locate(error))?;
+                    pulls.copy_from_slice(pulled.as_slice());
+                }
+                group.unpack(pulls, &mut gradient);
+                Ok(())
+            })
         })
     }
 
@@ -308,20 +338,21 @@ impl Group {
         (self.row + k % self.channels, self.column + k / self.channels)
     }
 
-    fn gather<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(
-        self,
-        from: &Matrix<T, R, C, S>,
-    ) -> DMatrix<T> {
-        DMatrix::from_fn(1, self.channels * self.pixels, |_, k| from[self.position(k)])
+    /// How many entries it has.
+    fn len(self) -> usize {
+        self.channels * self.pixels
     }
 
-    fn scatter<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
-        self,
-        row: &DMatrix<T>,
-        to: &mut Matrix<T, R, C, S>,
-    ) {
-        for (k, &value) in row.iter().enumerate() {
-            to[self.position(k)] = value;
+    fn pack<'a, T: Scalar>(self, from: &impl Source<T>, numbers: &'a mut [T]) -> &'a mut [T] {
+        for (column, numbers) in (self.column..).zip(numbers.chunks_exact_mut(self.channels)) {
+            from.read(self.row, column, numbers);
+        }
+        numbers
+    }
+
+    fn unpack<T: Scalar>(self, numbers: &[T], to: &mut impl Target<T>) {
+        for (column, numbers) in (self.column..).zip(numbers.chunks_exact(self.channels)) {
+            to.write(self.row, column, numbers);
         }
     }
 
@@ -343,6 +374,9 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::tests::{
+        bad_kinds, bits, close, close_pullback, kinds, matrix, naive_pullback, naive_rows, told,
+    };
     use super::*;
     use approx::assert_relative_eq;
     use proptest::prelude::*;
@@ -412,6 +446,108 @@ mod tests {
             prop_assume!((fine - coarse).abs() < 1e-2 * (1.0 + size));
             let along = gradient.dot(&direction);
             prop_assert!((along - expected).abs() < 1e-6 * (1.0 + size), "{along} {expected} {size}");
+        }
+    }
+
+    /// Groups one by one, each as a row of batch normalisation.
+    fn by_rows<T: Scalar>(
+        norm: &SampleNorm,
+        h: &DMatrix<T>,
+        pixels: usize,
+        mut each: impl FnMut(&Group) -> Result<DMatrix<T>>,
+    ) -> Result<DMatrix<T>> {
+        let mut output = h.clone();
+        norm.for_each_group(h.shape(), pixels, |group| {
+            let row = each(&group).map_err(|error| group.locate(error))?;
+            group.unpack(row.as_slice(), &mut InPlace(&mut output));
+            Ok(())
+        })?;
+        Ok(output)
+    }
+
+    fn check<T: Scalar>(
+        norm: &SampleNorm,
+        h: &DMatrix<T>,
+        gradient: &DMatrix<T>,
+        pixels: usize,
+    ) -> std::result::Result<(), String> {
+        let row = |matrix: &DMatrix<T>, group: &Group| {
+            let mut row = DMatrix::zeros(1, group.len());
+            group.pack(&Checked(matrix), row.as_mut_slice());
+            row
+        };
+        let expected = by_rows(norm, h, pixels, |group| naive_rows(&norm.operator, &row(h, group)));
+        let mut found = h.clone();
+        let outcome = norm.normalize_images(&mut found, pixels);
+        let by_samples = |matrix: &DMatrix<T>| {
+            let (d, n) = matrix.shape();
+            DMatrix::from_column_slice(d * pixels, n / pixels, matrix.as_slice()).transpose()
+        };
+        let compared = |found: Result<()>, expected: Result<DMatrix<T>>, result: &DMatrix<T>| {
+            match (found, expected) {
+                // Sums are of all entries of a sample.
+                (Ok(()), Ok(expected)) => close(&by_samples(result), &by_samples(&expected)),
+                (Err(found), Err(expected)) if told(&found) == told(&expected) => Ok(()),
+                (Err(Error::Overflow { .. }), Err(Error::Overflow { .. })) => Ok(()),
+                (found, expected) => Err(format!("{found:?}, not {:?}", expected.err())),
+            }
+        };
+        compared(outcome, expected, &found)?;
+        if pixels == 1 {
+            if let Ok(allocated) = norm.normalize(h) {
+                if bits(&allocated) != bits(&found) {
+                    return Err("forms disagree".into());
+                }
+            }
+        }
+        let expected = by_rows(norm, gradient, pixels, |group| {
+            naive_pullback(&norm.operator, &row(h, group), &row(gradient, group))
+        });
+        let mut found = gradient.clone();
+        let outcome = norm.pull_back_images(h, &mut found, pixels);
+        match (outcome, expected) {
+            (Ok(()), Ok(expected)) => by_rows(norm, h, pixels, |group| {
+                let [h, g, found, expected] =
+                    [h, gradient, &found, &expected].map(|m| row(m, group));
+                close_pullback(&norm.operator, [&h, &g], [&found, &expected])
+                    .map_err(|text| panic!("pullback: {text}"))
+                    .map(|()| h)
+            })
+            .map(drop)
+            .map_err(|error| told(&error)),
+            (outcome, expected) => {
+                compared(outcome, expected, &found).map_err(|text| format!("pullback: {text}"))
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn columns_agree_with_single_rows(
+            d in prop::sample::select(vec![2, 3, 15, 16, 17, 33, 63, 64, 65, 127, 130, 1025]),
+            samples in 1usize..5, pixels in prop::sample::select(vec![1, 1, 2, 9]),
+            seed in any::<u64>(), kinds in prop::collection::vec(kinds(), 1..6),
+            other in prop::option::of((any::<usize>(), bad_kinds())),
+            epsilon in prop_oneof![Just(0.0), Just(1e-5)], rms in any::<bool>(),
+        ) {
+            let norm = if rms { SampleNorm::rms(epsilon) } else { SampleNorm::layer(epsilon) };
+            let norm = norm.unwrap();
+            let groups = if !rms && d % 2 == 1 { 1 } else { 1 + (seed % 2) as usize * (1 - d % 2) };
+            let norm = if rms { norm } else { SampleNorm { groups, ..norm } };
+            // Samples are columns: what the generator makes of rows.
+            let shape = (samples, d * pixels);
+            let h = matrix::<f64>(shape, seed, &kinds, other);
+            let in_images = |h: &DMatrix<f64>| {
+                DMatrix::from_vec(d, pixels * samples, h.transpose().as_slice().to_vec())
+            };
+            let g = matrix::<f64>(shape, !seed, &[super::super::row::tests::Kind::Normal(0)], None);
+            let (h, g) = (in_images(&h), in_images(&g));
+            let outcome = check(&norm, &h, &g, pixels);
+            prop_assert!(outcome.is_ok(), "{outcome:?}");
+            let (h, g) = (h.map(|x| x.clamp(-1e30, 1e30) as f32), g.map(|x| x as f32));
+            let outcome = check(&norm, &h, &g, pixels);
+            prop_assert!(outcome.is_ok(), "f32: {outcome:?}");
         }
     }
 

@@ -1,13 +1,17 @@
 //! Batch normalisation as the frameworks have it: parameters, running statistics, inference.
 
+mod rows;
+
 use nalgebra::{
     DMatrix, DVector, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
     allocator::Allocator,
 };
 
 use super::batch_norm::BatchNorm;
+use super::row::blocks::{Checked, InPlace, Into, Source};
+use super::row::scratch::with_scratch;
 use super::row::{Row, RowMap};
-use super::shape::{owned, same_shape};
+use super::shape::same_shape;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
@@ -149,7 +153,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
 
     /// Normalises a training batch `h` (`d x n`) in place and updates the running statistics.
     ///
-    /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
+    /// Cost: `O(d n)`; `h` is read twice, the first time to check it, in packed blocks like those of
+    /// [`BatchNorm::normalize_mut`]. Each thread keeps two numbers a neuron for the next batch. On an
+    /// error nothing has changed.
     ///
     /// # Errors
     /// Those of [`BatchNorm::normalize_mut`], [`Error::ShapeMismatch`] unless `h` has `d` rows, and
@@ -163,24 +169,13 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorageMut<T, R, C>,
     {
         self.check_rows(h)?;
-        let operator = self.operator;
-        operator.check_batch(h.shape())?;
-        let statistics_and_map = |h: &Matrix<T, R, C, S>, row: usize| {
-            let statistics = Row::of(h, row)?;
-            let map = operator.row_map(&statistics, row)?;
-            Ok::<_, Error>((statistics, map))
-        };
-        for row in 0..h.nrows() {
-            let (statistics, map) = statistics_and_map(h, row)?;
-            check_variance::<T>(&statistics, row)?;
-            self.check_results(h, row, map)?;
-        }
-        for row in 0..h.nrows() {
-            let (statistics, map) = statistics_and_map(h, row)?;
-            self.apply(h, row, map);
-            self.remember_row(&statistics, row);
-        }
-        Ok(())
+        self.operator.check_batch(h.shape())?;
+        with_scratch(|scratch| {
+            self.train_rows(&mut Checked(h), scratch)?;
+            self.train_rows(&mut InPlace(h), scratch)?;
+            self.remember_rows(&scratch.memory);
+            Ok(())
+        })
     }
 
     /// Moves the running statistics towards those of a training batch `h` (`d x n`), which stays as
@@ -198,21 +193,23 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        self.check_memory(h)?;
+        self.check_batch(h)?;
         self.remember_checked(h)
     }
 
-    /// [`remember`](Self::remember) after [`check_memory`](Self::check_memory).
+    /// [`remember`](Self::remember) after [`check_memory`](Self::check_memory), or of a shape that
+    /// [`check_batch`](Self::check_batch) accepts.
     pub(crate) fn remember_checked<R, C, S>(&mut self, h: &Matrix<T, R, C, S>) -> Result<()>
     where
         R: Dim,
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        for row in 0..h.nrows() {
-            self.remember_row(&Row::of(h, row)?, row);
-        }
-        Ok(())
+        with_scratch(|scratch| {
+            self.sum_rows(&Checked(h), scratch)?;
+            self.remember_rows(&scratch.memory);
+            Ok(())
+        })
     }
 
     /// Refuses a batch that [`remember`](Self::remember) refuses.
@@ -222,11 +219,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        self.check_rows(h)?;
-        if h.ncols() < 2 {
-            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
-        }
-        (0..h.nrows()).try_for_each(|row| check_variance::<T>(&Row::of(h, row)?, row))
+        self.check_batch(h)?;
+        with_scratch(|scratch| self.sum_rows(&Checked(h), scratch))
     }
 
     /// Scale and shift, to be changed.
@@ -266,6 +260,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// Normalises a training batch into `output`, of the same shape; see
     /// [`train_mut`](Self::train_mut).
     ///
+    /// Reads `h` once. On an error the layer has not changed, but `output` may be half written.
+    ///
     /// # Errors
     /// Those of [`train_mut`](Self::train_mut), and [`Error::ShapeMismatch`].
     pub fn train_to<R, C, S, S2>(
@@ -279,8 +275,14 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
         S2: RawStorageMut<T, R, C>,
     {
-        copy(h, output)?;
-        self.train_mut(output)
+        same_shape("output", output.shape(), h.shape())?;
+        self.check_rows(h)?;
+        self.operator.check_batch(h.shape())?;
+        with_scratch(|scratch| {
+            self.train_rows(&mut Into { from: h, to: output }, scratch)?;
+            self.remember_rows(&scratch.memory);
+            Ok(())
+        })
     }
 
     /// A normalised training batch, newly allocated; see [`train_mut`](Self::train_mut).
@@ -294,14 +296,15 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
         DefaultAllocator: Allocator<R, C>,
     {
-        let mut output = owned(h);
-        self.train_mut(&mut output)?;
+        let (rows, columns) = h.shape_generic();
+        let mut output = OMatrix::zeros_generic(rows, columns);
+        self.train_to(h, &mut output)?;
         Ok(output)
     }
 
     /// Normalises `h` (`d x n`, any `n`) in place by the running statistics.
     ///
-    /// Cost: `O(d n)`, no allocation. On an error nothing has changed.
+    /// Cost: `O(d n)`; `h` is read twice, the first time to check it. On an error nothing has changed.
     ///
     /// ```
     /// use nalgebra::dmatrix;
@@ -329,27 +332,15 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        self.check_rows(h)?;
-        if h.is_empty() {
-            return Err(Error::Empty { rows: h.nrows(), columns: h.ncols() });
-        }
-        for row in 0..h.nrows() {
-            for column in 0..h.ncols() {
-                let value = h[(row, column)].into();
-                if !value.is_finite() {
-                    return Err(Error::NotFinite { row, column, value });
-                }
-            }
-            self.check_results(h, row, self.running_map(row)?)?;
-        }
-        for row in 0..h.nrows() {
-            self.apply(h, row, self.running_map(row)?);
-        }
-        Ok(())
+        self.check_inference(h)?;
+        self.infer_rows(&mut Checked(h))?;
+        self.infer_rows(&mut InPlace(h))
     }
 
     /// Normalises into `output`, of the same shape, by the running statistics; see
     /// [`infer_mut`](Self::infer_mut).
+    ///
+    /// Reads `h` once. An error may leave `output` half written.
     ///
     /// # Errors
     /// Those of [`infer_mut`](Self::infer_mut), and [`Error::ShapeMismatch`].
@@ -364,8 +355,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
         S2: RawStorageMut<T, R, C>,
     {
-        copy(h, output)?;
-        self.infer_mut(output)
+        same_shape("output", output.shape(), h.shape())?;
+        self.check_inference(h)?;
+        self.infer_rows(&mut Into { from: h, to: output })
     }
 
     /// A batch normalised by the running statistics, newly allocated; see
@@ -380,8 +372,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
         DefaultAllocator: Allocator<R, C>,
     {
-        let mut output = owned(h);
-        self.infer_mut(&mut output)?;
+        let (rows, columns) = h.shape_generic();
+        let mut output = OMatrix::zeros_generic(rows, columns);
+        self.infer_to(h, &mut output)?;
         Ok(output)
     }
 
@@ -394,24 +387,44 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         let width = self.running_mean.len();
         for (name, parameters) in [("gamma", &self.gamma), ("beta", &self.beta)] {
             same_shape(name, parameters.shape(), (width, 1))?;
-            if let Some(&value) = parameters.iter().find(|value| !value.is_finite()) {
-                let (value, expected) = (value.into(), "a finite number");
+            // All of them, without an early end: it is several times faster.
+            let numbers = parameters.as_slice();
+            if !numbers.iter().fold(true, |are_finite, value| are_finite & value.is_finite()) {
+                let value = numbers.iter().find(|value| !value.is_finite());
+                let value = value.map_or(f64::NAN, |&value| value.into());
+                let expected = "a finite number";
                 return Err(Error::InvalidParameter { name, value, expected });
             }
         }
         same_shape("the batch", h.shape(), (width, h.ncols()))
     }
 
-    /// Moves the running statistics of a row towards those of a batch.
-    fn remember_row(&mut self, statistics: &Row, row: usize) {
-        let move_towards = |running: &mut T, batch: f64| {
-            let old: f64 = (*running).into();
-            let new = (1.0 - self.momentum) * old + self.momentum * batch;
-            // Rounding could lead out of the range between the two, and of floats.
-            *running = T::of(new.clamp(old.min(batch), old.max(batch)));
-        };
-        move_towards(&mut self.running_mean[row], statistics.mean());
-        move_towards(&mut self.running_variance[row], statistics.unbiased_variance());
+    /// Refuses a shape whose statistics cannot be remembered.
+    fn check_batch<R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        self.check_rows(h)?;
+        if h.ncols() < 2 {
+            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
+        }
+        Ok(())
+    }
+
+    /// Refuses a shape that is not one of samples of this layer.
+    fn check_inference<R, C, S>(&self, h: &Matrix<T, R, C, S>) -> Result<()>
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+    {
+        self.check_rows(h)?;
+        if h.is_empty() {
+            return Err(Error::Empty { rows: h.nrows(), columns: h.ncols() });
+        }
+        Ok(())
     }
 
     /// Normalises a row by its running statistics.
@@ -428,37 +441,19 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     }
 
     /// An entry of a row, normalised, scaled and shifted.
-    fn result(&self, entry: T, row: usize, map: RowMap) -> f64 {
-        map.affine(entry.into(), self.gamma[row].into(), self.beta[row].into())
+    fn result(&self, entry: f64, row: usize, map: RowMap) -> f64 {
+        map.affine(entry, self.gamma[row].into(), self.beta[row].into())
     }
 
     /// Refuses a row with a result beyond the range of `T`.
-    fn check_results<R, C, S>(&self, h: &Matrix<T, R, C, S>, row: usize, map: RowMap) -> Result<()>
-    where
-        R: Dim,
-        C: Dim,
-        S: RawStorage<T, R, C>,
-    {
-        for column in 0..h.ncols() {
-            let value = self.result(h[(row, column)], row, map);
+    fn check_results(&self, entries: &impl Source<T>, row: usize, map: RowMap) -> Result<()> {
+        for column in 0..entries.shape().1 {
+            let value = self.result(entries.get(row, column).into(), row, map);
             if !T::of(value).is_finite() {
                 return Err(Error::Overflow { what: "normalised entry", row, value });
             }
         }
         Ok(())
-    }
-
-    /// Normalises, scales and shifts a row.
-    fn apply<R, C, S>(&self, h: &mut Matrix<T, R, C, S>, row: usize, map: RowMap)
-    where
-        R: Dim,
-        C: Dim,
-        S: RawStorageMut<T, R, C>,
-    {
-        for column in 0..h.ncols() {
-            let entry = &mut h[(row, column)];
-            *entry = T::of(self.result(*entry, row, map));
-        }
     }
 }
 
@@ -472,21 +467,10 @@ fn check_variance<T: Scalar>(statistics: &Row, row: usize) -> Result<()> {
     }
 }
 
-fn copy<T, R, C, S, S2>(h: &Matrix<T, R, C, S>, output: &mut Matrix<T, R, C, S2>) -> Result<()>
-where
-    T: Scalar,
-    R: Dim,
-    C: Dim,
-    S: RawStorage<T, R, C>,
-    S2: RawStorageMut<T, R, C>,
-{
-    same_shape("output", output.shape(), h.shape())?;
-    output.copy_from(h);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::row::scratch::Memory;
+    use super::super::row::tests::{bad_kinds, bits, close, kinds, matrix, shapes, told};
     use super::*;
     use approx::assert_relative_eq;
     use nalgebra::dmatrix;
@@ -710,6 +694,153 @@ mod tests {
         let error = layer.train_mut(&mut h).unwrap_err();
         assert!(matches!(error, Error::Overflow { what: "normalised entry", row: 0, .. }));
         assert_eq!((layer, h), (before, dmatrix![1.0, 1.0, 1.0, 5.0]));
+    }
+
+    /// Row by row: the reference of training and of what is remembered.
+    fn naive_train<T: Scalar>(
+        layer: &mut TrainableBatchNorm<T>,
+        h: &DMatrix<T>,
+    ) -> Result<DMatrix<T>> {
+        layer.operator.check_batch(h.shape())?;
+        let rows: Vec<(Row, RowMap)> = (0..h.nrows())
+            .map(|row| {
+                let statistics = Row::of(&Checked(h), row)?;
+                let map = layer.operator.row_map(&statistics, row)?;
+                check_variance::<T>(&statistics, row)?;
+                layer.check_results(&Checked(h), row, map)?;
+                Ok((statistics, map))
+            })
+            .collect::<Result<_>>()?;
+        let means = rows.iter().map(|(row, _)| row.mean()).collect();
+        let variances = rows.iter().map(|(row, _)| row.unbiased_variance()).collect();
+        layer.remember_rows(&Memory { means, variances });
+        let result = |i: usize, j: usize| layer.result(h[(i, j)].into(), i, rows[i].1);
+        Ok(DMatrix::from_fn(h.nrows(), h.ncols(), |i, j| T::of(result(i, j))))
+    }
+
+    /// Entry by entry.
+    fn naive_infer<T: Scalar>(layer: &TrainableBatchNorm<T>, h: &DMatrix<T>) -> Result<DMatrix<T>> {
+        for row in 0..h.nrows() {
+            for column in 0..h.ncols() {
+                let value: f64 = h[(row, column)].into();
+                if !value.is_finite() {
+                    return Err(Error::NotFinite { row, column, value });
+                }
+            }
+            layer.check_results(&Checked(h), row, layer.running_map(row)?)?;
+        }
+        let maps: Vec<_> = (0..h.nrows()).map(|row| layer.running_map(row).unwrap()).collect();
+        let result = |i: usize, j: usize| layer.result(h[(i, j)].into(), i, maps[i]);
+        Ok(DMatrix::from_fn(h.nrows(), h.ncols(), |i, j| T::of(result(i, j))))
+    }
+
+    /// Outcomes, and the layers after them.
+    fn check_layer<T: Scalar>(
+        layer: &TrainableBatchNorm<T>,
+        h: &DMatrix<T>,
+    ) -> std::result::Result<(), String> {
+        let same = |found: Result<DMatrix<T>>, expected: Result<DMatrix<T>>| match (found, expected)
+        {
+            (Ok(found), Ok(expected)) => {
+                // Results near a shift are differences of numbers about as large.
+                let largest = layer.beta.amax();
+                let shifted = |h: DMatrix<T>| {
+                    let mut all = h.clone().insert_column(0, T::zero());
+                    all.column_mut(0).fill(largest);
+                    all
+                };
+                close(&shifted(found), &shifted(expected))
+            }
+            (found, expected) => {
+                let [found, expected] =
+                    [found, expected].map(|result| result.map_err(|e| told(&e)));
+                // The last digits of what is too large may differ.
+                let kind = |outcome: &std::result::Result<DMatrix<T>, String>| match outcome {
+                    Ok(_) => String::new(),
+                    Err(text) if text.starts_with("Overflow") => {
+                        text.split("value").next().unwrap_or_default().into()
+                    }
+                    Err(text) => text.clone(),
+                };
+                let (found, expected) = (kind(&found), kind(&expected));
+                if found == expected { Ok(()) } else { Err(format!("{found}, not {expected}")) }
+            }
+        };
+        let (mut trained, mut in_place, mut naive) = (layer.clone(), layer.clone(), layer.clone());
+        let (found, expected) = (trained.train(h), naive_train(&mut naive, h));
+        let mut written = h.clone();
+        let outcome = in_place.train_mut(&mut written);
+        if found.is_ok() {
+            outcome.map_err(|error| told(&error))?;
+            if bits(&written) != bits(found.as_ref().unwrap()) || in_place != trained {
+                return Err("forms disagree".into());
+            }
+        } else if bits(&written) != bits(h) || trained != *layer || in_place != *layer {
+            return Err("an error has written".into());
+        }
+        same(found, expected).map_err(|text| format!("training: {text}"))?;
+        let columns = |layer: &TrainableBatchNorm<T>| {
+            DMatrix::from_columns(&[layer.running_mean.clone(), layer.running_variance.clone()])
+        };
+        for (row, expected) in columns(&naive).row_iter().enumerate() {
+            let found = columns(&trained).row(row).into_owned();
+            let spread = h.row(row).iter().fold(0.0, |l, &x| f64::max(l, x.into().abs()));
+            let error: f64 = (found[0] - expected[0]).abs().into();
+            let variance: f64 = (found[1] - expected[1]).abs().into();
+            let size: f64 = expected[1].into();
+            if error > 4.0 * T::EPSILON * spread.max(1e-300) || variance > 1e3 * T::EPSILON * size {
+                return Err(format!("running statistics of row {row}: {found} {expected}"));
+            }
+        }
+        let mut remembered = layer.clone();
+        if remembered.remember(h).is_ok() && naive_train(&mut layer.clone(), h).is_ok() {
+            if remembered != trained {
+                return Err("remembered otherwise than trained".into());
+            }
+        }
+        let (found, expected) = (layer.infer(h), naive_infer(layer, h));
+        let mut written = h.clone();
+        let outcome = layer.infer_mut(&mut written);
+        let is_same = match &found {
+            Ok(found) => outcome.is_ok() && bits(&written) == bits(found),
+            Err(_) => outcome.is_err() && bits(&written) == bits(h),
+        };
+        if !is_same {
+            return Err("forms of inference disagree, or an error has written".into());
+        }
+        same(found, expected).map_err(|text| format!("inference: {text}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn blocks_agree_with_single_rows(
+            shape in shapes(), seed in any::<u64>(), momentum in prop_oneof![Just(1.0), 0.0..1.0],
+            kinds in prop::collection::vec(kinds(), 1..20),
+            other in prop::option::of((any::<usize>(), bad_kinds())),
+            scales in prop::collection::vec(prop_oneof![
+                4 => -2.0..2.0f64, 1 => Just(0.0), 1 => Just(1e-30), 1 => Just(1e37),
+            ], 1..7),
+            epsilon in prop_oneof![Just(0.0), Just(1e-5)],
+        ) {
+            fn layer<T: Scalar>(
+                width: usize, epsilon: f64, momentum: f64, scales: &[f64],
+            ) -> TrainableBatchNorm<T> {
+                let mut layer = TrainableBatchNorm::<T>::new(width, epsilon, momentum).unwrap();
+                let scale = |i: usize| T::of(scales[i % scales.len()]);
+                layer.gamma = DVector::from_fn(width, |i, _| scale(i));
+                layer.beta = DVector::from_fn(width, |i, _| scale(3 * i + 1));
+                let mean = DVector::from_fn(width, |i, _| scale(i + 2));
+                let variance = DVector::from_fn(width, |i, _| scale(i + 3).abs() + T::of(1e-3));
+                layer.with_running_statistics(mean, variance).unwrap()
+            }
+            let double = layer::<f64>(shape.0, epsilon, momentum, &scales);
+            let outcome = check_layer(&double, &matrix(shape, seed, &kinds, other));
+            prop_assert!(outcome.is_ok(), "{outcome:?}");
+            let single = layer::<f32>(shape.0, epsilon, momentum, &scales);
+            let outcome = check_layer(&single, &matrix(shape, seed, &kinds, other));
+            prop_assert!(outcome.is_ok(), "f32: {outcome:?}");
+        }
     }
 
     #[test]
