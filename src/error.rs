@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// no NaN passed on. What ran before an error stays available (see [`Chain`](crate::Chain)).
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::{Error, Gram};
 ///
 /// let error = Gram::from_columns(&dmatrix![1.0, f64::NAN; 0.5, 2.0]).unwrap_err();

@@ -31,8 +31,8 @@ use crate::{Error, Result, Scalar};
 /// | [`cosine`](Self::cosine), [`cosines`](Self::cosines) | pairs of samples | -1 to 1 |
 ///
 /// ```
-/// use approx::assert_relative_eq;
-/// use nalgebra::dmatrix;
+/// use orthogap::approx::assert_relative_eq;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::Gram;
 ///
 /// // Three neurons, two samples; the second sample is twice as long and orthogonal.
@@ -104,7 +104,7 @@ impl Gram {
     /// `r`. A taller one goes through a QR factorisation, `2 r n²` multiply-adds.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::Gram;
     ///
     /// let gram = Gram::from_factor(dmatrix![1.0, 0.0; 0.0, 1e-100])?;
@@ -200,7 +200,7 @@ impl Gram {
     /// The numerical rank `r`: the number of rows of the factor.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::Gram;
     ///
     /// let twins = dmatrix![0.1, 0.1, 0.7; 0.2, 0.2, -0.3; 0.3, 0.3, 0.9];
@@ -223,7 +223,7 @@ impl Gram {
     /// The matrix `C` itself (`n x n`, trace one). Cost: `r n²` multiply-adds.
     ///
     /// ```
-    /// use orthogap::Input;
+    /// use orthogap::{Input, nalgebra};
     ///
     /// let gram = Input::orthogonal(4)?.gram().clone();
     /// assert_eq!(gram.matrix(), nalgebra::DMatrix::identity(4, 4) * 0.25);

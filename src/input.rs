@@ -10,7 +10,7 @@ use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 /// `width x dimension`.
 ///
 /// ```
-/// use orthogap::Input;
+/// use orthogap::{Input, nalgebra};
 ///
 /// let input = Input::from_columns(&nalgebra::dmatrix![1.0, 0.9; 0.0, 0.1; 2.0, 1.9])?;
 /// assert_eq!((input.dimension(), input.batch_size()), (3, 2));
@@ -36,7 +36,7 @@ impl Input {
     /// [`Input::from_gram`]`(`[`Gram::from_columns`]`(&h)?)`.
     ///
     /// ```
-    /// use orthogap::{Error, Gram, Input};
+    /// use orthogap::{Error, Gram, Input, nalgebra};
     ///
     /// let twins = nalgebra::dmatrix![1.0, 1.0; 2.0, 2.0];
     /// let error = Input::from_columns(&twins).unwrap_err();

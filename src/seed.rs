@@ -102,7 +102,7 @@ impl Run {
     ///
     /// ```
     /// use orthogap::{Purpose, Seed};
-    /// use rand::Rng;
+    /// use orthogap::rand::Rng;
     ///
     /// let draw = |layer| Seed(7).replicate(2).stream(Purpose::User(0), layer, 0).rng().next_u64();
     /// assert_eq!(draw(1), draw(1));
@@ -194,11 +194,11 @@ impl Stream {
     ///
     /// ```
     /// use orthogap::{Purpose, Seed};
-    /// use rand_distr::{Distribution, StandardNormal};
+    /// use orthogap::rand::RngExt;
     ///
     /// let mut rng = Seed(7).replicate(0).stream(Purpose::User(1), 0, 0).rng();
-    /// let x: f64 = StandardNormal.sample(&mut rng);
-    /// assert!(x.is_finite());
+    /// let x: f64 = rng.random();
+    /// assert!((0.0..1.0).contains(&x));
     /// ```
     #[must_use]
     pub fn rng(&self) -> impl rand::Rng + Clone + use<> {

@@ -6,6 +6,7 @@ mod bad_input_table;
 mod components;
 mod convolution;
 mod coverage;
+mod documentation;
 mod engines;
 mod ensemble;
 mod golden_values;

@@ -10,7 +10,7 @@ use crate::{Error, Result, Scalar};
 /// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::backward::Scaled;
 ///
 /// let huge = Scaled::new(dmatrix![3.0, 4.0], 5000.0);

@@ -16,7 +16,7 @@ use crate::{Error, Gram, Network, Result, Scalar};
 /// `O(C k² S n)`.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::Network;
 /// use orthogap::backward::Tape;
 /// use orthogap::normalization::BatchNorm;

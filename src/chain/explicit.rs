@@ -19,7 +19,7 @@ use crate::{Input, Network, Result, Run, Scalar};
 /// [`ExplicitLayer::weights`] ever stores them.
 ///
 /// ```
-/// use approx::assert_relative_eq;
+/// use orthogap::approx::assert_relative_eq;
 /// use orthogap::{Input, Network, Seed, normalization::BatchNorm};
 ///
 /// let input = Input::gaussian(10, 4, Seed(1))?;

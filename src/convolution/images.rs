@@ -17,7 +17,7 @@ const MAX_LEN: u64 = 1 << 40;
 /// column-major, this is the layout NHWC ("channels last").
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::convolution::Images;
 ///
 /// // One sample, flattened as frameworks do: all of channel 0, then all of channel 1.
@@ -105,7 +105,7 @@ impl Images {
     /// with it every metric, does not see the order of rows.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::{Gram, convolution::Images};
     ///
     /// let h = dmatrix![1.0, 0.0, 0.0, 3.0; 2.0, 0.0, 0.0, 4.0]; // two images, 2 channels, 1 x 2

@@ -61,7 +61,7 @@ pub enum Padding {
 /// wide (rounded down), which keeps the size of images under odd kernels.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::convolution::{Convolution, Images, Padding};
 ///
 /// // The sum of the neighbours on the left and on the right, on a line and on a circle.
@@ -194,7 +194,7 @@ impl Convolution {
     /// runs of `C k` away from the border.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::convolution::{Convolution, Images};
     ///
     /// let corners = Convolution::new(2)?.with_padding_width(0)?;
@@ -307,7 +307,7 @@ impl Convolution {
     /// `C' x (C k²)` with the input channel outermost.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::convolution::Convolution;
     ///
     /// // One output, two inputs, kernel 2: (c, i, j) = 000, 001, 010, 011, 100, 101, 110, 111.

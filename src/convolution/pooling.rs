@@ -13,7 +13,7 @@ use crate::{Error, Result, Scalar};
 /// and at the bottom is dropped, as in PyTorch.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::convolution::{Images, Pooling};
 ///
 /// let shape = Images::new(1, 2, 5)?; // the last column is dropped

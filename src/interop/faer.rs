@@ -8,7 +8,7 @@ use crate::Scalar;
 /// A matrix as `faer` sees it: a view of the same numbers, column by column.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::interop::to_faer;
 ///
 /// let h = dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0];

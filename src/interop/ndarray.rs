@@ -55,7 +55,7 @@ pub fn from_ndarray<T: Scalar>(
 /// A matrix as an array of the same shape: a view of the same numbers, column by column.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::interop::to_ndarray;
 ///
 /// let h = dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0];

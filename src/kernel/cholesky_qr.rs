@@ -56,7 +56,7 @@ impl RowLines {
         let (whole, rest) = entries.as_chunks::<LANES>();
         for entries in whole {
             if let Some(lines) = lines.next() {
-                lines[column] = Line(entries.map(T::to_f64));
+                lines[column] = Line(entries.map(T::as_f64));
             }
         }
         for lines in lines {

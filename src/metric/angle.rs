@@ -43,7 +43,7 @@ impl Gram {
     /// All pairwise cosines (`n x n`, ones on the diagonal). Cost: `O(n³)`.
     ///
     /// ```
-    /// use orthogap::Input;
+    /// use orthogap::{Input, nalgebra};
     ///
     /// let cosines = Input::orthogonal(3)?.gram().cosines()?;
     /// assert_eq!(cosines, nalgebra::DMatrix::identity(3, 3));

@@ -14,7 +14,7 @@ impl Gram {
     /// Their product is the volume that the samples span.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::Gram;
     ///
     /// let gram = Gram::from_columns(&dmatrix![2.0, 5.0; 0.0, 3.0])?;

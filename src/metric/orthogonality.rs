@@ -119,7 +119,7 @@ impl Gram {
 /// for columns of any lengths. Cost: `d n²/2` multiply-adds, memory of `n²` numbers and of a block.
 ///
 /// ```
-/// use nalgebra::{dmatrix, Matrix3x2};
+/// use orthogap::nalgebra::{self, dmatrix, Matrix3x2};
 /// use orthogap::metric::orthogonality_gap;
 ///
 /// assert!(orthogonality_gap(&Matrix3x2::<f32>::identity())? < 1e-7);

@@ -51,8 +51,8 @@ pub enum RowScale {
 /// adds scale, shift and running statistics.
 ///
 /// ```
-/// use approx::assert_relative_eq;
-/// use nalgebra::dmatrix;
+/// use orthogap::approx::assert_relative_eq;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::normalization::BatchNorm;
 ///
 /// // Two neurons, two samples: each row to unit norm.
@@ -81,7 +81,7 @@ impl BatchNorm {
     /// sqrt(variance + `epsilon`); `epsilon` is in the units of a variance (PyTorch: 1e-5).
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::normalization::BatchNorm;
     ///
     /// let normalized = BatchNorm::standard(0.0)?.normalize(&dmatrix![1.0, 3.0])?;
@@ -151,7 +151,7 @@ impl BatchNorm {
     /// memory, a quarter of a mebibyte, and allocates it once.
     ///
     /// ```
-    /// use nalgebra::Matrix3;
+    /// use orthogap::nalgebra::Matrix3;
     /// use orthogap::normalization::BatchNorm;
     ///
     /// let mut h = Matrix3::new(1e200, 0.0, 0.0, 0.0, 1e-200, 0.0, 7.0, 8.0, 9.0);
@@ -245,7 +245,7 @@ impl BatchNorm {
     /// are read once. An error may leave the gradient half done.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::normalization::BatchNorm;
     ///
     /// // On the circle through (3, 4) only the part along (-4, 3) moves a unit vector.

@@ -33,8 +33,8 @@ use crate::{Error, Result, Scalar};
 /// it does nothing to pull them apart.
 ///
 /// ```
-/// use approx::assert_relative_eq;
-/// use nalgebra::dmatrix;
+/// use orthogap::approx::assert_relative_eq;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::normalization::SampleNorm;
 ///
 /// // Two features, two samples.
@@ -80,8 +80,8 @@ impl SampleNorm {
     /// channels are innermost: see [`Classifier::new`](crate::train::Classifier::new).
     ///
     /// ```
-    /// use approx::assert_relative_eq;
-    /// use nalgebra::dmatrix;
+    /// use orthogap::approx::assert_relative_eq;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::normalization::SampleNorm;
     ///
     /// let normalized = SampleNorm::group(2, 0.0)?.normalize(&dmatrix![1.0; 3.0; 50.0; 10.0])?;
@@ -162,7 +162,7 @@ impl SampleNorm {
     /// two groups, which each thread keeps. An error may leave the gradient half done.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::normalization::SampleNorm;
     ///
     /// // A sample times a number is normalised to the same, so none of the gradient is along it.

@@ -24,8 +24,8 @@ use crate::{Error, Result, Scalar};
 /// statistics of the last batch exactly.
 ///
 /// ```
-/// use approx::assert_relative_eq;
-/// use nalgebra::dmatrix;
+/// use orthogap::approx::assert_relative_eq;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::normalization::TrainableBatchNorm;
 ///
 /// let mut layer = TrainableBatchNorm::<f64>::new(1, 0.0, 0.1)?;
@@ -307,7 +307,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// Cost: `O(d n)`; `h` is read twice, the first time to check it. On an error nothing has changed.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::{Error, normalization::TrainableBatchNorm};
     ///
     /// // The difference to the mean is 3.4e308, beyond the range of `f64`; its tenth is not.

@@ -334,7 +334,7 @@ impl MeanFieldChain {
     /// [`Error::InvalidParameter`] if a positive eigenvalue is below 1e-280 times the largest.
     ///
     /// ```
-    /// use orthogap::{Error, Gram, theory::mean_field::MeanFieldChain};
+    /// use orthogap::{Error, Gram, nalgebra, theory::mean_field::MeanFieldChain};
     ///
     /// let lost = Gram::from_factor(nalgebra::dmatrix![1.0, 0.0; 0.0, 1e-150])?;
     /// assert!(matches!(MeanFieldChain::new(&lost), Err(Error::InvalidParameter { .. })));

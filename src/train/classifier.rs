@@ -28,7 +28,7 @@ const AT_ONCE: usize = 512;
 /// PyTorch's `BatchNorm1d` and `BatchNorm2d` have them: see [`TrainableBatchNorm`].
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::normalization::Normalization;
 /// use orthogap::train::Classifier;
 /// use orthogap::weights::Uniform;
@@ -69,7 +69,7 @@ impl<T: Scalar> Classifier<T> {
     /// The law of the weights in a recipe does not matter here.
     ///
     /// ```
-    /// use nalgebra::DMatrix;
+    /// use orthogap::nalgebra::DMatrix;
     /// use orthogap::train::Classifier;
     /// use orthogap::{Activation, Network, normalization::Normalization};
     ///
@@ -94,7 +94,7 @@ impl<T: Scalar> Classifier<T> {
     /// normalisation after them, and to the columns of the next layer.
     ///
     /// ```
-    /// use nalgebra::DMatrix;
+    /// use orthogap::nalgebra::DMatrix;
     /// use orthogap::convolution::{Convolution, Images};
     /// use orthogap::train::Classifier;
     /// use orthogap::{Input, Network, Seed, normalization::Normalization};

@@ -28,7 +28,7 @@ impl Loss {
     /// that is not.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::train::Loss;
     ///
     /// let loss = Loss::of(&dmatrix![0.0, 1000.0; 0.0, 0.0], &[1, 0])?;
@@ -56,7 +56,7 @@ impl Loss {
     /// `O(classes n)`, and a copy of the logits.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::train::Loss;
     ///
     /// let (loss, gradient) = Loss::with_gradient(&dmatrix![0.0, 50.0; 0.0, 0.0], &[1, 0])?;

@@ -6,7 +6,7 @@
 //! normalisation those of `f32` are not.
 //!
 //! ```
-//! use nalgebra::DMatrix;
+//! use orthogap::nalgebra::DMatrix;
 //! use orthogap::normalization::Normalization;
 //! use orthogap::train::{Classifier, Sgd, Trainer};
 //! use orthogap::weights::Uniform;

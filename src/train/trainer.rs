@@ -19,7 +19,7 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 /// [resumed](Trainer::resume) the same bits as training that was not interrupted.
 ///
 /// ```
-/// use nalgebra::DMatrix;
+/// use orthogap::nalgebra::DMatrix;
 /// use orthogap::normalization::Normalization;
 /// use orthogap::train::{Classifier, Sgd, Trainer};
 /// use orthogap::weights::Gaussian;

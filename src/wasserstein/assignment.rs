@@ -32,7 +32,7 @@ impl Sample {
     /// about M, by successive shortest paths (Crouse 2016, with masses that may be split).
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::Sample;
     ///
     /// let a = Sample::from_rows(&dmatrix![0.0, 0.0; 1.0, 0.0])?;

@@ -30,7 +30,7 @@ impl Directions {
     /// The directions of these columns (`n x L`, any lengths).
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::Directions;
     ///
     /// let directions = Directions::from_columns(&dmatrix![3.0, 1.0; 4.0, 0.0])?;

@@ -12,7 +12,7 @@ use crate::{Error, Gram, Purpose, Result, Run, Scalar};
 /// are as good as others and nothing is ever the root of a rounding error.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::wasserstein::Gaussian;
 ///
 /// // Rank one: the diagonal of the plane.
@@ -104,7 +104,7 @@ impl Gaussian {
     /// conditioned.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::Gaussian;
     ///
     /// let singular = Gaussian::from_covariance(&dmatrix![1.0, 2.0; 2.0, 4.0])?;

@@ -13,7 +13,7 @@ use crate::{Error, Result, Scalar};
 /// Samples are **rows** here: the rows of `W H` are the samples of the row law.
 ///
 /// ```
-/// use nalgebra::{dmatrix, dvector};
+/// use orthogap::nalgebra::{self, dmatrix, dvector};
 /// use orthogap::wasserstein::RowMoments;
 ///
 /// let mut moments = RowMoments::new(2)?;

@@ -19,7 +19,7 @@ impl Sample {
     /// Cost: a sort, and about 3 µs for each sample to find quantiles, 30 µs at n = 4096.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::{Gaussian, Sample};
     ///
     /// // Four points on the unit circle against N(0, I/2).

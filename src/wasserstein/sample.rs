@@ -26,7 +26,7 @@ use crate::{Result, Scalar};
 /// | [`bracket`](Self::bracket) | all of them | their sum |
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::wasserstein::Sample;
 ///
 /// let sample = Sample::from_rows(&dmatrix![1.0f32, 2.0; 3.0, 4.0; 5.0, 6.0])?;

@@ -50,7 +50,7 @@ impl Sample {
     /// which counts as the passes of its cost.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::Sample;
     ///
     /// let a = Sample::from_rows(&dmatrix![0.0; 1.0; 5.0])?;
@@ -100,7 +100,7 @@ impl Sample {
     /// The Sinkhorn divergence between two empirical laws.
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::wasserstein::Sample;
     ///
     /// let a = Sample::from_rows(&dmatrix![0.0, 0.0; 1.0, 0.0])?;

@@ -94,7 +94,7 @@ impl<T: Scalar> Tensor<T> {
     /// A matrix as it is: shape (rows, columns).
     ///
     /// ```
-    /// use nalgebra::dmatrix;
+    /// use orthogap::nalgebra::{self, dmatrix};
     /// use orthogap::weights::export::Tensor;
     ///
     /// let tensor = Tensor::from_matrix(&dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0]);

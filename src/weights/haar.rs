@@ -17,8 +17,8 @@ use crate::{Result, Scalar, Stream};
 /// Gaussian weights.
 ///
 /// ```
-/// use approx::assert_relative_eq;
-/// use nalgebra::DMatrix;
+/// use orthogap::approx::assert_relative_eq;
+/// use orthogap::nalgebra::DMatrix;
 /// use orthogap::{Seed, weights::{Haar, WeightInit}};
 ///
 /// let w = Haar::new(2.0)?.sample::<f64>(3, 5, Seed(7));

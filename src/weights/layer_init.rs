@@ -55,7 +55,7 @@ impl Site {
     /// Layer `layer` of a run; the first one is 1.
     ///
     /// ```
-    /// use nalgebra::DMatrix;
+    /// use orthogap::nalgebra::DMatrix;
     /// use orthogap::Seed;
     /// use orthogap::weights::{Iterative, Fans, LayerInit, Site};
     ///

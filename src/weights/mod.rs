@@ -23,10 +23,10 @@
 //! variance 1/m.
 //!
 //! ```
-//! use nalgebra::DMatrix;
+//! use orthogap::nalgebra::DMatrix;
 //! use orthogap::{Input, Network, Scalar, Seed, Stream};
 //! use orthogap::weights::{Fans, WeightInit, Weights};
-//! use rand::RngExt;
+//! use orthogap::rand::RngExt;
 //!
 //! #[derive(Debug)]
 //! struct Sparse {

@@ -377,7 +377,7 @@ impl Activation {
     /// Computes F of every number in place.
     ///
     /// ```
-    /// use orthogap::Activation;
+    /// use orthogap::{Activation, nalgebra};
     ///
     /// let mut h = nalgebra::dmatrix![1.0f32, -2.0; 0.5, 3.0];
     /// Activation::Relu.apply(h.as_mut_slice());

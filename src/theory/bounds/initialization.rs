@@ -11,7 +11,7 @@ use crate::metric::Spectrum;
 ///
 /// ```
 /// use orthogap::{Gram, Input, theory::bounds::appendix_e};
-/// use nalgebra::{DMatrix, DVector};
+/// use orthogap::nalgebra::{DMatrix, DVector};
 ///
 /// let gram = Input::spiked(3, 0.25)?.gram().clone();
 /// let next = appendix_e(&gram.spectrum());

@@ -79,7 +79,7 @@ impl Kernel {
     /// The kernel of every entry of a covariance matrix (`n x n`, any scale).
     ///
     /// ```
-    /// use orthogap::theory::mean_field_activation::Kernel;
+    /// use orthogap::{nalgebra, theory::mean_field_activation::Kernel};
     ///
     /// let covariance = nalgebra::dmatrix![1.0, 0.5; 0.5, 1.0];
     /// let next = Kernel::ArcCosine.layer(&covariance)?;

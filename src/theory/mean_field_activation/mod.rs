@@ -35,7 +35,7 @@ use crate::{Gram, Result};
 /// factorisation of F(H), `2 d n²`, and the spectrum of its Gram matrix.
 ///
 /// ```
-/// use nalgebra::dmatrix;
+/// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::{Activation, theory::mean_field_activation::normalized_product};
 ///
 /// // F(H) has orthogonal columns of lengths 3 and 4: p is proportional to them.

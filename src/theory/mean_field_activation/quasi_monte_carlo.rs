@@ -69,7 +69,11 @@ pub fn quasi_monte_carlo(
         let expected = "at least one point";
         return Err(Error::InvalidParameter { name: "points", value: 0.0, expected });
     }
-    let minimum = if activation.is_homogeneous() && !activation.is_linear() { fewest_points(gram) } else { 1 };
+    let minimum = if activation.is_homogeneous() && !activation.is_linear() {
+        fewest_points(gram)
+    } else {
+        1
+    };
     if points < minimum {
         return Err(Error::SampleTooSmall { count: points, minimum });
     }
