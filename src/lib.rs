@@ -1,10 +1,13 @@
 //! Random deep networks through their Gram matrix.
 //!
-//! Batch normalisation makes the hidden representations of a deep random network orthogonal:
-//! layer by layer, any batch of inputs, however alike, is pulled apart until its samples are as
-//! good as perpendicular. This crate makes executable the theory of Daneshmand, Joudaki and Bach,
-//! *Batch Normalization Orthogonalizes Representations in Deep Random Networks* (NeurIPS 2021,
-//! arXiv 2106.03970), and the sharper laws behind it.
+//! This crate simulates random deep networks of any width exactly, from the `n x n` Gram matrix of a
+//! batch, and measures how orthogonal their representations are. Its name is the orthogonality gap,
+//! $`\lVert C - I/n \rVert_F`$, where `C` is the Gram matrix scaled to trace one.
+//!
+//! With batch normalisation, even nearly identical inputs become almost orthogonal with depth. The
+//! crate implements the theory of Daneshmand, Joudaki and Bach, *Batch Normalization Orthogonalizes
+//! Representations in Deep Random Networks* (NeurIPS 2021, arXiv 2106.03970), and the sharper laws
+//! behind it.
 //!
 //! ```
 //! use orthogap::{Input, Network, Seed};
@@ -27,7 +30,7 @@
 //! `W H` are independent Gaussian vectors with covariance $`H^\top H`$: the next layer depends on
 //! this one through its Gram matrix alone. So **the chain is Markov in an `n x n` matrix**, and a
 //! layer of any width costs `d n` normals and `O(n²)` memory instead of `d²` of each, exactly in
-//! law. Everything meets in that matrix:
+//! law. That matrix is the shared interface:
 //!
 //! ```text
 //! input -> Gram -> one random layer -> Gram -> metric, theory -> statistics -> table, figure
