@@ -143,8 +143,9 @@ fn solve<S: Simd, const G: usize>(
         for c in 0..TILE.min(n - first) {
             for before in 0..c {
                 let factor = f64x8::splat(simd, -factors[c][first + before]);
+                let solved = rest[before];
                 for g in 0..G {
-                    rest[c][g] = rest[before][g].mul_add(factor, rest[c][g]);
+                    rest[c][g] = solved[g].mul_add(factor, rest[c][g]);
                 }
             }
             let inverse = 1.0 / factors[c][first + c];

@@ -71,8 +71,8 @@ fn for_each<S: Simd, T: Widen>(
     let (chunks, rest) = numbers.as_chunks::<WIDTH>();
     let (blocks, last) = chunks.as_chunks::<UNROLLED>();
     for block in blocks {
-        for k in 0..UNROLLED {
-            visit(k, T::widen(simd, &block[k]));
+        for (k, chunk) in block.iter().enumerate() {
+            visit(k, T::widen(simd, chunk));
         }
     }
     for (k, chunk) in last.iter().enumerate() {
@@ -214,9 +214,9 @@ fn map_column<S: Simd, T: Widen>(simd: S, numbers: &mut [T], map: ColumnMap) {
         #[inline(always)]
         |_, chunk| {
             let mut x = T::widen(simd, chunk);
-            for half in 0..2 {
-                let deviation = (x[half] - high) - low;
-                x[half] = deviation.mul_add(scale, deviation * scale_low);
+            for x in &mut x {
+                let deviation = (*x - high) - low;
+                *x = deviation.mul_add(scale, deviation * scale_low);
             }
             T::narrow(simd, x, chunk);
         },

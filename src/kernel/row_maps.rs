@@ -54,11 +54,7 @@ impl Map {
 
     /// Whether all lanes are.
     pub fn are_trusted(&self) -> bool {
-        let mut sum = [0.0; 8];
-        for lane in 0..8 {
-            sum[lane] = self.check[0][lane] + self.check[1][lane];
-        }
-        sum.iter().sum::<f64>() == 0.0
+        self.check.as_flattened().iter().sum::<f64>() == 0.0
     }
 }
 
@@ -228,7 +224,7 @@ pub fn finish_pullback(
                 let pulls = f64x8::load_array_ref(simd, &gradient.squares[half]);
                 let mut is_in_range = is_in(pulls, &SAFE);
                 if zeros_are_exact {
-                    is_in_range = is_in_range | pulls.simd_eq(0.0);
+                    is_in_range |= pulls.simd_eq(0.0);
                 }
                 let square = squares / share + epsilon;
                 let divisor = square.sqrt();

@@ -235,8 +235,8 @@ mod tests {
     fn naive(h: &DMatrix<f64>) -> f64 {
         let n = h.ncols();
         let product = |i: usize, j: usize| {
-            let pairs = h.column(i).into_iter().zip(h.column(j).into_iter());
-            pairs.fold(Double::default(), |sum, (&x, &y)| sum.plus_product(x, y))
+            let (x, y) = (h.column(i), h.column(j));
+            x.iter().zip(&y).fold(Double::default(), |sum, (&x, &y)| sum.plus_product(x, y))
         };
         let trace = (0..n)
             .map(|i| product(i, i))
@@ -270,12 +270,12 @@ mod tests {
         ) {
             let mut h = normals(d + 2, n, seed);
             let first = h.column(0).clone_owned();
-            for j in 1..n {
+            for (j, &length) in lengths.iter().enumerate().take(n).skip(1) {
                 // Parallel to the first column up to 10^likeness.
                 let column = &first + h.column(j) * 10f64.powi(likeness);
                 h.set_column(j, &column);
                 if !alike {
-                    h.column_mut(j).scale_mut(10f64.powi(lengths[j]));
+                    h.column_mut(j).scale_mut(10f64.powi(length));
                 }
             }
             let h = h.rows(1, d).into_owned();

@@ -493,12 +493,11 @@ mod tests {
             }
         };
         compared(outcome, expected, &found)?;
-        if pixels == 1 {
-            if let Ok(allocated) = norm.normalize(h) {
-                if bits(&allocated) != bits(&found) {
-                    return Err("forms disagree".into());
-                }
-            }
+        if pixels == 1
+            && let Ok(allocated) = norm.normalize(h)
+            && bits(&allocated) != bits(&found)
+        {
+            return Err("forms disagree".into());
         }
         let expected = by_rows(norm, gradient, pixels, |group| {
             naive_pullback(&norm.operator, &row(h, group), &row(gradient, group))

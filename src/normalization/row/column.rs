@@ -43,7 +43,7 @@ pub(in crate::normalization) fn pull_back_column<T: Scalar>(
 ) -> bool {
     let rule = operator.rule(h.len());
     let [Some((mean, squares)), Some((pull_mean, pulls))] =
-        [&*h, gradient].map(|numbers| statistics(level, rule.is_centered, numbers))
+        [h, &*gradient].map(|numbers| statistics(level, rule.is_centered, numbers))
     else {
         return false;
     };
