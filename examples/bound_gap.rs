@@ -136,7 +136,7 @@ fn simulate(n: usize, width: usize, runs: u32, seed: Seed) -> Result<Simulated> 
 }
 
 /// Singular values of W H for H of norm one, or G/sqrt n for orthogonal H; W is N(0, 1/d).
-fn after_weights(input: &Input, width: usize, run: orthogap::Run) -> Result<Vec<f64>> {
+fn after_weights(input: &Input, width: usize, run: orthogap::Replicate) -> Result<Vec<f64>> {
     let vanilla = Network::<f64>::new(width).with_normalization(Normalization::None);
     let mut chain = vanilla.chain(input, run)?;
     let before = chain.layer().log_scale();

@@ -9,7 +9,7 @@ use orthogap::ensemble::{Summary, from_fn};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;
-use orthogap::{Input, Network, Run};
+use orthogap::{Input, Network, Replicate};
 
 use orthogap_examples::command::Result;
 use orthogap_examples::figure::{Dash, Figure, Panel, Series};
@@ -32,7 +32,7 @@ const TRANSIENT: usize = 100;
 const OBSERVABLES: [&str; 2] = ["all", "late"];
 
 /// What one run at a width tells.
-fn log_mean_gaps(width: usize, input: &Input, run: Run) -> orthogap::Result<[f64; 2]> {
+fn log_mean_gaps(width: usize, input: &Input, run: Replicate) -> orthogap::Result<[f64; 2]> {
     let chain = Network::<f64>::new(width).chain(input, run)?.take(LAYERS);
     let gaps = chain.map(|layer| Ok(layer?.orthogonality_gap()));
     let gaps: Vec<f64> = gaps.collect::<orthogap::Result<_>>()?;

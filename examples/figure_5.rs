@@ -11,7 +11,7 @@ use orthogap::ensemble::{Observable, Observed, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::report::{Table, Value};
 use orthogap::weights::Gaussian;
-use orthogap::{Input, Network, Order, Run};
+use orthogap::{Input, Network, Order, Replicate};
 
 use orthogap_examples::command::Result;
 use orthogap_examples::figure::{Dash, Figure, Panel, Series};
@@ -43,7 +43,7 @@ const ARCHITECTURES: [&str; 2] = ["MLP", "ConvNet"];
 const NORMALIZATIONS: [&str; 2] = ["with batch norm", "without"];
 
 /// A batch as the authors' networks see it; networks of all kinds meet the same batches.
-fn batch(images: &Images, run: Run, batches: u32) -> orthogap::Result<Input> {
+fn batch(images: &Images, run: Replicate, batches: u32) -> orthogap::Result<Input> {
     let (mean, deviation) = PIXELS;
     let pixels = images
         .batch(BATCH, run.seed().replicate(run.index() % batches))

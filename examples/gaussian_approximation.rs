@@ -16,7 +16,7 @@ use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{A1, Version, Width, corollary_3, lemma_2};
 use orthogap::theory::wasserstein_law;
 use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, RowLaw};
-use orthogap::{Gram, Input, Network, Run, Seed};
+use orthogap::{Gram, Input, Network, Replicate, Seed};
 use rayon::prelude::*;
 
 use orthogap_examples::command::{self, at_least, positive, seed, threads};
@@ -133,7 +133,7 @@ fn network(
     options: &Options,
     width: usize,
     input: &Input,
-    run: Run,
+    run: Replicate,
 ) -> orthogap::Result<Vec<Gram>> {
     let mut chain = Network::<f64>::new(width).chain(input, run)?;
     let mut grams = vec![chain.layer().gram().clone()];

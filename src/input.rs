@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
-use crate::{Error, Gram, Purpose, Result, Run, Scalar};
+use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
 /// A batch of `n` input samples, the columns of a matrix with any number of rows.
 ///
@@ -141,7 +141,11 @@ impl Input {
     /// assert!(input.gram().orthogonality_gap() < 0.3);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
-    pub fn gaussian(dimension: usize, batch_size: usize, run: impl Into<Run>) -> Result<Self> {
+    pub fn gaussian(
+        dimension: usize,
+        batch_size: usize,
+        run: impl Into<Replicate>,
+    ) -> Result<Self> {
         in_memory(dimension, batch_size)?;
         let mut columns = DMatrix::<f64>::zeros(dimension, batch_size);
         run.into().stream(Purpose::Input, 0, 0).fill_normal(columns.as_mut_slice());

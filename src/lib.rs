@@ -129,7 +129,7 @@ pub use num_traits;
 /// The random numbers of a [`Stream`].
 pub use rand;
 pub use scalar::Scalar;
-pub use seed::{Purpose, Run, Seed, Stream};
+pub use seed::{Purpose, Replicate, Seed, Stream};
 
 /// Keeps the README's example true.
 #[cfg(doctest)]

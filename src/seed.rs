@@ -32,8 +32,8 @@ pub struct Seed(pub u64);
 impl Seed {
     /// The `replicate`-th independent run under this seed.
     #[must_use]
-    pub fn replicate(self, replicate: u32) -> Run {
-        Run { seed: self, replicate }
+    pub fn replicate(self, replicate: u32) -> Replicate {
+        Replicate { seed: self, replicate }
     }
 
     /// Another seed, for another experiment: run 5 under one and run 5 under the other are
@@ -66,23 +66,23 @@ const BRANCHES: u16 = 10;
 /// One run out of many independent ones under the same seed; a plain [`Seed`] is run 0.
 ///
 /// ```
-/// use orthogap::{Run, Seed};
-/// assert_eq!(Run::from(Seed(7)), Seed(7).replicate(0));
+/// use orthogap::{Replicate, Seed};
+/// assert_eq!(Replicate::from(Seed(7)), Seed(7).replicate(0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Run {
+pub struct Replicate {
     seed: Seed,
     replicate: u32,
 }
 
-impl From<Seed> for Run {
+impl From<Seed> for Replicate {
     fn from(seed: Seed) -> Self {
         seed.replicate(0)
     }
 }
 
-impl Run {
+impl Replicate {
     /// The seed that this run belongs to.
     #[must_use]
     pub fn seed(self) -> Seed {
@@ -166,15 +166,15 @@ impl Purpose {
 /// A block is a fixed share of a layer's work, small enough to be the unit of parallel work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stream {
-    run: Run,
+    run: Replicate,
     purpose: Purpose,
     layer: u32,
     block: u32,
 }
 
 /// The first stream for the caller's own use: [`Purpose::User`]`(0)`, layer 0, block 0.
-impl From<Run> for Stream {
-    fn from(run: Run) -> Self {
+impl From<Replicate> for Stream {
+    fn from(run: Replicate) -> Self {
         run.stream(Purpose::User(0), 0, 0)
     }
 }
@@ -182,7 +182,7 @@ impl From<Run> for Stream {
 /// That of run 0.
 impl From<Seed> for Stream {
     fn from(seed: Seed) -> Self {
-        Run::from(seed).into()
+        Replicate::from(seed).into()
     }
 }
 

@@ -291,7 +291,7 @@ fn records_have_the_shape_of_their_experiment() {
         fn layers(&self) -> &[Layers] {
             &self.1
         }
-        fn run(&self, run: orthogap::Run, record: &mut Record) -> orthogap::Result<()> {
+        fn run(&self, run: orthogap::Replicate, record: &mut Record) -> orthogap::Result<()> {
             match run.index() {
                 0 => record.set(0, &[1.0]),
                 1 => record.set(1, &[1.0]),

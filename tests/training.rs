@@ -6,7 +6,7 @@ use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, LayerParameters, Loss, Parameters, Sgd, Trainer};
 use orthogap::weights::Uniform;
-use orthogap::{Error, Input, Network, Order, Purpose, Residual, Run, Scalar, Seed};
+use orthogap::{Error, Input, Network, Order, Purpose, Replicate, Residual, Scalar, Seed};
 
 use crate::{golden_integers, golden_rows, number};
 
@@ -371,7 +371,7 @@ fn resumed_training_is_uninterrupted_training() {
         }
         assert_eq!(bits(whole.classifier()), bits(resumed.classifier()));
         assert_eq!((whole.progress().epochs, whole.progress().steps), (5, 20));
-        let other: Run = Seed(9).into();
+        let other: Replicate = Seed(9).into();
         let mut other = Trainer::new(whole.classifier().clone(), sgd, other);
         let epochs = [&mut whole, &mut other].map(|t| t.epoch(&samples, &labels, 16).unwrap());
         assert_ne!(epochs[0].loss, epochs[1].loss); // another order

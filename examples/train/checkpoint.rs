@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use orthogap::report::file;
 use orthogap::train::{LayerParameters, Parameters, Progress, Trainer};
 use orthogap::weights::export::{self, Tensor};
-use orthogap::{Error, Result, Run, Scalar, convolution};
+use orthogap::{Error, Replicate, Result, Scalar, convolution};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::course::{Course, Ended, Job, NUMBERS, Record, State};
@@ -30,7 +30,7 @@ pub struct Checkpoint {
     shape: Shape,
     images: convolution::Images,
     optimizer: orthogap::train::Sgd,
-    run: Run,
+    run: Replicate,
 }
 
 impl Checkpoint {

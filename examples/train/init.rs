@@ -10,7 +10,7 @@ use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::train::Classifier;
 use orthogap::weights::{Gaussian, Haar, Iterative, LayerInit, Lsuv, Stack, Uniform};
-use orthogap::{Network, Result, Run, Scalar};
+use orthogap::{Network, Replicate, Result, Scalar};
 
 /// An initialisation; the head is Xavier's in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Shape {
         init: Init,
         images: Images,
         batch: DMatrix<T>,
-        run: Run,
+        run: Replicate,
     ) -> Result<Classifier<T>> {
         let xavier = Uniform::xavier().with_gain(SQRT_2)?;
         let mut stack = if self.convolutional {

@@ -8,7 +8,7 @@ use orthogap::ensemble::{Record, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments};
 use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
-use orthogap::{Activation, Input, Network, Residual, Run, Seed};
+use orthogap::{Activation, Input, Network, Residual, Replicate, Seed};
 use orthogap_fuzz::check_metrics;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -53,7 +53,7 @@ fuzz_target!(|text: &str| {
     read::<Uniform>(text);
     read::<Activation>(text);
     read::<Weights>(text);
-    read::<Run>(text);
+    read::<Replicate>(text);
     if let Some(line) = read::<Line>(text) {
         let straightness = line.straightness();
         assert!(

@@ -26,7 +26,7 @@ pub use tape::{LayerGradient, Tape};
 #[cfg(feature = "serde")]
 use crate::serialization::Extended;
 use crate::serialization::deserialize_checked;
-use crate::{Error, Input, Network, Purpose, Result, Run, Scalar};
+use crate::{Error, Input, Network, Purpose, Replicate, Result, Scalar};
 
 /// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
 /// minus infinity where a gradient is zero.
@@ -103,7 +103,7 @@ impl<T: Scalar> Network<T> {
     pub fn gradient_norms(
         &self,
         input: &Input,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
         depth: usize,
     ) -> Result<GradientNorms> {
         let run = run.into();
@@ -147,7 +147,7 @@ impl<T: Scalar> Network<T> {
     pub fn gradient_norms_of<G: Into<Scaled<T>>>(
         &self,
         input: &Input,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
         depth: usize,
         loss_gradient: impl FnOnce(&Scaled<T>) -> G,
     ) -> Result<GradientNorms> {

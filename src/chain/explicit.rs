@@ -9,7 +9,7 @@ use super::event::{Event, Watch};
 use super::held::Held;
 use super::product::{Draw, Source};
 use crate::convolution::Images;
-use crate::{Input, Network, Result, Run, Scalar};
+use crate::{Input, Network, Replicate, Result, Scalar};
 
 /// A chain that draws its weight matrices, for whoever needs `W` or `H`.
 ///
@@ -34,7 +34,7 @@ use crate::{Input, Network, Result, Run, Scalar};
 #[derive(Clone, Debug)]
 pub struct ExplicitChain<T: Scalar> {
     network: Network<T>,
-    run: Run,
+    run: Replicate,
     layer: Layer,
     watch: Watch,
     held: Held<T>,
@@ -94,14 +94,18 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain).
-    pub fn explicit_chain(&self, input: &Input, run: impl Into<Run>) -> Result<ExplicitChain<T>> {
+    pub fn explicit_chain(
+        &self,
+        input: &Input,
+        run: impl Into<Replicate>,
+    ) -> Result<ExplicitChain<T>> {
         self.check(input)?;
         ExplicitChain::new(self.clone(), input, run.into())
     }
 }
 
 impl<T: Scalar> ExplicitChain<T> {
-    fn new(network: Network<T>, input: &Input, run: Run) -> Result<Self> {
+    fn new(network: Network<T>, input: &Input, run: Replicate) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let held = Held::new(&network, input, Source::Weights)?;

@@ -10,7 +10,7 @@ use crate::convolution::Images;
 use crate::network::Operation;
 use crate::scalar::norm;
 use crate::weights::Fans;
-use crate::{Error, Gram, Input, Network, Result, Run, Scalar};
+use crate::{Error, Gram, Input, Network, Replicate, Result, Scalar};
 
 /// Representations, `d x n` in units of exp(`log_unit`), and the means to go a layer further.
 ///
@@ -64,7 +64,7 @@ impl<T: Scalar> Held<T> {
     }
 
     /// What to draw for the layer after `layer`.
-    pub(super) fn draw(&self, network: &Network<T>, run: Run, layer: &Layer) -> Result<Draw> {
+    pub(super) fn draw(&self, network: &Network<T>, run: Replicate, layer: &Layer) -> Result<Draw> {
         let rows = network.width();
         let window =
             network.convolution_layer().map_or(1, |layer| layer.convolution.kernel().pow(2));

@@ -19,7 +19,7 @@ use product::Source;
 use stream::Streamed;
 pub use team::{Alone, Team};
 
-use crate::{Engine, Error, Gram, Input, Network, Result, Run, Scalar};
+use crate::{Engine, Error, Gram, Input, Network, Replicate, Result, Scalar};
 
 /// Told how many rows of a layer are done; may break off.
 type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
@@ -114,7 +114,7 @@ impl Deref for Layer {
 #[derive(Clone, Debug)]
 pub struct Chain<T: Scalar> {
     network: Network<T>,
-    run: Run,
+    run: Replicate,
     layer: Layer,
     state: State<T>,
     watch: Watch,
@@ -143,14 +143,14 @@ impl<T: Scalar> Network<T> {
     /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchTooSmall`] for a batch
     /// of one under a centring normalisation, and those of the normalisation if the order has it act
     /// on the input itself.
-    pub fn chain(&self, input: &Input, run: impl Into<Run>) -> Result<Chain<T>> {
+    pub fn chain(&self, input: &Input, run: impl Into<Replicate>) -> Result<Chain<T>> {
         self.check(input)?;
         Chain::new(self.clone(), input, run.into())
     }
 }
 
 impl<T: Scalar> Chain<T> {
-    fn new(network: Network<T>, input: &Input, run: Run) -> Result<Self> {
+    fn new(network: Network<T>, input: &Input, run: Replicate) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let engine = match network.engine() {

@@ -8,7 +8,7 @@ use super::{Proceed, parallel};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::weights::{WeightPlan, WeightScratch};
 use crate::weights::{Fans, ProductLaw, WeightInit, Weights, frame};
-use crate::{Error, Gram, Purpose, Result, Run, Scalar, Stream};
+use crate::{Error, Gram, Purpose, Replicate, Result, Scalar, Stream};
 
 /// Whether weights are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Draw {
     pub fans: Fans,
     /// Rows of `W`.
     pub rows: usize,
-    pub run: Run,
+    pub run: Replicate,
     /// The layer that the product makes.
     pub layer: u32,
 }

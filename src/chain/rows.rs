@@ -392,7 +392,7 @@ mod tests {
     use super::super::team::Alone;
     use super::*;
     use crate::kernel::compiled::Kernels;
-    use crate::{Input, Purpose, Run, Seed};
+    use crate::{Input, Purpose, Replicate, Seed};
     use proptest::prelude::*;
 
     fn no_break(_: usize) -> ControlFlow<()> {
@@ -451,7 +451,7 @@ mod tests {
             let d = n + extra;
             let factor = Input::gaussian(n, n, Seed(seed)).unwrap().gram().factor().clone();
             let scale = if plain { RowScale::new(0.0, 1.0) } else { RowScale::new(0.25, 0.1) };
-            let key = Run::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
+            let key = Replicate::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
             let mut rows = RowStream::<f64>::new(d, n);
             rows.packed.pack(|i, j| factor[(i, j)]);
             let mut naive = DMatrix::zeros(n, n);

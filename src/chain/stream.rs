@@ -5,7 +5,7 @@ use super::rows::{Pass, RowStream};
 use super::team::Team;
 use super::{Layer, Proceed, layer_coordinate};
 use crate::network::Operation;
-use crate::{Gram, Input, Network, Purpose, Result, Run, Scalar};
+use crate::{Gram, Input, Network, Purpose, Replicate, Result, Scalar};
 
 /// Draws layers by their Gram matrix alone.
 ///
@@ -63,7 +63,7 @@ impl<T: Scalar> Streamed<T> {
     pub(super) fn step(
         &mut self,
         network: &Network<T>,
-        run: Run,
+        run: Replicate,
         layer: &mut Layer,
         team: &mut dyn Team,
         proceed: Proceed<'_>,

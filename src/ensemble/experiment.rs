@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Stop;
 use crate::serialization::deserialize_checked;
-use crate::{Error, Event, Result, Run};
+use crate::{Error, Event, Replicate, Result};
 
 /// Something that can be run many times, and gives the same few numbers each time.
 ///
@@ -30,7 +30,7 @@ pub trait Experiment: Sync {
     /// [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any other error means that the
     /// experiment cannot be run, and ends the ensemble; failures of the experiment's own code are
     /// [`Error::Experiment`].
-    fn run(&self, run: Run, record: &mut Record) -> Result<()>;
+    fn run(&self, run: Replicate, record: &mut Record) -> Result<()>;
 }
 
 /// The layers that a row of a [`Record`] is about: one, or a stretch that is averaged over.
@@ -110,7 +110,7 @@ impl fmt::Display for Layers {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Record {
-    pub(super) run: Run,
+    pub(super) run: Replicate,
     pub(super) rows: Vec<Option<Vec<f64>>>,
     columns: usize,
     pub(super) stop: Option<Stop>,
@@ -127,7 +127,7 @@ pub(super) struct FirstEvents {
 }
 
 impl Record {
-    pub(super) fn new(experiment: &dyn Experiment, run: Run) -> Self {
+    pub(super) fn new(experiment: &dyn Experiment, run: Replicate) -> Self {
         let (rows, columns) = (experiment.layers().len(), experiment.observables().len());
         let first_events = FirstEvents::default();
         Self { run, rows: vec![None; rows], columns, stop: None, first_events }
@@ -172,7 +172,7 @@ impl Record {
 
 deserialize_checked!(
     Record {
-        run: Run,
+        run: Replicate,
         rows: Vec<Option<Vec<f64>>>,
         columns: usize,
         stop: Option<Stop>,
@@ -229,12 +229,12 @@ pub fn from_fn<const N: usize, F>(
     function: F,
 ) -> FromFn<F>
 where
-    F: Fn(Run) -> Result<[f64; N]> + Sync,
+    F: Fn(Replicate) -> Result<[f64; N]> + Sync,
 {
     FromFn { observables: observables.map(str::to_owned).into(), layers: [layers.into()], function }
 }
 
-impl<const N: usize, F: Fn(Run) -> Result<[f64; N]> + Sync> Experiment for FromFn<F> {
+impl<const N: usize, F: Fn(Replicate) -> Result<[f64; N]> + Sync> Experiment for FromFn<F> {
     fn observables(&self) -> &[String] {
         &self.observables
     }
@@ -243,7 +243,7 @@ impl<const N: usize, F: Fn(Run) -> Result<[f64; N]> + Sync> Experiment for FromF
         &self.layers
     }
 
-    fn run(&self, run: Run, record: &mut Record) -> Result<()> {
+    fn run(&self, run: Replicate, record: &mut Record) -> Result<()> {
         record.set(0, &(self.function)(run)?)
     }
 }

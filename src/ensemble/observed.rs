@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Experiment, Layers, Metric, Record};
-use crate::{Input, Layer, Network, Result, Run, Scalar};
+use crate::{Input, Layer, Network, Replicate, Result, Scalar};
 
 /// The layers of a [`Network`], looked at.
 ///
@@ -35,7 +35,7 @@ pub struct Observed<'a> {
 
 /// Shows the layers of a run to a visitor, from the input to some depth.
 type Walk<'a> =
-    dyn Fn(Run, usize, &mut dyn FnMut(&Layer) -> Result<()>) -> Result<()> + Send + Sync + 'a;
+    dyn Fn(Replicate, usize, &mut dyn FnMut(&Layer) -> Result<()>) -> Result<()> + Send + Sync + 'a;
 
 /// Appends what it sees in a layer.
 type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
@@ -66,14 +66,14 @@ impl<'a> Observed<'a> {
     #[must_use]
     pub fn with_inputs<T: Scalar>(
         network: &Network<T>,
-        input: impl Fn(Run) -> Result<Input> + Send + Sync + 'a,
+        input: impl Fn(Replicate) -> Result<Input> + Send + Sync + 'a,
     ) -> Self {
         Self::of_inputs(network, move |run| input(run).map(Cow::Owned))
     }
 
     fn of_inputs<T: Scalar>(
         network: &Network<T>,
-        input: impl Fn(Run) -> Result<Cow<'a, Input>> + Send + Sync + 'a,
+        input: impl Fn(Replicate) -> Result<Cow<'a, Input>> + Send + Sync + 'a,
     ) -> Self {
         let network = network.clone();
         Self {
@@ -195,7 +195,7 @@ impl Experiment for Observed<'_> {
         &self.layers
     }
 
-    fn run(&self, run: Run, record: &mut Record) -> Result<()> {
+    fn run(&self, run: Replicate, record: &mut Record) -> Result<()> {
         let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
         let mut sums = vec![Vec::new(); self.layers.len()];
         (self.walk)(run, depth, &mut |layer| self.look(layer, &mut sums, record))

@@ -12,7 +12,7 @@ use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
 use crate::scalar::check_finite;
 use crate::weights::{Fans, WeightInit, Weights};
-use crate::{Error, Gram, Network, Purpose, Result, Run, Scalar};
+use crate::{Error, Gram, Network, Purpose, Replicate, Result, Scalar};
 
 /// Samples that are evaluated at a time.
 const AT_ONCE: usize = 512;
@@ -161,7 +161,7 @@ impl<T: Scalar> Classifier<T> {
         recipes: &[Network<T>],
         dimension: usize,
         classes: usize,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
     ) -> Result<Self> {
         let run = run.into();
         let Some((first, last)) = recipes.first().zip(recipes.last()) else {

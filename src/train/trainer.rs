@@ -10,7 +10,7 @@ use super::pass::Pass;
 use super::sgd::Sgd;
 use crate::backward::Statistics;
 use crate::scalar::norm;
-use crate::{Error, Purpose, Result, Run, Scalar};
+use crate::{Error, Purpose, Replicate, Result, Scalar};
 
 /// A [`Classifier`] in training.
 ///
@@ -45,7 +45,7 @@ use crate::{Error, Purpose, Result, Run, Scalar};
 pub struct Trainer<T: Scalar> {
     classifier: Classifier<T>,
     optimizer: Sgd,
-    run: Run,
+    run: Replicate,
     velocity: Parameters<T>,
     progress: Progress,
     gradient: Parameters<T>,
@@ -77,7 +77,7 @@ pub struct Epoch {
 
 impl<T: Scalar> Trainer<T> {
     /// Training from the beginning. The run decides on the order of samples.
-    pub fn new(classifier: Classifier<T>, optimizer: Sgd, run: impl Into<Run>) -> Self {
+    pub fn new(classifier: Classifier<T>, optimizer: Sgd, run: impl Into<Replicate>) -> Self {
         let velocity = classifier.zeros();
         Self {
             gradient: velocity.clone(),
@@ -101,7 +101,7 @@ impl<T: Scalar> Trainer<T> {
     pub fn resume(
         classifier: Classifier<T>,
         optimizer: Sgd,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
         velocity: Parameters<T>,
         progress: Progress,
     ) -> Result<Self> {

@@ -10,7 +10,7 @@ use super::pass::Pass;
 use crate::backward::Statistics;
 use crate::normalization::TrainableBatchNorm;
 use crate::scalar::norm;
-use crate::{Error, Purpose, Result, Run, Scalar};
+use crate::{Error, Purpose, Replicate, Result, Scalar};
 
 /// How far the gradient of a loss by every weight matrix is from the truth, relative to its norm.
 ///
@@ -134,7 +134,7 @@ impl<T: Scalar> Classifier<T> {
         &self,
         samples: &DMatrix<T>,
         labels: &[usize],
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
     ) -> Result<GradientError> {
         let (run, found) = (run.into(), self.gradient(samples, labels)?.1);
         let wide = samples.map(|x| -> f64 { x.into() });
@@ -161,7 +161,7 @@ fn relative_difference<T: Scalar>(found: &DMatrix<T>, truth: &DMatrix<f64>) -> f
 
 impl<T: Scalar> Classifier<T> {
     /// The same in `f64`, with weights moved by their last digit in `T`, by the signs of a number.
-    fn nudged(&self, run: Run, number: u32) -> Classifier<f64> {
+    fn nudged(&self, run: Replicate, number: u32) -> Classifier<f64> {
         let nudge = |weights: &DMatrix<T>, layer: u32| {
             let mut rng = run.stream(Purpose::Rounding, layer, number).rng();
             weights.map(|w| {

@@ -2,7 +2,7 @@
 
 use crate::statistics::Moments;
 use crate::wasserstein::{Directions, Gaussian, Kind, Law, Of, Sample, W2};
-use crate::{Result, Run};
+use crate::{Replicate, Result};
 
 /// Where a bound comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,7 +126,7 @@ impl Sample {
         &self,
         target: &Gaussian,
         coupling: Option<&Moments>,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
     ) -> Result<Bracket> {
         let run = run.into();
         let directions = Directions::orthogonal(self.dimension(), DIRECTIONS, run)?;

@@ -1,7 +1,7 @@
 //! Could these samples be the target's? Exact p-values by simulating it.
 
 use crate::wasserstein::{Gaussian, Sample, parallel};
-use crate::{Error, Result, Run};
+use crate::{Error, Replicate, Result};
 
 /// The probability that as many samples of the target itself look as far from it, by a statistic
 /// of your choice: the rank of the sample among `replicates` simulated ones,
@@ -32,7 +32,7 @@ pub fn p_value(
     sample: &Sample,
     target: &Gaussian,
     replicates: usize,
-    run: impl Into<Run>,
+    run: impl Into<Replicate>,
     statistic: impl Fn(&Sample) -> Result<f64> + Sync + Send,
 ) -> Result<f64> {
     sample.check_dimension("the target", target.dimension())?;

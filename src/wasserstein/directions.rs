@@ -6,7 +6,7 @@ use crate::factorization::orthonormal;
 use crate::statistics::Moments;
 use crate::wasserstein::gaussian::finite_matrix;
 use crate::wasserstein::quantile::normal_quantile;
-use crate::{Error, Purpose, Result, Run, Scalar};
+use crate::{Error, Purpose, Replicate, Result, Scalar};
 
 /// L unit vectors in n dimensions, the columns of an `n x L` matrix.
 ///
@@ -83,7 +83,7 @@ impl Directions {
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0 or for no directions.
-    pub fn random(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+    pub fn random(dimension: usize, count: usize, run: impl Into<Replicate>) -> Result<Self> {
         Self::from_columns(&normals(dimension, count, run.into()))
     }
 
@@ -105,7 +105,7 @@ impl Directions {
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0 or for no directions.
-    pub fn orthogonal(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+    pub fn orthogonal(dimension: usize, count: usize, run: impl Into<Replicate>) -> Result<Self> {
         if dimension == 0 || count == 0 {
             return Err(Error::Empty { rows: dimension, columns: count });
         }
@@ -124,7 +124,11 @@ impl Directions {
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0 or for no directions.
-    pub fn low_discrepancy(dimension: usize, count: usize, run: impl Into<Run>) -> Result<Self> {
+    pub fn low_discrepancy(
+        dimension: usize,
+        count: usize,
+        run: impl Into<Replicate>,
+    ) -> Result<Self> {
         if dimension == 0 || count == 0 {
             return Err(Error::Empty { rows: dimension, columns: count });
         }
@@ -205,7 +209,7 @@ impl Directions {
     }
 }
 
-fn normals(rows: usize, columns: usize, run: Run) -> DMatrix<f64> {
+fn normals(rows: usize, columns: usize, run: Replicate) -> DMatrix<f64> {
     let mut normals = DMatrix::zeros(rows, columns);
     run.stream(Purpose::Projections, 0, 0).fill_normal(normals.as_mut_slice());
     normals

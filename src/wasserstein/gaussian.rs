@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
 use crate::factorization::{check_symmetric, cholesky, symmetric_eigenvalues};
 use crate::scalar::check_finite;
-use crate::{Error, Gram, Purpose, Result, Run, Scalar};
+use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
 /// A Gaussian law on vectors of n numbers, possibly singular.
 ///
@@ -252,7 +252,7 @@ impl Gaussian {
     /// Stream `block` of purpose [`Targets`](Purpose::Targets) and layer 0 of the run:
     /// different blocks are independent.
     #[must_use]
-    pub fn sample(&self, count: usize, run: impl Into<Run>, block: u32) -> DMatrix<f64> {
+    pub fn sample(&self, count: usize, run: impl Into<Replicate>, block: u32) -> DMatrix<f64> {
         let mut normals = DMatrix::zeros(count, self.factor_columns());
         run.into().stream(Purpose::Targets, 0, block).fill_normal(normals.as_mut_slice());
         let mut rows = self.rows_times_transposed_factor(&normals);

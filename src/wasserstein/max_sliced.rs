@@ -6,7 +6,7 @@ use crate::factorization::symmetric_eigen;
 use crate::wasserstein::gaussian::Gaussian;
 use crate::wasserstein::line::{NormalBins, Scratch};
 use crate::wasserstein::{Directions, Sample, W2, normal_bins, parallel};
-use crate::{Error, Purpose, Result, Run};
+use crate::{Error, Purpose, Replicate, Result};
 
 /// The distance along the worst direction found.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl Sample {
         &self,
         target: &Gaussian,
         starts: usize,
-        run: impl Into<Run>,
+        run: impl Into<Replicate>,
     ) -> Result<MaxSliced> {
         self.check_dimension("the target", target.dimension())?;
         if self.count() < MINIMUM {
@@ -105,7 +105,7 @@ impl<'a> Ascent<'a> {
     }
 
     /// Unit vectors to start from, the columns of a matrix.
-    fn starts(&self, random: usize, run: Run) -> Result<DMatrix<f64>> {
+    fn starts(&self, random: usize, run: Replicate) -> Result<DMatrix<f64>> {
         let n = self.covariance.nrows();
         let mean = self.sample.moments().mean();
         let excess = &self.covariance - &self.target_factor * self.target_factor.transpose()

@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, RowDVector};
 
 use super::{Bracket, Gaussian, Sample};
 use crate::statistics::Moments;
-use crate::{Error, Gram, Purpose, Result, Run};
+use crate::{Error, Gram, Purpose, Replicate, Result};
 
 /// One row of `W H` from each of many runs, where `W` has independent N(0, 1) entries and `H` is of
 /// Frobenius norm one.
@@ -56,7 +56,7 @@ impl RowLaw {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] of the batch size.
-    pub fn push(&mut self, gram: &Gram, run: impl Into<Run>) -> Result<()> {
+    pub fn push(&mut self, gram: &Gram, run: impl Into<Replicate>) -> Result<()> {
         let n = self.batch_size;
         if gram.batch_size() != n {
             let (found, expected) = ((gram.batch_size(), gram.batch_size()), (n, n));
@@ -92,7 +92,7 @@ impl RowLaw {
     ///
     /// # Errors
     /// Those of [`Sample::bracket`].
-    pub fn bracket(&self, target: &Gaussian, run: impl Into<Run>) -> Result<Bracket> {
+    pub fn bracket(&self, target: &Gaussian, run: impl Into<Replicate>) -> Result<Bracket> {
         let deviation = (self.batch_size as f64).sqrt().recip();
         let is_limit = target.isotropic_deviation().is_some_and(|tau| {
             (tau - deviation).abs() <= 4.0 * f64::EPSILON && target.mean().iter().all(|&m| m == 0.0)

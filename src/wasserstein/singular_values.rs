@@ -8,7 +8,7 @@ use crate::wasserstein::bracket::coupling_bound;
 use crate::wasserstein::bures::singular_values;
 use crate::wasserstein::distance::combine;
 use crate::wasserstein::{Bound, Bracket, Kind, Law, Of, W2};
-use crate::{Error, Gram, Purpose, Result, Run};
+use crate::{Error, Gram, Purpose, Replicate, Result};
 
 /// Samples of the law of `W H` over runs, and of the law of $`G/\sqrt n`$ beside them, through
 /// their sorted singular values.
@@ -80,7 +80,7 @@ impl MatrixLaw {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for another batch size.
-    pub fn push(&mut self, gram: &Gram, run: impl Into<Run>) -> Result<()> {
+    pub fn push(&mut self, gram: &Gram, run: impl Into<Replicate>) -> Result<()> {
         let n = self.batch_size;
         if gram.batch_size() != n {
             let (found, expected) = ((gram.batch_size(), gram.batch_size()), (n, n));
@@ -96,7 +96,7 @@ impl MatrixLaw {
 
     /// The singular values of `Z R` for the factor `R` (`r x n`) and `Z` (`d x r`) with entries
     /// N(0, 1/d).
-    fn draw(&self, factor: &DMatrix<f64>, run: Run, draw: Draw) -> DVector<f64> {
+    fn draw(&self, factor: &DMatrix<f64>, run: Replicate, draw: Draw) -> DVector<f64> {
         const ROWS: usize = 256;
         let (n, d, r) = (self.batch_size, self.width, factor.nrows());
         // Z = Q M with a triangle M, row block by row block.

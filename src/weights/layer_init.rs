@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use nalgebra::DMatrix;
 
 use super::{Fans, WeightInit};
-use crate::{Purpose, Result, Run, Scalar, Stream};
+use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
 /// How a layer is initialised: by a law of weights, or from what the layer sees of a batch.
 ///
@@ -47,7 +47,7 @@ impl<W: WeightInit> LayerInit for W {
 /// [`ExplicitChain`](crate::ExplicitChain) of the same run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    run: Run,
+    run: Replicate,
     layer: u32,
 }
 
@@ -68,7 +68,7 @@ impl Site {
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
-    pub fn new(run: impl Into<Run>, layer: u32) -> Self {
+    pub fn new(run: impl Into<Replicate>, layer: u32) -> Self {
         Self { run: run.into(), layer }
     }
 

@@ -8,7 +8,7 @@ use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::gram::largest_entry;
 use crate::scalar::exponent;
-use crate::{Error, Result, Run, Scalar};
+use crate::{Error, Replicate, Result, Scalar};
 
 /// The initial weights of a network, drawn layer by layer while a batch passes: one way to
 /// initialise with anything, whether it [looks at the batch](LayerInit) or not.
@@ -40,7 +40,7 @@ use crate::{Error, Result, Run, Scalar};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Stack<T: Scalar> {
-    run: Run,
+    run: Replicate,
     h: DMatrix<T>,
     images: Option<Images>,
     layers: Vec<InitialLayer<T>>,
@@ -103,7 +103,7 @@ impl<T: Scalar> Stack<T> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
-    pub fn new(batch: DMatrix<T>, run: impl Into<Run>) -> Result<Self> {
+    pub fn new(batch: DMatrix<T>, run: impl Into<Replicate>) -> Result<Self> {
         largest_entry(&batch)?;
         Ok(Self { run: run.into(), h: batch, images: None, layers: Vec::new() })
     }
@@ -112,7 +112,7 @@ impl<T: Scalar> Stack<T> {
     ///
     /// # Errors
     /// Those of [`new`](Self::new) and of [`Images::batch_size`].
-    pub fn of_images(images: Images, batch: DMatrix<T>, run: impl Into<Run>) -> Result<Self> {
+    pub fn of_images(images: Images, batch: DMatrix<T>, run: impl Into<Replicate>) -> Result<Self> {
         images.batch_size(&batch)?;
         Ok(Self { images: Some(images), ..Self::new(batch, run)? })
     }

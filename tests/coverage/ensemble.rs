@@ -4,14 +4,14 @@
 use orthogap::collapse::critical_width;
 use orthogap::ensemble::{Ensemble, Precision, Summary, from_fn};
 use orthogap::statistics::{Interval, Moments};
-use orthogap::{Purpose, Result, Run, Seed};
+use orthogap::{Purpose, Replicate, Result, Seed};
 use rand::RngExt;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
 use super::{Case, LEVELS};
 
 /// A law of one number a run: its name, its mean, and how it is drawn.
-type Law = (&'static str, f64, fn(Run) -> f64);
+type Law = (&'static str, f64, fn(Replicate) -> f64);
 
 const NORMAL: Law = ("normal", 0.0, |run| StandardNormal.sample(&mut rng(run)));
 const EXPONENTIAL: Law = ("exponential", 1.0, |run| Exp1.sample(&mut rng(run)));
@@ -21,7 +21,7 @@ const LOG_NORMAL: Law = ("log-normal", 1.648_721_270_700_128, |run| {
     z.exp()
 });
 
-fn rng(run: Run) -> impl rand::Rng {
+fn rng(run: Replicate) -> impl rand::Rng {
     run.stream(Purpose::User(0), 0, 0).rng()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nalgebra::DMatrix;
-use orthogap::{Purpose, Run, Scalar};
+use orthogap::{Purpose, Replicate, Scalar};
 
 /// Classes of images in either data set.
 pub const CLASSES: u8 = 10;
@@ -143,7 +143,7 @@ impl Images {
     }
 
     /// `n` different images drawn by the seed or run, `dimension x n`, values 0 to 1.
-    pub fn batch(&self, n: usize, run: impl Into<Run>) -> Result<DMatrix<f64>, String> {
+    pub fn batch(&self, n: usize, run: impl Into<Replicate>) -> Result<DMatrix<f64>, String> {
         if n > self.len() {
             return Err(format!("a batch of {n} from {} {}", self.len(), self.name));
         }

@@ -7,7 +7,7 @@ use nalgebra::DMatrix;
 use super::from_matrix;
 use crate::activation::Activation;
 use crate::statistics::Moments;
-use crate::{Error, Gram, Purpose, Result, Run};
+use crate::{Error, Gram, Purpose, Replicate, Result};
 
 /// A Gram matrix with the standard errors of its entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub fn quasi_monte_carlo(
     activation: &Activation,
     row_norm: f64,
     points: usize,
-    run: impl Into<Run>,
+    run: impl Into<Replicate>,
 ) -> Result<GramEstimate> {
     const SHIFTS: u32 = 12;
     if !(row_norm > 0.0 && row_norm.is_finite()) {
@@ -160,7 +160,7 @@ struct Lattice {
 }
 
 impl Lattice {
-    fn new(dimension: usize, run: Run, index: u32) -> Self {
+    fn new(dimension: usize, run: Replicate, index: u32) -> Self {
         use rand::RngExt;
         let mut rng = run.stream(Purpose::Lattice, 0, index).rng();
         let generators = primes().take(dimension).map(|prime| (prime as f64).sqrt().fract());
