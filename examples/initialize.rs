@@ -13,7 +13,9 @@ use nalgebra::DMatrix;
 use orthogap::Activation::{Identity, Relu};
 use orthogap::report::file;
 use orthogap::weights::export::{self, Tensor};
-use orthogap::weights::{InitialLayer, Iterative, LayerInit, Lsuv, Stack, Uniform};
+use orthogap::weights::{
+    InitialLayer, IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv, Uniform,
+};
 use orthogap::{Seed, metric};
 
 use orthogap_examples::command::{self, Result, at_least, positive, seed};
@@ -22,7 +24,7 @@ use orthogap_examples::{artifact, memory, say};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Variant {
-    Iterative(Iterative),
+    IterativeOrthogonalization(IterativeOrthogonalization),
     Lsuv,
     Xavier,
 }
@@ -32,9 +34,11 @@ impl std::str::FromStr for Variant {
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
         Ok(match name {
-            "recommended" => Self::Iterative(Iterative::recommended()),
-            "printed" => Self::Iterative(Iterative::printed()),
-            "authors" => Self::Iterative(Iterative::authors()),
+            "recommended" => {
+                Self::IterativeOrthogonalization(IterativeOrthogonalization::recommended())
+            }
+            "printed" => Self::IterativeOrthogonalization(IterativeOrthogonalization::printed()),
+            "authors" => Self::IterativeOrthogonalization(IterativeOrthogonalization::authors()),
             "lsuv" => Self::Lsuv,
             "xavier" => Self::Xavier,
             _ => return Err("expected recommended, printed, authors, lsuv or xavier".to_owned()),
@@ -97,12 +101,14 @@ struct Options {
 }
 
 /// The network, initialised from a batch (pixels by samples).
-fn network(options: &Options, batch: DMatrix<f32>) -> Result<Stack<f32>> {
+fn network(options: &Options, batch: DMatrix<f32>) -> Result<LayerwiseInit<f32>> {
     let xavier = Uniform::xavier().with_gain(std::f64::consts::SQRT_2)?;
-    let mut network = Stack::new(batch, options.seed)?;
+    let mut network = LayerwiseInit::new(batch, options.seed)?;
     for _ in 1..options.depth {
         match options.variant {
-            Variant::Iterative(init) => hidden(&mut network, &init, options.width)?,
+            Variant::IterativeOrthogonalization(init) => {
+                hidden(&mut network, &init, options.width)?
+            }
             Variant::Lsuv => hidden(&mut network, &Lsuv, options.width)?,
             Variant::Xavier => hidden(&mut network, &xavier, options.width)?,
         }
@@ -111,7 +117,7 @@ fn network(options: &Options, batch: DMatrix<f32>) -> Result<Stack<f32>> {
     Ok(network)
 }
 
-fn hidden(network: &mut Stack<f32>, init: &impl LayerInit, width: usize) -> Result<()> {
+fn hidden(network: &mut LayerwiseInit<f32>, init: &impl LayerInit, width: usize) -> Result<()> {
     network.dense(init, width, &Relu)?;
     Ok(())
 }

@@ -15,7 +15,9 @@ use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo};
 use orthogap::theory::{stationary, wasserstein_law};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
 use orthogap::wasserstein::{self, Directions, MatrixLaw, RowMoments, Sample};
-use orthogap::weights::{Gaussian, Haar, Iterative, Lsuv, Scale, Spherical, Stack, Uniform};
+use orthogap::weights::{
+    Gaussian, Haar, IterativeOrthogonalization, LayerwiseInit, Lsuv, Scale, Spherical, Uniform,
+};
 use orthogap::{
     Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric,
 };
@@ -344,46 +346,46 @@ fn weights() {
             => "gain = NaN is invalid: expected a positive finite number";
         "an infinite gain": Uniform::he().with_gain(f64::INFINITY)
             => "gain = inf is invalid: expected a positive finite number";
-        "power 0": Iterative::recommended().with_power(0.0)
+        "power 0": IterativeOrthogonalization::recommended().with_power(0.0)
             => "power = 0 is invalid: expected a number above 0, at most 1";
-        "power above one": Iterative::recommended().with_power(1.5)
+        "power above one": IterativeOrthogonalization::recommended().with_power(1.5)
             => "power = 1.5 is invalid: expected a number above 0, at most 1";
-        "scale 0": Iterative::recommended().with_scale(Scale::RootMeanSquare(0.0))
+        "scale 0": IterativeOrthogonalization::recommended().with_scale(Scale::RootMeanSquare(0.0))
             => "root mean square = 0 is invalid: expected a positive finite number";
-        "an empty batch": Stack::new(zeros(3, 0), Seed(1)) => "a 3 x 0 matrix holds no batch";
-        "a zero batch": Stack::new(zeros(3, 2), Seed(1))
+        "an empty batch": LayerwiseInit::new(zeros(3, 0), Seed(1)) => "a 3 x 0 matrix holds no batch";
+        "a zero batch": LayerwiseInit::new(zeros(3, 2), Seed(1))
             => "all entries of the 3 x 2 matrix are zero";
-        "a NaN batch": Stack::new(dmatrix![f64::NAN], Seed(1))
+        "a NaN batch": LayerwiseInit::new(dmatrix![f64::NAN], Seed(1))
             => "entry (0, 0) is NaN, not a finite number";
-        "half an image": Stack::of_images(Images::new(1, 2, 2)?, zeros(1, 3), Seed(1))
+        "half an image": LayerwiseInit::of_images(Images::new(1, 2, 2)?, zeros(1, 3), Seed(1))
             => "the batch of images is 1 x 3, expected 1 x 4";
         "a dense layer of width 0": {
-            let mut stack = Stack::new(dmatrix![1.0, 2.0], Seed(1))?;
+            let mut stack = LayerwiseInit::new(dmatrix![1.0, 2.0], Seed(1))?;
             refused(stack.dense(&Gaussian::he(), 0, &Identity))
         } => "width = 0 is invalid: expected at least 1";
         "a convolution of no images": {
-            let mut stack = Stack::new(dmatrix![1.0, 2.0], Seed(1))?;
+            let mut stack = LayerwiseInit::new(dmatrix![1.0, 2.0], Seed(1))?;
             refused(stack.convolution(&Gaussian::he(), Convolution::new(3)?, 4, &Relu))
         }
             => "a convolution or pooling needs images before it, not plain columns: begin with of_images";
-        "a pool of no images": Stack::new(dmatrix![1.0, 2.0], Seed(1))?.pool(Pooling::max(1)?)
+        "a pool of no images": LayerwiseInit::new(dmatrix![1.0, 2.0], Seed(1))?.pool(Pooling::max(1)?)
             => "a convolution or pooling needs images before it, not plain columns: begin with of_images";
         "a convolution to no channels": {
             let mut stack =
-                Stack::of_images(Images::new(1, 1, 2)?, dmatrix![1.0, 2.0], Seed(1))?;
+                LayerwiseInit::of_images(Images::new(1, 1, 2)?, dmatrix![1.0, 2.0], Seed(1))?;
             refused(stack.convolution(&Lsuv, Convolution::new(3)?, 0, &Relu))
         } => "channels = 0 is invalid: expected at least 1";
         "a batch that overflows its weights": {
-            let mut stack = Stack::new(dmatrix![1e-310, 2e-310], Seed(1))?;
+            let mut stack = LayerwiseInit::new(dmatrix![1e-310, 2e-310], Seed(1))?;
             refused(stack.dense(&Lsuv, 2, &Identity))
         } => "the weights of row 0, inf, exceeds the range of its type";
         "the largest numbers": {
-            let mut stack = Stack::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
+            let mut stack = LayerwiseInit::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
             refused(stack.dense(&Gaussian::new(4.0)?, 2, &Identity))
         } => "entry (0, 0) is NaN, not a finite number";
         "the largest numbers, iteratively": {
-            let mut stack = Stack::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
-            refused(stack.dense(&Iterative::recommended(), 2, &Identity))
+            let mut stack = LayerwiseInit::new(dmatrix![f64::MAX, f64::MAX; f64::MAX, 1.0], Seed(1))?;
+            refused(stack.dense(&IterativeOrthogonalization::recommended(), 2, &Identity))
         } => "entry (0, 0) is NaN, not a finite number";
     }
 }

@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 use orthogap::Activation::{Identity, Relu};
 use orthogap::theory::mean_field_activation::{quasi_monte_carlo, relu};
 use orthogap::wasserstein::{Gaussian, Sample};
-use orthogap::weights::{Iterative, Stack};
+use orthogap::weights::{IterativeOrthogonalization, LayerwiseInit};
 use orthogap::{Gram, Purpose, Seed};
 
 fn normals(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
@@ -28,8 +28,8 @@ fn with_dead_features(count: usize, features: usize, seed: u64) -> (DMatrix<f64>
 #[test]
 fn identical_images_have_orthogonal_weights() {
     let h = DMatrix::from_fn(48, 48, |i, _| if i % 6 == 3 { 1.0 } else { 0.0 });
-    let mut stack = Stack::new(h, Seed(1)).unwrap();
-    stack.dense(&Iterative::recommended(), 48, &Identity).unwrap();
+    let mut stack = LayerwiseInit::new(h, Seed(1)).unwrap();
+    stack.dense(&IterativeOrthogonalization::recommended(), 48, &Identity).unwrap();
     let weights = stack.layers()[0].weights();
     let products = weights * weights.transpose();
     let unit = products.trace() / 48.0;

@@ -9,7 +9,9 @@ use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::train::Classifier;
-use orthogap::weights::{Gaussian, Haar, Iterative, LayerInit, Lsuv, Stack, Uniform};
+use orthogap::weights::{
+    Gaussian, Haar, IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv, Uniform,
+};
 use orthogap::{Network, Replicate, Result, Scalar};
 
 /// An initialisation; the head is Xavier's in all of them.
@@ -24,7 +26,7 @@ pub enum Init {
     /// Orthonormal weights, scaled by what they do to a batch.
     Lsuv,
     /// Iterative orthogonalisation as the library recommends it.
-    Iterative,
+    IterativeOrthogonalization,
     /// Iterative orthogonalisation as in the authors' code.
     Authors,
     /// Iterative orthogonalisation as printed.
@@ -38,7 +40,7 @@ const NAMES: [(&str, Init); 8] = [
     ("he", Init::He),
     ("orthogonal", Init::Haar),
     ("lsuv", Init::Lsuv),
-    ("iterative", Init::Iterative),
+    ("iterative", Init::IterativeOrthogonalization),
     ("authors", Init::Authors),
     ("printed", Init::Printed),
     ("batch_norm", Init::BatchNorm),
@@ -106,18 +108,20 @@ impl Shape {
     ) -> Result<Classifier<T>> {
         let xavier = Uniform::xavier().with_gain(SQRT_2)?;
         let mut stack = if self.convolutional {
-            Stack::of_images(images, images.batch_from_nchw(&batch)?, run)?
+            LayerwiseInit::of_images(images, images.batch_from_nchw(&batch)?, run)?
         } else {
-            Stack::new(batch, run)?
+            LayerwiseInit::new(batch, run)?
         };
         match init {
             Init::Xavier | Init::BatchNorm => self.hidden(&mut stack, &xavier)?,
             Init::He => self.hidden(&mut stack, &Gaussian::he())?,
             Init::Haar => self.hidden(&mut stack, &Haar::new(SQRT_2)?)?,
             Init::Lsuv => self.hidden(&mut stack, &Lsuv)?,
-            Init::Iterative => self.hidden(&mut stack, &Iterative::recommended())?,
-            Init::Authors => self.hidden(&mut stack, &Iterative::authors())?,
-            Init::Printed => self.hidden(&mut stack, &Iterative::printed())?,
+            Init::IterativeOrthogonalization => {
+                self.hidden(&mut stack, &IterativeOrthogonalization::recommended())?
+            }
+            Init::Authors => self.hidden(&mut stack, &IterativeOrthogonalization::authors())?,
+            Init::Printed => self.hidden(&mut stack, &IterativeOrthogonalization::printed())?,
         }
         stack.dense(&xavier, self.classes, &Identity)?;
         self.classifier(init, images, stack.into_weights())
@@ -140,7 +144,7 @@ impl Shape {
         Classifier::new(layers.collect::<Result<Vec<_>>>()?, head)
     }
 
-    fn hidden<T: Scalar>(self, stack: &mut Stack<T>, init: &impl LayerInit) -> Result<()> {
+    fn hidden<T: Scalar>(self, stack: &mut LayerwiseInit<T>, init: &impl LayerInit) -> Result<()> {
         for index in 0..self.depth {
             if !self.convolutional {
                 stack.dense(init, self.width, &Relu)?;

@@ -101,16 +101,20 @@ struct Defaults {
 
 impl Defaults {
     fn of(protocol: Option<Protocol>, quick: bool, convolutional: bool) -> Self {
-        use Init::{Authors, BatchNorm, Iterative, Lsuv, Xavier};
+        use Init::{Authors, BatchNorm, IterativeOrthogonalization, Lsuv, Xavier};
         let convolutional = convolutional || protocol == Some(Protocol::Fig7);
         let (inits, depths, batch_size, rate): (_, &[usize], _, _) = match protocol {
-            None => (vec![Xavier, Lsuv, Iterative, BatchNorm], &[15, 30], 50, 0.01),
+            None => {
+                (vec![Xavier, Lsuv, IterativeOrthogonalization, BatchNorm], &[15, 30], 50, 0.01)
+            }
             Some(Protocol::Fig3a) => (vec![Xavier], &[15, 30, 45, 60, 75], 50, 0.01),
             Some(Protocol::Fig3b) => (vec![Xavier], &[20], 50, 0.01),
             Some(Protocol::Fig4) => {
-                (vec![Xavier, Authors, Iterative], &[15, 30, 45, 60, 75], 50, 0.01)
+                (vec![Xavier, Authors, IterativeOrthogonalization], &[15, 30, 45, 60, 75], 50, 0.01)
             }
-            Some(Protocol::Fig7) => (vec![Xavier, Authors, Iterative], &[20, 80], 30, 0.001),
+            Some(Protocol::Fig7) => {
+                (vec![Xavier, Authors, IterativeOrthogonalization], &[20, 80], 30, 0.001)
+            }
         };
         let (width, epochs) = if convolutional { (16, 15) } else { (128, 15) };
         let this = Self { inits, convolutional, width, depths, batch_size, rate, epochs };

@@ -7,7 +7,7 @@ use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::BatchNorm;
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
-use orthogap::weights::{Alignment, Iterative, Lsuv, Scale, Stack, Uniform};
+use orthogap::weights::{Alignment, IterativeOrthogonalization, Lsuv, Scale, LayerwiseInit, Uniform};
 use orthogap::{Network, Result, Seed};
 use orthogap_fuzz::Floats;
 
@@ -24,14 +24,14 @@ struct Case {
     epsilon: f64,
 }
 
-fn layer(stack: &mut Stack<f64>, (kind, width, number): (u8, u8, f64)) -> Result<()> {
+fn layer(stack: &mut LayerwiseInit<f64>, (kind, width, number): (u8, u8, f64)) -> Result<()> {
     let width = usize::from(width % 9);
-    let iterative = Iterative::recommended();
+    let iterative = IterativeOrthogonalization::recommended();
     match kind % 8 {
         0 => stack.dense(&Lsuv, width, &Relu),
         1 => stack.dense(&iterative.with_power(number)?, width, &Relu),
-        2 => stack.dense(&Iterative::printed().with_alignment(Alignment::Samples), width, &Identity),
-        3 => stack.dense(&Iterative::authors(), width, &Identity),
+        2 => stack.dense(&IterativeOrthogonalization::printed().with_alignment(Alignment::Samples), width, &Identity),
+        3 => stack.dense(&IterativeOrthogonalization::authors(), width, &Identity),
         4 => stack.dense(&iterative.with_scale(Scale::RootMeanSquare(number))?, width, &Identity),
         5 => stack.convolution(
             &Uniform::xavier().with_gain(number)?,
@@ -67,9 +67,9 @@ fn train(case: &Case) -> Result<()> {
 fuzz_target!(|case: Case| {
     let batch = &case.batch.0;
     let stack = match case.images {
-        None => Stack::new(batch.clone(), Seed(1)),
+        None => LayerwiseInit::new(batch.clone(), Seed(1)),
         Some([height, width]) => Images::new(batch.nrows(), height.into(), width.into())
-            .and_then(|images| Stack::of_images(images, batch.clone(), Seed(1))),
+            .and_then(|images| LayerwiseInit::of_images(images, batch.clone(), Seed(1))),
     };
     if let Ok(mut stack) = stack {
         for &next in case.layers.iter().take(4) {

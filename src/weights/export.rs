@@ -11,10 +11,10 @@
 //!
 //! ```
 //! use orthogap::{Activation::{Identity, Relu}, Input, Seed};
-//! use orthogap::weights::{Iterative, Stack, Uniform, export};
+//! use orthogap::weights::{IterativeOrthogonalization, LayerwiseInit, Uniform, export};
 //!
-//! let mut network = Stack::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
-//! network.dense(&Iterative::recommended(), 16, &Relu)?;
+//! let mut network = LayerwiseInit::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
+//! network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
 //! network.dense(&Uniform::xavier(), 10, &Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File
 //! export::write_safetensors(&mut file, &export::named(&network)?)?;
@@ -79,7 +79,7 @@ use std::io::{self, Write};
 
 use nalgebra::DMatrix;
 
-use super::{InitialLayer, Stack};
+use super::{InitialLayer, LayerwiseInit};
 use crate::json;
 use crate::{Result, Scalar};
 
@@ -111,7 +111,7 @@ impl<T: Scalar> Tensor<T> {
     /// convolution.
     ///
     /// # Errors
-    /// None, if the layer comes from a [`Stack`].
+    /// None, if the layer comes from a [`LayerwiseInit`].
     pub fn from_layer(layer: &InitialLayer<T>) -> Result<Self> {
         let weights = layer.weights();
         if let Some(convolution) = layer.convolution() {
@@ -160,7 +160,7 @@ impl<T: Scalar> Tensor<T> {
 ///
 /// # Errors
 /// None.
-pub fn named<T: Scalar>(network: &Stack<T>) -> Result<Vec<(String, Tensor<T>)>> {
+pub fn named<T: Scalar>(network: &LayerwiseInit<T>) -> Result<Vec<(String, Tensor<T>)>> {
     let named = |(index, layer)| Ok((format!("layers.{index}.weight"), Tensor::from_layer(layer)?));
     network.layers().iter().enumerate().map(named).collect()
 }
@@ -297,7 +297,7 @@ mod tests {
         let nchw = DMatrix::from_fn(12, 1, |i, _| (i as f64).sin());
         let batch = images.batch_from_nchw(&nchw).unwrap();
         let kernel = Convolution::new(2).unwrap().with_padding_width(0).unwrap();
-        let mut network = Stack::of_images(images, batch, Seed(1)).unwrap();
+        let mut network = LayerwiseInit::of_images(images, batch, Seed(1)).unwrap();
         network.convolution(&Gaussian::he(), kernel, 3, &Identity).unwrap();
         network.dense(&Gaussian::he(), 4, &Identity).unwrap();
         let tensors = named(&network).unwrap();

@@ -9,8 +9,8 @@ use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
 /// How a layer is initialised: by a law of weights, or from what the layer sees of a batch.
 ///
-/// Every [`WeightInit`] is one that does not look; [`Iterative`](super::Iterative) and
-/// [`Lsuv`](super::Lsuv) do. A [`Stack`](super::Stack) initialises a network with them, layer by
+/// Every [`WeightInit`] is one that does not look; [`IterativeOrthogonalization`](super::IterativeOrthogonalization) and
+/// [`Lsuv`](super::Lsuv) do. A [`LayerwiseInit`](super::LayerwiseInit) initialises a network with them, layer by
 /// layer.
 pub trait LayerInit: Debug + Send + Sync {
     /// The weights, `rows x m`, of a layer that sees `inputs`, `m x n`: samples are columns, and
@@ -57,12 +57,12 @@ impl Site {
     /// ```
     /// use orthogap::nalgebra::DMatrix;
     /// use orthogap::Seed;
-    /// use orthogap::weights::{Iterative, Fans, LayerInit, Site};
+    /// use orthogap::weights::{IterativeOrthogonalization, Fans, LayerInit, Site};
     ///
     /// // One layer from a batch of your own: here a single feature, seen by two neurons.
     /// let inputs = DMatrix::from_row_slice(1, 2, &[3.0f64, 4.0]);
     /// let fans = Fans { inputs: 1, outputs: 2 };
-    /// let weights = Iterative::recommended().weights(&inputs, 2, fans, Site::new(Seed(1), 1))?;
+    /// let weights = IterativeOrthogonalization::recommended().weights(&inputs, 2, fans, Site::new(Seed(1), 1))?;
     /// let rms = (&weights * &inputs).norm() / 2.0;
     /// assert!((rms - 1.0).abs() < 1e-14);
     /// # Ok::<(), orthogap::Error>(())

@@ -16,10 +16,10 @@ use crate::{Error, Result, Scalar};
 /// activation, but not the angles: samples become as parallel as with He's or Xavier's weights.
 ///
 /// ```
-/// use orthogap::{Activation, Input, Seed, weights::{Lsuv, Stack}};
+/// use orthogap::{Activation, Input, Seed, weights::{Lsuv, LayerwiseInit}};
 ///
 /// let batch = Input::gaussian(50, 20, Seed(1))?.columns().clone();
-/// let mut network = Stack::new(batch, Seed(2))?;
+/// let mut network = LayerwiseInit::new(batch, Seed(2))?;
 /// for _ in 0..5 {
 ///     network.dense(&Lsuv, 32, &Activation::Relu)?;
 /// }

@@ -10,8 +10,8 @@
 //! | your own [`WeightInit`] | whatever you draw | `W` itself |
 //!
 //! Those do not see any data. Two initialisations look at a batch, layer by layer, and are for
-//! networks that will be trained: [`Iterative`] makes its samples orthogonal, [`Lsuv`] only scales
-//! them. A [`Stack`] draws the weights of a whole network with any of them, and [`export`] writes
+//! networks that will be trained: [`IterativeOrthogonalization`] makes its samples orthogonal, [`Lsuv`] only scales
+//! them. A [`LayerwiseInit`] draws the weights of a whole network with any of them, and [`export`] writes
 //! them for other frameworks.
 //!
 //! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
@@ -56,11 +56,11 @@ mod custom;
 pub mod export;
 mod gaussian;
 mod haar;
-mod iterative;
 mod layer_init;
+mod layerwise;
 mod lsuv;
+mod orthogonalization;
 mod spherical;
-mod stack;
 mod uniform;
 
 use std::fmt::Debug;
@@ -71,11 +71,11 @@ pub use custom::Custom;
 pub use gaussian::Gaussian;
 pub use haar::Haar;
 pub(crate) use haar::frame;
-pub use iterative::{Alignment, Iterative, Scale};
 pub use layer_init::{LayerInit, Site};
+pub use layerwise::{InitialLayer, LayerwiseInit};
 pub use lsuv::Lsuv;
+pub use orthogonalization::{Alignment, IterativeOrthogonalization, Scale};
 pub use spherical::Spherical;
-pub use stack::{InitialLayer, Stack};
 pub use uniform::Uniform;
 
 use crate::{Error, Result, Scalar, Stream};

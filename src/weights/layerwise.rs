@@ -19,13 +19,13 @@ use crate::{Error, Replicate, Result, Scalar};
 /// ```
 /// use orthogap::{Activation::{Identity, Relu}, Input, Seed};
 /// use orthogap::convolution::{Convolution, Images, Pooling};
-/// use orthogap::weights::{Gaussian, Iterative, Stack};
+/// use orthogap::weights::{Gaussian, IterativeOrthogonalization, LayerwiseInit};
 ///
 /// let images = Images::new(3, 8, 8)?;
 /// let pixels = Input::gaussian(images.len(), 20, Seed(1))?.columns().clone();
 /// let batch = images.unflatten(pixels)?;
-/// let (init, kernel) = (Iterative::recommended(), Convolution::new(3)?);
-/// let mut network = Stack::of_images(images, batch, Seed(2))?;
+/// let (init, kernel) = (IterativeOrthogonalization::recommended(), Convolution::new(3)?);
+/// let mut network = LayerwiseInit::of_images(images, batch, Seed(2))?;
 /// network
 ///     .convolution(&init, kernel, 6, &Relu)?
 ///     .convolution(&init, kernel, 6, &Relu)?
@@ -39,14 +39,14 @@ use crate::{Error, Replicate, Result, Scalar};
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Stack<T: Scalar> {
+pub struct LayerwiseInit<T: Scalar> {
     run: Replicate,
     h: DMatrix<T>,
     images: Option<Images>,
     layers: Vec<InitialLayer<T>>,
 }
 
-/// A layer of a [`Stack`]: its weights, and what they do to the batch.
+/// A layer of a [`LayerwiseInit`]: its weights, and what they do to the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitialLayer<T: Scalar> {
     weights: DMatrix<T>,
@@ -98,7 +98,7 @@ impl<T: Scalar> InitialLayer<T> {
     }
 }
 
-impl<T: Scalar> Stack<T> {
+impl<T: Scalar> LayerwiseInit<T> {
     /// No layers yet; `batch` is `m x n`, samples are columns.
     ///
     /// # Errors
@@ -325,7 +325,7 @@ mod tests {
             .with_normalization(Normalization::None)
             .explicit_chain(&input, Seed(7))
             .unwrap();
-        let mut stack = Stack::new(input.columns().clone(), Seed(7)).unwrap();
+        let mut stack = LayerwiseInit::new(input.columns().clone(), Seed(7)).unwrap();
         for layer in 0..3 {
             stack.dense(&init, 16, &Relu).unwrap();
             let mut step = chain.step().unwrap();
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn bad_stacks_are_refused() {
-        let mut stack = Stack::new(batch(4, 3, 1), Seed(1)).unwrap();
+        let mut stack = LayerwiseInit::new(batch(4, 3, 1), Seed(1)).unwrap();
         assert_eq!(
             stack.dense(&Gaussian::he(), 0, &Identity).unwrap_err().to_string(),
             "width = 0 is invalid: expected at least 1"
@@ -346,10 +346,11 @@ mod tests {
         assert!(stack.convolution(&Lsuv, kernel, 2, &Identity).is_err());
         assert!(stack.pool(Pooling::global_average()).is_err());
         assert!(stack.layers().is_empty());
-        assert!(Stack::new(DMatrix::<f32>::zeros(2, 2), Seed(1)).is_err());
+        assert!(LayerwiseInit::new(DMatrix::<f32>::zeros(2, 2), Seed(1)).is_err());
         let images = Images::new(2, 2, 2).unwrap();
-        assert!(Stack::of_images(images, batch(2, 5, 1), Seed(1)).is_err());
-        let broken = |stack: &mut Stack<f64>| stack.dense(&Broken, 4, &Identity).unwrap_err();
+        assert!(LayerwiseInit::of_images(images, batch(2, 5, 1), Seed(1)).is_err());
+        let broken =
+            |stack: &mut LayerwiseInit<f64>| stack.dense(&Broken, 4, &Identity).unwrap_err();
         assert!(matches!(broken(&mut stack), Error::ShapeMismatch { .. }));
     }
 
@@ -375,7 +376,7 @@ mod tests {
         let images = Images::new(2, 5, 4).unwrap();
         let h = batch(2, 20 * 3, 5);
         let kernel = Convolution::new(3).unwrap().with_stride(2).unwrap();
-        let mut stack = Stack::of_images(images, h.clone(), Seed(1)).unwrap();
+        let mut stack = LayerwiseInit::of_images(images, h.clone(), Seed(1)).unwrap();
         stack.convolution(&Lsuv, kernel, 4, &Identity).unwrap();
         let layer = &stack.layers()[0];
         let expected = kernel.apply(images, layer.weights(), &h).unwrap();

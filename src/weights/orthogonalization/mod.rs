@@ -105,20 +105,20 @@ use principal::Principal;
 /// Cost: `m n min(m, n)` multiply-adds and two eigendecompositions, of order `min(m, n)` and `d`.
 ///
 /// ```
-/// use orthogap::{Activation::Relu, Input, Seed, weights::{Iterative, Stack, Uniform}};
+/// use orthogap::{Activation::Relu, Input, Seed, weights::{IterativeOrthogonalization, LayerwiseInit, Uniform}};
 ///
 /// let batch = Input::near_collinear(8, 0.1)?.columns().clone();
-/// let mut network = Stack::new(batch.clone(), Seed(1))?;
-/// let mut xavier = Stack::new(batch, Seed(1))?;
+/// let mut network = LayerwiseInit::new(batch.clone(), Seed(1))?;
+/// let mut xavier = LayerwiseInit::new(batch, Seed(1))?;
 /// for _ in 0..10 {
-///     network.dense(&Iterative::recommended(), 16, &Relu)?;
+///     network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
 ///     xavier.dense(&Uniform::he(), 16, &Relu)?;
 /// }
 /// assert!(network.gap()? < 0.1 && xavier.gap()? > 0.9);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Iterative {
+pub struct IterativeOrthogonalization {
     power: f64,
     alignment: Alignment,
     scale: Scale,
@@ -151,7 +151,7 @@ pub enum Scale {
     RootMeanSquare(f64),
 }
 
-impl Iterative {
+impl IterativeOrthogonalization {
     /// What to use: Eq. 6 with `V'` next to the samples and pre-activations of root mean square 1.
     #[must_use]
     pub fn recommended() -> Self {
@@ -256,7 +256,7 @@ impl Iterative {
     }
 }
 
-impl Default for Iterative {
+impl Default for IterativeOrthogonalization {
     fn default() -> Self {
         Self::recommended()
     }
@@ -270,7 +270,7 @@ fn slice(principal: &Principal, rows: usize, used: usize) -> DMatrix<f64> {
     slice
 }
 
-impl LayerInit for Iterative {
+impl LayerInit for IterativeOrthogonalization {
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] (all samples have died, or the
     /// first `d` in a slice); [`Error::Overflow`] if the scale of the batch is so far from that of

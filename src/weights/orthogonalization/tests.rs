@@ -28,7 +28,12 @@ fn spiked(rows: usize, columns: usize, rank: usize, seed: u64) -> DMatrix<f64> {
     sum
 }
 
-fn weights(init: Iterative, h: &DMatrix<f64>, rows: usize, seed: u64) -> DMatrix<f64> {
+fn weights(
+    init: IterativeOrthogonalization,
+    h: &DMatrix<f64>,
+    rows: usize,
+    seed: u64,
+) -> DMatrix<f64> {
     init.weights(h, rows, fans(rows, h.nrows()), Site::new(Seed(seed), 1)).unwrap()
 }
 
@@ -45,7 +50,7 @@ proptest! {
         let d = n + more;
         let h = spiked(inputs, n, n.min(inputs), seed);
         let before = orthogonality_gap(&h).unwrap();
-        for init in [Iterative::recommended(), Iterative::printed()] {
+        for init in [IterativeOrthogonalization::recommended(), IterativeOrthogonalization::printed()] {
             let init = init.with_power(power).unwrap();
             let after = orthogonality_gap(&(weights(init, &h, d, seed) * &h)).unwrap();
             let floor = (1.0 / inputs.min(n) as f64 - 1.0 / n as f64).sqrt();
@@ -63,11 +68,11 @@ proptest! {
         let values = h.clone().singular_values();
         prop_assume!(values.min() > 10.0 * principal::SMALLEST * values.max());
         let before = orthogonality_gap(&h).unwrap();
-        for init in [Iterative::recommended(), Iterative::printed()] {
+        for init in [IterativeOrthogonalization::recommended(), IterativeOrthogonalization::printed()] {
             let after = orthogonality_gap(&(weights(init, &h, d, seed) * &h)).unwrap();
             prop_assert!(after <= before + 1e-12, "{before} -> {after}");
         }
-        let whole = Iterative::recommended().with_power(1.0).unwrap();
+        let whole = IterativeOrthogonalization::recommended().with_power(1.0).unwrap();
         let after = orthogonality_gap(&(weights(whole, &h, d, seed) * &h)).unwrap();
         let floor = (1.0 / d as f64 - 1.0 / (d * times) as f64).sqrt();
         prop_assert!((after - floor).abs() < 1e-7, "{after} {floor}");
@@ -87,7 +92,7 @@ proptest! {
         prop_assume!(naive.min() > 1e-2 * naive.max());
         let used = naive.len().min(d);
         for alignment in [Alignment::Samples, Alignment::Haar] {
-            let init = Iterative::printed().with_alignment(alignment).with_power(power).unwrap();
+            let init = IterativeOrthogonalization::printed().with_alignment(alignment).with_power(power).unwrap();
             let w = weights(init, &h, d, seed);
             let found = (&w * &h).svd(false, false).singular_values;
             let expected = naive.rows(0, used).map(|value| value.powf(1.0 - power));
@@ -97,7 +102,7 @@ proptest! {
             }
             prop_assert!((found.norm() - 1.0).abs() < 1e-12);
         }
-        let half = Iterative::printed();
+        let half = IterativeOrthogonalization::printed();
         let printed = naive.rows(0, used).map(|value| value.powf(-0.5)).norm()
             / naive.rows(0, used).map(f64::sqrt).norm();
         prop_assert!((weights(half, &h, d, seed).norm() / printed - 1.0).abs() < 1e-9);
@@ -111,9 +116,9 @@ proptest! {
     ) {
         let h = batch(inputs, rank, seed) * batch(rank, n, seed + 5000);
         prop_assume!(Principal::of(&h, 1).unwrap().values[rank - 1] > 1e-2);
-        let kept = weights(Iterative::recommended(), &h, d, seed);
+        let kept = weights(IterativeOrthogonalization::recommended(), &h, d, seed);
         let blind =
-            weights(Iterative { blind: true, ..Iterative::recommended() }, &h, d, seed);
+            weights(IterativeOrthogonalization { blind: true, ..IterativeOrthogonalization::recommended() }, &h, d, seed);
         prop_assert!((&kept * &h - &blind * &h).amax() < 1e-7);
         let ranks = [&blind, &kept].map(|w| w.rank(1e-8 * w.norm()));
         prop_assert_eq!(ranks, [rank, inputs.min(d)]);
@@ -130,7 +135,7 @@ proptest! {
         prop_assume!(h.clone().svd(false, false).singular_values.min() > 1e-2);
         let d = n + 1;
         for alignment in [Alignment::Samples, Alignment::Slice] {
-            let init = Iterative::printed().with_alignment(alignment).with_power(1.0).unwrap();
+            let init = IterativeOrthogonalization::printed().with_alignment(alignment).with_power(1.0).unwrap();
             let product = weights(init, &h, d, seed) * &h * (n as f64).sqrt();
             prop_assert!((product - DMatrix::identity(d, n)).amax() < 1e-9);
         }
@@ -144,7 +149,7 @@ fn the_printed_slice_can_widen_the_gap() {
     let half = 0.5f64.sqrt();
     let h = dmatrix![1.0, 0.0, 0.0; 0.0, half, half];
     let gap = |alignment| {
-        let init = Iterative::printed().with_alignment(alignment);
+        let init = IterativeOrthogonalization::printed().with_alignment(alignment);
         orthogonality_gap(&(weights(init, &h, 2, 1) * &h)).unwrap()
     };
     assert!((orthogonality_gap(&h).unwrap() - (1.0f64 / 6.0).sqrt()).abs() < 1e-12);
@@ -162,7 +167,7 @@ fn scales_are_those_that_are_asked_for() {
                 (Scale::Frobenius, 1.0),
                 (Scale::RootMeanSquare(0.3), 0.3 * ((d * n) as f64).sqrt()),
             ] {
-                let init = Iterative::recommended().with_alignment(alignment);
+                let init = IterativeOrthogonalization::recommended().with_alignment(alignment);
                 let w = weights(init.with_scale(scale).unwrap(), &h, d, 1);
                 assert!(((w * &h).norm() / norm - 1.0).abs() < 1e-12);
             }
@@ -174,8 +179,8 @@ fn scales_are_those_that_are_asked_for() {
 #[test]
 fn single_precision_agrees() {
     let h = spiked(12, 30, 12, 1);
-    let double = weights(Iterative::recommended(), &h, 12, 1);
-    let single = Iterative::recommended()
+    let double = weights(IterativeOrthogonalization::recommended(), &h, 12, 1);
+    let single = IterativeOrthogonalization::recommended()
         .weights(&h.map(|x| x as f32), 12, fans(12, 12), Site::new(Seed(1), 1))
         .unwrap();
     let difference = single.map(f64::from) - &double;
@@ -187,28 +192,34 @@ fn single_precision_agrees() {
 fn layers_that_are_not_square_can_stay_random() {
     let h = spiked(6, 18, 6, 1);
     let site = Site::new(Seed(1), 3);
-    let head = Iterative::authors().weights(&h, 4, fans(4, 6), site).unwrap();
+    let head = IterativeOrthogonalization::authors().weights(&h, 4, fans(4, 6), site).unwrap();
     let mut xavier = DMatrix::zeros(4, 6);
-    Iterative::xavier().sample_to(&mut xavier, fans(4, 6), site.stream(0));
+    IterativeOrthogonalization::xavier().sample_to(&mut xavier, fans(4, 6), site.stream(0));
     assert_eq!(head, xavier);
-    let square = Iterative::authors().weights(&h, 6, fans(6, 6), site).unwrap();
+    let square = IterativeOrthogonalization::authors().weights(&h, 6, fans(6, 6), site).unwrap();
     assert!(((square * &h).norm() - 1.0).abs() < 1e-12);
     // A convolution of 6 channels into 6 by windows of one pixel is square, too.
-    let all = Iterative::authors().with_square_only(false);
+    let all = IterativeOrthogonalization::authors().with_square_only(false);
     assert!(((all.weights(&h, 4, fans(4, 6), site).unwrap() * &h).norm() - 1.0).abs() < 1e-12);
 }
 
 #[test]
 fn bad_parameters_and_batches_are_refused() {
     for power in [0.0, -1.0, 1.5, f64::NAN, f64::INFINITY] {
-        assert!(Iterative::recommended().with_power(power).is_err());
+        assert!(IterativeOrthogonalization::recommended().with_power(power).is_err());
     }
     for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(Iterative::recommended().with_scale(Scale::RootMeanSquare(scale)).is_err());
+        assert!(
+            IterativeOrthogonalization::recommended()
+                .with_scale(Scale::RootMeanSquare(scale))
+                .is_err()
+        );
     }
     let of = |h: &DMatrix<f64>| {
         let site = Site::new(Seed(1), 1);
-        Iterative::recommended().weights(h, 3, fans(3, h.nrows()), site).unwrap_err()
+        IterativeOrthogonalization::recommended()
+            .weights(h, 3, fans(3, h.nrows()), site)
+            .unwrap_err()
     };
     assert_eq!(of(&DMatrix::zeros(2, 3)), Error::ZeroMatrix { rows: 2, columns: 3 });
     assert_eq!(of(&DMatrix::zeros(0, 3)), Error::Empty { rows: 0, columns: 3 });
@@ -216,28 +227,29 @@ fn bad_parameters_and_batches_are_refused() {
     assert!(matches!(of(&(dmatrix![1.0, 2.0; 3.0, 5.0] * 1e-309)), Error::Overflow { .. }));
     let tiny = dmatrix![1e-40f32, 2e-40];
     let site = Site::new(Seed(1), 1);
-    let error = Iterative::recommended().weights(&tiny, 3, fans(3, 1), site).unwrap_err();
+    let error =
+        IterativeOrthogonalization::recommended().weights(&tiny, 3, fans(3, 1), site).unwrap_err();
     assert!(matches!(error, Error::Overflow { .. }), "{error}");
 }
 
 /// A deep network with ReLU: gaps fall below Xavier's, weights become nearly orthogonal, and so the
-/// backward pass keeps its scale (see the docs of [`Iterative`]).
+/// backward pass keeps its scale (see the docs of [`IterativeOrthogonalization`]).
 #[test]
 fn deep_weights_of_the_recommended_kind_are_nearly_orthogonal() {
     use crate::activation::Activation::Relu;
-    use crate::weights::Stack;
-    let deep = |init: Iterative| {
-        let mut stack = Stack::new(batch(48, 96, 1), Seed(2)).unwrap();
+    use crate::weights::LayerwiseInit;
+    let deep = |init: IterativeOrthogonalization| {
+        let mut stack = LayerwiseInit::new(batch(48, 96, 1), Seed(2)).unwrap();
         for _ in 0..25 {
             stack.dense(&init, 32, &Relu).unwrap();
         }
         let values = stack.layers()[24].weights().clone().svd(false, false).singular_values;
         (stack.gap().unwrap(), values.max() / values.min(), values.norm_squared() / 32.0)
     };
-    let (gap, condition, mean_square) = deep(Iterative::recommended());
+    let (gap, condition, mean_square) = deep(IterativeOrthogonalization::recommended());
     assert!(gap < 0.3, "{gap}");
     assert!(condition < 2.0, "{condition}");
     assert!((mean_square - 1.0).abs() < 0.2, "{mean_square}");
-    let (_, condition, mean_square) = deep(Iterative::printed());
+    let (_, condition, mean_square) = deep(IterativeOrthogonalization::printed());
     assert!(condition > 3.0 && mean_square > 2.5, "{condition} {mean_square}");
 }
