@@ -223,7 +223,7 @@ fn sample_norms() {
         SampleNorm::rms(0.0).unwrap(),
         SampleNorm::group(4, 0.5).unwrap(),
     ] {
-        agree(network.clone().with_normalization(norm), Engine::Held, &input);
+        agree(network.clone().with_normalization(norm), Engine::Materialized, &input);
     }
 }
 
@@ -233,11 +233,11 @@ fn other_weight_laws() {
     let network = Network::<f64>::new(24);
     agree(
         network.clone().with_weights(Haar::default()).with_activation(Relu),
-        Engine::Held,
+        Engine::Materialized,
         &input,
     );
     let vanilla = network.clone().with_normalization(Normalization::None);
-    agree(vanilla.clone().with_weights(Spherical::default()), Engine::Held, &input);
+    agree(vanilla.clone().with_weights(Spherical::default()), Engine::Materialized, &input);
     agree(
         vanilla.clone().with_weights(Gaussian::xavier()).with_activation(Tanh),
         Engine::Streamed,
@@ -252,20 +252,24 @@ fn residual_connections() {
     let half = Residual::new(0.5).unwrap();
     agree(
         network.clone().with_order(Order::ActivationLinearNorm).with_residual(half.clone()),
-        Engine::Held,
+        Engine::Materialized,
         &input,
     );
     let layer_norm = network.clone().with_normalization(SampleNorm::layer(1e-5).unwrap());
     agree(
         layer_norm.clone().with_order(Order::NormActivationLinear).with_residual(half.clone()),
-        Engine::Held,
+        Engine::Materialized,
         &input,
     );
-    agree(layer_norm.clone().with_residual(half.clone().with_post_norm()), Engine::Held, &input);
+    agree(
+        layer_norm.clone().with_residual(half.clone().with_post_norm()),
+        Engine::Materialized,
+        &input,
+    );
     let vanilla = network.clone().with_normalization(Normalization::None);
     agree(
         vanilla.clone().with_residual(Residual::by_layer(|l| 1.0 / l as f64)),
-        Engine::Held,
+        Engine::Materialized,
         &input,
     );
 }

@@ -136,7 +136,7 @@ fn rows_drawn_again() {
 #[test]
 fn held_layers() {
     let network = Network::<f64>::new(50).with_residual(Residual::new(0.5).unwrap());
-    assert_eq!(network.engine(), Engine::Held);
+    assert_eq!(network.engine(), Engine::Materialized);
     let input = Input::gaussian(50, 4, Seed(8)).unwrap();
     let expected = network.chain(&input, Seed(5)).unwrap().advance(1).unwrap().clone();
     let found = together(2, 0, |mut member| {

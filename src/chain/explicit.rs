@@ -6,7 +6,7 @@ use nalgebra::DMatrix;
 
 use super::Layer;
 use super::event::{Event, Watch};
-use super::held::Held;
+use super::materialized::Materialized;
 use super::product::{Draw, Source};
 use crate::convolution::Images;
 use crate::{Input, Network, Replicate, Result, Scalar};
@@ -37,7 +37,7 @@ pub struct ExplicitChain<T: Scalar> {
     run: Replicate,
     layer: Layer,
     watch: Watch,
-    held: Held<T>,
+    held: Materialized<T>,
     failed: bool,
 }
 
@@ -108,7 +108,7 @@ impl<T: Scalar> ExplicitChain<T> {
     fn new(network: Network<T>, input: &Input, run: Replicate) -> Result<Self> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
-        let held = Held::new(&network, input, Source::Weights)?;
+        let held = Materialized::new(&network, input, Source::Weights)?;
         Ok(Self { network, run, layer, watch, held, failed: false })
     }
 

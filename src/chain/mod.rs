@@ -2,7 +2,7 @@
 
 mod event;
 mod explicit;
-mod held;
+mod materialized;
 mod parallel;
 mod product;
 mod rows;
@@ -14,7 +14,7 @@ use std::ops::{ControlFlow, Deref};
 pub use event::Event;
 use event::Watch;
 pub use explicit::{ExplicitChain, ExplicitLayer};
-use held::Held;
+use materialized::Materialized;
 use product::Source;
 use stream::Streamed;
 pub use team::{Alone, Team};
@@ -126,7 +126,7 @@ pub struct Chain<T: Scalar> {
 #[expect(clippy::large_enum_variant, reason = "a chain has one for life")]
 enum State<T: Scalar> {
     Streamed(Streamed<T>),
-    Held(Held<T>),
+    Materialized(Materialized<T>),
 }
 
 impl<T: Scalar> Network<T> {
@@ -154,13 +154,17 @@ impl<T: Scalar> Chain<T> {
         let layer = Layer::input(input);
         let watch = Watch::new(&layer);
         let engine = match network.engine() {
-            Engine::Streamed if input.batch_size() > network.width() => Engine::Held,
+            Engine::Streamed if input.batch_size() > network.width() => Engine::Materialized,
             engine => engine,
         };
         let state = match engine {
             Engine::Streamed => State::Streamed(Streamed::new(&network, input)?),
-            Engine::Held => State::Held(Held::new(&network, input, Source::Law)?),
-            Engine::Explicit => State::Held(Held::new(&network, input, Source::Weights)?),
+            Engine::Materialized => {
+                State::Materialized(Materialized::new(&network, input, Source::Law)?)
+            }
+            Engine::Explicit => {
+                State::Materialized(Materialized::new(&network, input, Source::Weights)?)
+            }
         };
         Ok(Self { network, run, layer, state, watch, failed: false })
     }
@@ -269,7 +273,7 @@ impl<T: Scalar> Chain<T> {
         let Self { network, run, layer, state, .. } = self;
         match state {
             State::Streamed(streamed) => streamed.step(network, *run, layer, team, &mut proceed)?,
-            State::Held(held) => {
+            State::Materialized(held) => {
                 let draw = held.draw(network, *run, layer)?;
                 *layer = held.step(network, &draw, layer, &mut proceed)?;
             }

@@ -1,6 +1,6 @@
 //! The streamed engine: between layers there is nothing but a Gram matrix.
 
-use super::held::{in_units, operate};
+use super::materialized::{in_units, operate};
 use super::rows::{Pass, RowStream};
 use super::team::Team;
 use super::{Layer, Proceed, layer_coordinate};

@@ -223,7 +223,7 @@ impl<T: Scalar> Network<T> {
     /// let paper = Network::<f64>::new(64);
     /// assert_eq!(paper.engine(), Engine::Streamed);
     /// let layer_norm = paper.clone().with_normalization(SampleNorm::layer(0.0)?);
-    /// assert_eq!(layer_norm.engine(), Engine::Held);
+    /// assert_eq!(layer_norm.engine(), Engine::Materialized);
     /// assert_eq!(paper.with_weights(Uniform::xavier()).engine(), Engine::Explicit);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -235,7 +235,7 @@ impl<T: Scalar> Network<T> {
             _ if self.convolution.is_some() => Engine::Explicit,
             ProductLaw::Unknown => Engine::Explicit,
             ProductLaw::Gaussian { .. } if row_wise => Engine::Streamed,
-            _ => Engine::Held,
+            _ => Engine::Materialized,
         }
     }
 
@@ -349,7 +349,7 @@ pub enum Engine {
     Streamed,
     /// Rows are drawn given the Gram matrix, and held, because more than their Gram matrix matters
     /// to the next layer: `d n` normals (Haar weights: and a QR of `d x n`), `O(d n)` memory.
-    Held,
+    Materialized,
     /// Weights are drawn: `d²` numbers, `d² n` multiply-adds.
     Explicit,
 }

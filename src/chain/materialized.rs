@@ -17,14 +17,14 @@ use crate::{Error, Gram, Input, Network, Replicate, Result, Scalar};
 /// The unit is one wherever a network normalises; it lets a vanilla network grow for ever. Images
 /// lie in the matrix as [`Images`] says.
 #[derive(Clone, Debug)]
-pub(super) struct Held<T: Scalar> {
+pub(super) struct Materialized<T: Scalar> {
     representation: DMatrix<T>,
     log_unit: f64,
     images: Option<Images>,
     products: Products<T>,
 }
 
-impl<T: Scalar> Held<T> {
+impl<T: Scalar> Materialized<T> {
     pub(super) fn new(network: &Network<T>, input: &Input, source: Source) -> Result<Self> {
         let (mut representation, log_unit) = in_units(input);
         let images = network.convolution_layer().map(|layer| layer.input);
