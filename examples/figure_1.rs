@@ -7,7 +7,7 @@
 use std::f64::consts::{PI, SQRT_2};
 use std::process::ExitCode;
 
-use orthogap::ensemble::{Observable, Observed, Summary};
+use orthogap::ensemble::{ChainExperiment, Observable, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;
@@ -75,7 +75,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let job = |((network, input), (name, _)): ((&Network<f64>, _), &(&str, &str))| Job {
         name: (*name).to_owned(),
         experiment: Box::new(
-            Observed::new(network, input)
+            ChainExperiment::new(network, input)
                 .observe(COSINE, |layer| Ok(layer.cosine(0, 1)?.abs()))
                 .at(0..PLOT_LAYERS),
         ),

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use orthogap::ensemble::{Observable, Observed, Summary};
+use orthogap::ensemble::{ChainExperiment, Observable, Summary};
 use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;
 use orthogap::{Input, Network};
@@ -74,7 +74,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let job = |network: &Network<f64>| Job {
         name: format!("width {}", network.width()),
         experiment: Box::new(
-            Observed::new(network, &input)
+            ChainExperiment::new(network, &input)
                 .observe(LOG_GAP, |layer| Ok(layer.orthogonality_gap().ln()))
                 .at(0..=DEPTH),
         ),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use orthogap::Activation::Relu;
 use orthogap::convolution::{self, Convolution};
-use orthogap::ensemble::{Observable, Observed, Summary};
+use orthogap::ensemble::{ChainExperiment, Observable, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::report::{Table, Value};
 use orthogap::weights::Gaussian;
@@ -117,7 +117,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
             jobs.push(Job {
                 name: format!("{architecture} {name}"),
                 experiment: Box::new(
-                    Observed::with_inputs(&network, |run| batch(images, run, options.runs))
+                    ChainExperiment::with_inputs(&network, |run| batch(images, run, options.runs))
                         .observe(GAP, |layer| Ok(layer.orthogonality_gap()))
                         .at(0..=DEPTH),
                 ),

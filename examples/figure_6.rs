@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use orthogap::Activation;
 use orthogap::Activation::{Identity, Relu, ShiftedTanh, Sin, Tanh};
-use orthogap::ensemble::{Layers, Observable, Observed, Summary};
+use orthogap::ensemble::{ChainExperiment, Layers, Observable, Summary};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;
@@ -101,7 +101,7 @@ fn job<'a>(width: usize, case: &Case, input: &'a Input, observe: Observe) -> Job
     Job {
         name: format!("width {width}"),
         experiment: Box::new(
-            Observed::new(&network, input)
+            ChainExperiment::new(&network, input)
                 .observe(OBSERVABLE, move |layer| observe.of(layer))
                 .mean_over(LAYERS),
         ),

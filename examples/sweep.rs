@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use orthogap::ensemble::{Ensemble, Observed, Summary};
+use orthogap::ensemble::{ChainExperiment, Ensemble, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::report::{Table, Value, file};
 use orthogap::statistics::{Line, Weighting};
@@ -178,7 +178,7 @@ fn simulate(cell: &Cell, configuration: Configuration) -> orthogap::Result<Summa
         .with_activation(cell.activation.clone());
     let Configuration { depth, runs, seed } = configuration;
     let input = Input::orthogonal(cell.batch_size)?;
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
         .mean_over(depth / 2 + 1..=depth);
     // Cells are independent, so that errors of laws through them are right.

@@ -6,7 +6,7 @@ use orthogap::Activation::{Identity, LeakyRelu, Relu, Tanh};
 use orthogap::backward::{Scaled, Tape};
 use orthogap::chain::{Alone, Team};
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{Ensemble, Metric, Observed, Precision, Summary, from_fn};
+use orthogap::ensemble::{ChainExperiment, Ensemble, Metric, Precision, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::theory::bounds::{self, A1, Version, Width};
@@ -494,18 +494,18 @@ fn ensembles_and_statistics() {
             => "0 independent draws are too few: at least 2 needed";
         "nothing observed": {
             let input = four();
-            let observed = Observed::new(&wide(), &input).at([1]);
+            let observed = ChainExperiment::new(&wide(), &input).at([1]);
             refused(Ensemble::new(&observed, Seed(1)).run(1))
         } => "the number of observables = 0 is invalid: expected at least one";
         "no layer observed": {
             let input = four();
-            let observed = Observed::new(&wide(), &input).observe("one", |_| Ok(1.0));
+            let observed = ChainExperiment::new(&wide(), &input).observe("one", |_| Ok(1.0));
             refused(Ensemble::new(&observed, Seed(1)).run(1))
         } => "the number of layers = 0 is invalid: expected at least one";
         "layers in reverse": {
             let input = four();
             #[expect(clippy::reversed_empty_ranges, reason = "which is refused")]
-            let observed = Observed::new(&wide(), &input).observe("one", |_| Ok(1.0)).mean_over(9..=3);
+            let observed = ChainExperiment::new(&wide(), &input).observe("one", |_| Ok(1.0)).mean_over(9..=3);
             refused(Ensemble::new(&observed, Seed(1)).run(1))
         }
             => "the last of some layers = 3 is invalid: expected a layer not before the first";
@@ -566,7 +566,7 @@ fn ensembles_and_statistics() {
         } => "the runs are of another ensemble: the seed is 2, not 1";
         "an observed network that is too narrow": {
             let input = four();
-            let observed = Observed::new(&Network::<f64>::new(2), &input)
+            let observed = ChainExperiment::new(&Network::<f64>::new(2), &input)
                 .observe("gap", |layer| Ok(layer.orthogonality_gap()))
                 .at([1]);
             refused(Ensemble::new(&observed, Seed(1)).run(1))

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use orthogap::Activation::Relu;
 use orthogap::ensemble::{
-    Ensemble, Experiment, Layers, Metric, Observed, Precision, Record, Summary, from_fn,
+    ChainExperiment, Ensemble, Experiment, Layers, Metric, Precision, Record, Summary, from_fn,
 };
 use orthogap::normalization::Normalization;
 use orthogap::statistics::Moments;
@@ -15,7 +15,7 @@ use rand::RngExt;
 #[test]
 fn summaries_are_what_the_runs_say() {
     let (network, input) = (Network::<f64>::new(32), Input::spiked(4, 1e-6).unwrap());
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("gap", |layer| Ok(layer.orthogonality_gap()))
         .observe_all(["largest", "depth"], |layer| {
             Ok([layer.spectrum().singular_values()[0], layer.depth() as f64])
@@ -48,7 +48,7 @@ fn summaries_are_what_the_runs_say() {
 #[test]
 fn the_same_bits_whoever_does_the_runs() {
     let (network, input) = (Network::<f64>::new(24), Input::near_collinear(3, 1e-2).unwrap());
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("gap", |layer| Ok(layer.orthogonality_gap()))
         .at([1, 5])
         .mean_over(2..=5);
@@ -94,7 +94,7 @@ fn the_same_bits_whoever_does_the_runs() {
 fn runs_that_end_early_count_as_far_as_they_got() {
     let network = Network::<f64>::new(8).with_normalization(Normalization::None);
     let input = Input::orthogonal(2).unwrap();
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("log_scale", |layer| {
             // Observables of a run that fails at its own layer.
             if layer.log_scale() < -1.2 {
@@ -115,7 +115,7 @@ fn runs_that_end_early_count_as_far_as_they_got() {
 fn what_cannot_be_run_or_merged_is_refused() {
     let (network, input) = (Network::<f64>::new(8), Input::orthogonal(4).unwrap());
     let of_width = |network: Network<f64>| {
-        let experiment = Observed::new(&network, &input)
+        let experiment = ChainExperiment::new(&network, &input)
             .observe("gap", |layer| Ok(layer.orthogonality_gap()))
             .at([1]);
         Ensemble::new(&experiment, Seed(1)).run(10).map(|summary| summary.runs())
@@ -173,7 +173,7 @@ fn errors_of_single_runs_stop_them() {
             3 => Err(error.clone()),
             index => Ok([f64::from(index)]),
         });
-        let observed = Observed::with_inputs(&network, |run| match run.index() {
+        let observed = ChainExperiment::with_inputs(&network, |run| match run.index() {
             3 => Err(error.clone()),
             _ => Ok(input.clone()),
         });
@@ -199,7 +199,7 @@ fn events_are_counted() {
     let network =
         Network::<f64>::new(4).with_activation(Relu).with_normalization(Normalization::None);
     let input = Input::orthogonal(3).unwrap();
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe_metrics([Metric::OrthogonalityGap])
         .at([2, 6])
         .mean_over(3..=9);
@@ -239,7 +239,7 @@ fn events_are_counted() {
 fn metrics_are_observables() {
     let (network, input) = (Network::<f64>::new(16), Input::spiked(3, 1e-2).unwrap());
     let experiment =
-        Observed::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([0, 4]);
+        ChainExperiment::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([0, 4]);
     let summary = Ensemble::new(&experiment, Seed(5)).run(1).unwrap();
     let mut chain = network.chain(&input, Seed(5)).unwrap();
     let gram = chain.advance(4).unwrap().gram().clone();

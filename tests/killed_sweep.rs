@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use orthogap::ensemble::{Ensemble, Observed};
+use orthogap::ensemble::{ChainExperiment, Ensemble};
 use orthogap::sweep::Sweep;
 use orthogap::{Error, Input, Network, Seed};
 
@@ -25,7 +25,7 @@ fn sweep(folder: &Path, pause: Duration) {
         .run(|&(index, width)| {
             let input = Input::spiked(4, 1e-6)?;
             let network = Network::<f64>::new(width);
-            let experiment = Observed::new(&network, &input)
+            let experiment = ChainExperiment::new(&network, &input)
                 .observe("log_gap", |layer| Ok(layer.orthogonality_gap().ln()))
                 .at([0, 10, 20]);
             std::thread::sleep(pause);

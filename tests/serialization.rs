@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 use orthogap::Activation::{LeakyRelu, Relu};
 use orthogap::backward::GradientNorms;
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{Ensemble, Observable, Observed, Record, Summary, from_fn};
+use orthogap::ensemble::{ChainExperiment, Ensemble, Observable, Record, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::weights::{Fans, Gaussian, Haar, Spherical, Uniform, WeightInit, Weights};
@@ -229,7 +229,7 @@ fn summaries_are_not_believed_blindly() {
     let network =
         Network::<f64>::new(4).with_activation(Relu).with_normalization(Normalization::None);
     let input = Input::orthogonal(3).unwrap();
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("log_scale", |layer| Ok(layer.log_scale()))
         .observe("rank", |layer| Ok(layer.rank() as f64))
         .at([0, 2])
@@ -282,7 +282,7 @@ fn summaries_are_not_believed_blindly() {
 #[test]
 fn stops_come_back() {
     let (network, input) = (Network::<f64>::new(2), Input::near_collinear(2, 1e-9).unwrap());
-    let observed = Observed::new(&network, &input)
+    let observed = ChainExperiment::new(&network, &input)
         .observe("gap", |layer| match layer.depth() {
             5 => Err(Error::Silent { layer: 5, batch_size: 2 }),
             _ => Ok(layer.orthogonality_gap()),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use orthogap::ensemble::{Ensemble, Observed};
+use orthogap::ensemble::{ChainExperiment, Ensemble};
 use orthogap::report::file;
 use orthogap::sweep::Sweep;
 use orthogap::{Input, Network, Seed};
@@ -82,7 +82,7 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
 
     let (width, depth) = NARROW;
     let network = Network::<f64>::new(width);
-    let experiment = Observed::new(&network, &input)
+    let experiment = ChainExperiment::new(&network, &input)
         .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
         .at([0, depth / 2, depth]);
     let summary = ranks.ensemble(&Ensemble::new(&experiment, options.seed), options.replicates)?;
@@ -97,7 +97,7 @@ fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
     let cells = [32usize, 64, 128, 256, 512];
     let gaps: Vec<f64> = ranks.sweep(&sweep, &cells, |&width| {
         let network = Network::<f64>::new(width);
-        let experiment = Observed::new(&network, &input)
+        let experiment = ChainExperiment::new(&network, &input)
             .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
             .at([depth]);
         let summary = Ensemble::new(&experiment, options.seed).run(options.replicates.min(100))?;

@@ -20,13 +20,13 @@ impl Ranks {
     /// Records travel, not statistics: every rank takes all of them in, in the order of runs.
     ///
     /// ```no_run
-    /// use orthogap::ensemble::{Ensemble, Observed};
+    /// use orthogap::ensemble::{Ensemble, ChainExperiment};
     /// use orthogap::{Input, Network, Seed};
     /// use orthogap_mpi::Ranks;
     ///
     /// let mut ranks = Ranks::world()?;
     /// let (network, input) = (Network::<f64>::new(512), Input::spiked(4, 1e-6)?);
-    /// let experiment = Observed::new(&network, &input)
+    /// let experiment = ChainExperiment::new(&network, &input)
     ///     .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
     ///     .at((0..=50).step_by(10));
     /// let summary = ranks.ensemble(&Ensemble::new(&experiment, Seed(7)), 1_000_000)?;

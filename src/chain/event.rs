@@ -64,13 +64,13 @@ impl fmt::Display for Event {
 
 /// Looks at every layer of a chain and remembers its events.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(super) struct EventTracker {
     events: Vec<Event>,
     dead: Vec<usize>,
     rank: usize,
 }
 
-impl Watch {
+impl EventTracker {
     pub(super) fn new(input: &Layer) -> Self {
         Self { events: Vec::new(), dead: dead_samples(input), rank: visible_rank(input) }
     }
@@ -81,7 +81,7 @@ impl Watch {
     }
 
     /// Writes the events of a layer into it.
-    pub(super) fn look(&mut self, layer: &mut Layer) {
+    pub(super) fn update(&mut self, layer: &mut Layer) {
         layer.events.clear();
         if has_large_diagonal(layer) {
             self.dead.clear();

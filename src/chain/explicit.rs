@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use nalgebra::DMatrix;
 
 use super::Layer;
-use super::event::{Event, Watch};
+use super::event::{Event, EventTracker};
 use super::materialized::Materialized;
 use super::product::{Draw, Source};
 use crate::convolution::Images;
@@ -36,7 +36,7 @@ pub struct ExplicitChain<T: Scalar> {
     network: Network<T>,
     run: Replicate,
     layer: Layer,
-    watch: Watch,
+    watch: EventTracker,
     held: Materialized<T>,
     failed: bool,
 }
@@ -107,7 +107,7 @@ impl<T: Scalar> Network<T> {
 impl<T: Scalar> ExplicitChain<T> {
     fn new(network: Network<T>, input: &Input, run: Replicate) -> Result<Self> {
         let layer = Layer::input(input);
-        let watch = Watch::new(&layer);
+        let watch = EventTracker::new(&layer);
         let held = Materialized::new(&network, input, Source::Weights)?;
         Ok(Self { network, run, layer, watch, held, failed: false })
     }
@@ -144,7 +144,7 @@ impl<T: Scalar> ExplicitChain<T> {
         draw.check::<T>()?;
         let go_on = &mut |_| ControlFlow::Continue(());
         self.layer = self.held.step(&self.network, &draw, &self.layer, go_on)?;
-        self.watch.look(&mut self.layer);
+        self.watch.update(&mut self.layer);
         Ok(ExplicitLayer { chain: self, draw, weights: None })
     }
 

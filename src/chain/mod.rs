@@ -12,7 +12,7 @@ mod team;
 use std::ops::{ControlFlow, Deref};
 
 pub use event::Event;
-use event::Watch;
+use event::EventTracker;
 pub use explicit::{ExplicitChain, ExplicitLayer};
 use materialized::Materialized;
 use product::Source;
@@ -117,7 +117,7 @@ pub struct Chain<T: Scalar> {
     run: Replicate,
     layer: Layer,
     state: State<T>,
-    watch: Watch,
+    watch: EventTracker,
     failed: bool,
 }
 
@@ -152,7 +152,7 @@ impl<T: Scalar> Network<T> {
 impl<T: Scalar> Chain<T> {
     fn new(network: Network<T>, input: &Input, run: Replicate) -> Result<Self> {
         let layer = Layer::input(input);
-        let watch = Watch::new(&layer);
+        let watch = EventTracker::new(&layer);
         let engine = match network.engine() {
             Engine::Streamed if input.batch_size() > network.width() => Engine::Materialized,
             engine => engine,
@@ -278,7 +278,7 @@ impl<T: Scalar> Chain<T> {
                 *layer = held.step(network, &draw, layer, &mut proceed)?;
             }
         }
-        self.watch.look(layer);
+        self.watch.update(layer);
         Ok(&self.layer)
     }
 

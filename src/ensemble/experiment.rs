@@ -11,7 +11,7 @@ use crate::{Error, Event, Replicate, Result};
 ///
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
 /// stretch of layers that is averaged over. A run that ends early leaves rows empty.
-/// [`Observed`](super::Observed) fills it with the layers of a network; [`from_fn`] makes an
+/// [`ChainExperiment`](super::ChainExperiment) fills it with the layers of a network; [`from_fn`] makes an
 /// experiment of a closure.
 pub trait Experiment: Sync {
     /// The names of the columns.
@@ -159,7 +159,7 @@ impl Record {
         self.stop = Some(Stop { run: self.run.index(), reason: reason.to_string() });
     }
 
-    /// Notes an irreversible event of a chain. [`Observed`](super::Observed) notes all of them, and
+    /// Notes an irreversible event of a chain. [`ChainExperiment`](super::ChainExperiment) notes all of them, and
     /// a [`Summary`](super::Summary) counts the runs that met one.
     pub fn note(&mut self, event: &Event) {
         let first = match event {

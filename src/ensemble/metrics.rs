@@ -11,7 +11,7 @@ use crate::{Error, Gram, Result};
 macro_rules! metrics {
     (of $gram:ident and $spectrum:ident: $($metric:ident, $of:ident.$method:ident;)*) => {
         /// A metric of [`Gram`], as an observable of
-        /// [`Observed::observe_metrics`](super::Observed::observe_metrics).
+        /// [`ChainExperiment::observe_metrics`](super::ChainExperiment::observe_metrics).
         ///
         /// ```
         /// use orthogap::ensemble::Metric;

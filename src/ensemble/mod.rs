@@ -1,16 +1,16 @@
 //! Replicates of an experiment: statistics of many independent runs that can be trusted, and
 //! repeated to the bit on any number of threads.
 //!
-//! An [`Experiment`] says what one run is and what is recorded of it; [`Observed`] is the one that
+//! An [`Experiment`] says what one run is and what is recorded of it; [`ChainExperiment`] is the one that
 //! sends a batch through a network and looks at its layers. An [`Ensemble`] repeats it and makes a
 //! [`Summary`].
 //!
 //! ```
-//! use orthogap::ensemble::{Ensemble, Metric, Observed};
+//! use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
 //! use orthogap::{Input, Network, Seed};
 //!
 //! let (network, input) = (Network::<f64>::new(128), Input::spiked(4, 1e-6)?);
-//! let experiment = Observed::new(&network, &input)
+//! let experiment = ChainExperiment::new(&network, &input)
 //!     .observe_metrics([Metric::OrthogonalityGap, Metric::EffectiveRank])
 //!     .observe("first_cosine", |layer| layer.cosine(0, 1))
 //!     .at((0..=40).step_by(10))
@@ -45,18 +45,18 @@
 //! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
 //! needs a seed of its own: [`Seed::branch`].
 
+mod chain_experiment;
 mod events;
 mod experiment;
 mod metrics;
 mod observable;
-mod observed;
 mod summary;
 
+pub use chain_experiment::ChainExperiment;
 pub use events::EventCount;
 pub use experiment::{Experiment, FromFn, Layers, Record, from_fn};
 pub use metrics::Metric;
 pub use observable::{Mean, Observable};
-pub use observed::Observed;
 pub use summary::{Stop, Summary};
 
 use std::ops::{ControlFlow, Range};
@@ -75,11 +75,11 @@ pub struct Ensemble<'a> {
 /// When an ensemble has seen enough.
 ///
 /// ```
-/// use orthogap::ensemble::{Ensemble, Observed, Precision};
+/// use orthogap::ensemble::{Ensemble, ChainExperiment, Precision};
 /// use orthogap::{Input, Network, Seed};
 ///
 /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
-/// let experiment = Observed::new(&network, &input)
+/// let experiment = ChainExperiment::new(&network, &input)
 ///     .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
 ///     .at([20]);
 /// let enough = Precision { layer: 20, observable: "orthogonality_gap", standard_error: 2e-3 };

@@ -105,7 +105,7 @@ impl Summary {
     /// The runs in which samples died, by the layer at which the first did.
     ///
     /// ```
-    /// use orthogap::ensemble::{Ensemble, Metric, Observed};
+    /// use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
     /// use orthogap::{Activation, Input, Network, Seed, normalization::Normalization};
     ///
     /// let narrow = Network::<f64>::new(4)
@@ -113,7 +113,7 @@ impl Summary {
     ///     .with_normalization(Normalization::None);
     /// let input = Input::orthogonal(3)?;
     /// let observed =
-    ///     Observed::new(&narrow, &input).observe_metrics([Metric::OrthogonalityGap]).at([1, 20]);
+    ///     ChainExperiment::new(&narrow, &input).observe_metrics([Metric::OrthogonalityGap]).at([1, 20]);
     /// let summary = Ensemble::new(&observed, Seed(1)).run(100)?;
     /// let dead = summary.dead_samples();
     /// assert!(dead.until(1) > 0 && dead.until(1) < dead.runs());

@@ -9,7 +9,7 @@
 //! included. As everywhere in JSON, `Some(None)` reads back as `None`.
 //!
 //! ```
-//! use orthogap::ensemble::{Ensemble, Observed};
+//! use orthogap::ensemble::{Ensemble, ChainExperiment};
 //! use orthogap::statistics::{Line, Weighting};
 //! use orthogap::sweep::Sweep;
 //! use orthogap::{Error, Input, Network, Seed};
@@ -30,7 +30,7 @@
 //!     .run(|cell| {
 //!         let network = Network::<f64>::new(cell.width);
 //!         let input = Input::orthogonal(configuration.batch_size)?;
-//!         let experiment = Observed::new(&network, &input)
+//!         let experiment = ChainExperiment::new(&network, &input)
 //!             .observe("log_gap", |layer| Ok(layer.orthogonality_gap().ln()))
 //!             .at([configuration.depth]);
 //!         let seed = Seed(configuration.seed).branch(cell.width as u64); // cells are independent

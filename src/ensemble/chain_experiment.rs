@@ -12,12 +12,12 @@ use crate::{Input, Layer, Network, Replicate, Result, Scalar};
 /// counts. Samples that die and ranks that fall are [counted](super::Summary::dead_samples).
 ///
 /// ```
-/// use orthogap::ensemble::{Ensemble, Metric, Observed};
+/// use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
 /// use orthogap::{Activation, Input, Network, Seed};
 ///
 /// let network = Network::<f32>::new(64).with_activation(Activation::Relu);
 /// let input = Input::near_collinear(2, 1e-3)?;
-/// let experiment = Observed::new(&network, &input)
+/// let experiment = ChainExperiment::new(&network, &input)
 ///     .observe("cosine", |layer| layer.cosine(0, 1))
 ///     .observe_metrics([Metric::ConditionNumber, Metric::EffectiveRank])
 ///     .at((0..=20).step_by(5));
@@ -26,7 +26,7 @@ use crate::{Input, Layer, Network, Replicate, Result, Scalar};
 /// assert!(summary.mean(20, "effective_rank")?.interval.low > 1.5);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
-pub struct Observed<'a> {
+pub struct ChainExperiment<'a> {
     walk: Box<Walk<'a>>,
     observables: Vec<String>,
     measures: Vec<Measure<'a>>,
@@ -40,7 +40,7 @@ type Walk<'a> =
 /// Appends what it sees in a layer.
 type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
 
-impl<'a> Observed<'a> {
+impl<'a> ChainExperiment<'a> {
     /// Runs that send one batch through networks of a recipe, on its cheapest exact
     /// [engine](Network::engine).
     #[must_use]
@@ -51,11 +51,11 @@ impl<'a> Observed<'a> {
     /// Runs that send each its own batch through a network, such as one drawn from a data set.
     ///
     /// ```
-    /// use orthogap::ensemble::{Ensemble, Observed};
+    /// use orthogap::ensemble::{Ensemble, ChainExperiment};
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let network = Network::<f64>::new(64);
-    /// let experiment = Observed::with_inputs(&network, |run| Input::gaussian(100, 4, run))
+    /// let experiment = ChainExperiment::with_inputs(&network, |run| Input::gaussian(100, 4, run))
     ///     .observe("orthogonality_gap", |layer| Ok(layer.orthogonality_gap()))
     ///     .at([0]);
     /// let summary = Ensemble::new(&experiment, Seed(7)).run(30)?;
@@ -118,11 +118,11 @@ impl<'a> Observed<'a> {
     /// that lost its rank, stops the run.
     ///
     /// ```
-    /// use orthogap::ensemble::{Ensemble, Metric, Observed};
+    /// use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
-    /// let experiment = Observed::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([5]);
+    /// let experiment = ChainExperiment::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([5]);
     /// let summary = Ensemble::new(&experiment, Seed(1)).run(10)?;
     /// assert!(summary.mean(5, "stable_rank")?.value > 1.0);
     /// # Ok::<(), orthogap::Error>(())
@@ -186,7 +186,7 @@ impl<'a> Observed<'a> {
     }
 }
 
-impl Experiment for Observed<'_> {
+impl Experiment for ChainExperiment<'_> {
     fn observables(&self) -> &[String] {
         &self.observables
     }
