@@ -403,7 +403,7 @@ mod tests {
         };
         let images = orthogap::convolution::Images::new(1, 8, 8).unwrap();
         let component = components(16, 5, images).unwrap().remove(1);
-        let ended = Some(orthogap::Error::Silent { layer: 1, batch_size: 4 });
+        let ended = Some(orthogap::Error::AllSamplesZero { layer: 1, batch_size: 4 });
         let runs = vec![Descent { records: vec![record], ended }];
         let case = Case { component, width: 16, runs };
         let told = happened(&case.runs);

@@ -143,7 +143,7 @@ pub enum Error {
         batch_size: usize,
     },
     /// All samples have become zero, as they may where an activation has a dead zone.
-    Silent {
+    AllSamplesZero {
         /// The layer at which it happened.
         layer: usize,
         /// The batch size.
@@ -178,7 +178,7 @@ pub enum Error {
         reason: String,
     },
     /// A file holds results of another configuration.
-    Changed {
+    ConfigurationMismatch {
         /// The file.
         path: PathBuf,
         /// The entry of the configuration that differs.
@@ -189,7 +189,7 @@ pub enum Error {
         expected: String,
     },
     /// The scale of a layer left the range of floating point.
-    Breakdown {
+    ScaleOutOfRange {
         /// The layer that could not be computed.
         layer: usize,
         /// Natural logarithm of the scale of the representations before that layer.
@@ -278,8 +278,8 @@ impl Error {
         matches!(
             self,
             Self::Collapsed { .. }
-                | Self::Silent { .. }
-                | Self::Breakdown { .. }
+                | Self::AllSamplesZero { .. }
+                | Self::ScaleOutOfRange { .. }
                 | Self::Diverged { .. }
                 | Self::NotFinite { .. }
                 | Self::Overflow { .. }
@@ -361,7 +361,7 @@ impl fmt::Display for Error {
                 f,
                 "representations of {batch_size} samples collapsed to rank one at layer {layer}"
             ),
-            Self::Silent { layer, batch_size } => {
+            Self::AllSamplesZero { layer, batch_size } => {
                 write!(f, "all {batch_size} samples are zero at layer {layer}")
             }
             Self::Interrupted { layer, rows } => {
@@ -376,12 +376,12 @@ impl fmt::Display for Error {
                 "{} is damaged: {reason}; without the file its result is computed again",
                 path.display()
             ),
-            Self::Changed { ref path, ref entry, ref found, ref expected } => write!(
+            Self::ConfigurationMismatch { ref path, ref entry, ref found, ref expected } => write!(
                 f,
                 "{} holds other results: its {entry} is {found}, not {expected}",
                 path.display()
             ),
-            Self::Breakdown { layer, log_scale } => write!(
+            Self::ScaleOutOfRange { layer, log_scale } => write!(
                 f,
                 "layer {layer} cannot be computed in floating point \
                  (log scale of its input {log_scale})"

@@ -190,8 +190,8 @@ fn closures_without_finite_values_are_errors() {
         ] {
             assert!(
                 match error {
-                    Error::Breakdown { layer: 1, .. } => value != 0.0,
-                    Error::Silent { layer: 1, batch_size: 3 } => value == 0.0,
+                    Error::ScaleOutOfRange { layer: 1, .. } => value != 0.0,
+                    Error::AllSamplesZero { layer: 1, batch_size: 3 } => value == 0.0,
                     _ => false,
                 },
                 "{value}: {error:?}"
@@ -263,7 +263,7 @@ fn a_scale_that_epsilon_swallows() {
     let input = Input::from_columns(&(DMatrix::<f64>::identity(4, 4) * 1e-300)).unwrap();
     let network = Network::<f64>::new(8).with_normalization(BatchNorm::standard(1e-5).unwrap());
     let (e, _) = error(network.chain(&input, Seed(1)).unwrap().advance(1).cloned());
-    assert!(matches!(e, Error::Breakdown { layer: 1, .. }), "{e}");
+    assert!(matches!(e, Error::ScaleOutOfRange { layer: 1, .. }), "{e}");
 }
 
 /// In a narrow rectified network a sample dies now and then: its column stays exactly zero.

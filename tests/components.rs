@@ -194,7 +194,7 @@ fn dead_samples_are_dated() {
         }
     };
     let layer = chain.layer().depth() + 1;
-    assert_eq!(end, Error::Silent { layer, batch_size: 3 });
+    assert_eq!(end, Error::AllSamplesZero { layer, batch_size: 3 });
     assert!(chain.events().iter().all(|event| event.layer() < layer));
 }
 

@@ -160,8 +160,8 @@ fn errors_of_single_runs_stop_them() {
     let (network, input) = (Network::<f64>::new(8), Input::orthogonal(4).unwrap());
     let errors = [
         Error::Collapsed { layer: 1, batch_size: 4 },
-        Error::Silent { layer: 1, batch_size: 4 },
-        Error::Breakdown { layer: 1, log_scale: 800.0 },
+        Error::AllSamplesZero { layer: 1, batch_size: 4 },
+        Error::ScaleOutOfRange { layer: 1, log_scale: 800.0 },
         Error::ZeroColumn { column: 1 },
         Error::NotFinite { row: 0, column: 0, value: f64::INFINITY },
         Error::Empty { rows: 0, columns: 0 },

@@ -74,7 +74,7 @@ fn raced(folder: &Path, number: &str) -> ExitCode {
             assert_eq!(results, cells.map(|cell| cell * 10 + number));
             ExitCode::SUCCESS
         }
-        Err(error @ Error::Changed { .. }) => {
+        Err(error @ Error::ConfigurationMismatch { .. }) => {
             println!("{error}");
             ExitCode::from(3)
         }

@@ -284,7 +284,7 @@ fn stops_come_back() {
     let (network, input) = (Network::<f64>::new(2), Input::near_collinear(2, 1e-9).unwrap());
     let observed = ChainExperiment::new(&network, &input)
         .observe("gap", |layer| match layer.depth() {
-            5 => Err(Error::Silent { layer: 5, batch_size: 2 }),
+            5 => Err(Error::AllSamplesZero { layer: 5, batch_size: 2 }),
             _ => Ok(layer.orthogonality_gap()),
         })
         .at([1, 5]);

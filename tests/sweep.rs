@@ -103,7 +103,9 @@ fn other_configurations_are_named() {
     let open = |runs: u32| Sweep::open(&folder.0, &serde_json::json!({"seed": 1, "runs": runs}));
     open(10).unwrap().over(&[1u32]).run(half).unwrap();
     let error = open(20).unwrap_err();
-    let Error::Changed { entry, found, expected, .. } = &error else { panic!("{error}") };
+    let Error::ConfigurationMismatch { entry, found, expected, .. } = &error else {
+        panic!("{error}")
+    };
     assert_eq!((&**entry, &**found, &**expected), ("configuration.runs", "10", "20"));
 
     // A file that was put into another folder.
@@ -112,7 +114,10 @@ fn other_configurations_are_named() {
     let file = folder.cell_file();
     std::fs::copy(&file, other.0.join(file.file_name().unwrap())).unwrap();
     let error = sweep.over(&[1u32]).run(half).unwrap_err();
-    assert!(matches!(&error, Error::Changed { entry, .. } if entry == "configuration"), "{error}");
+    assert!(
+        matches!(&error, Error::ConfigurationMismatch { entry, .. } if entry == "configuration"),
+        "{error}"
+    );
 }
 
 /// Every file with one byte changed, and every beginning of it, is noticed.
@@ -179,7 +184,10 @@ fn a_missing_configuration_is_told_from_the_cells() {
     let whole = std::fs::read(&manifest).unwrap();
     std::fs::remove_file(&manifest).unwrap();
     let error = Sweep::open(&folder.0, &"thirds").unwrap_err();
-    assert!(matches!(&error, Error::Changed { entry, .. } if entry == "configuration"), "{error}");
+    assert!(
+        matches!(&error, Error::ConfigurationMismatch { entry, .. } if entry == "configuration"),
+        "{error}"
+    );
     assert!(!manifest.exists());
     Sweep::open(&folder.0, &"halves").unwrap();
     assert_eq!(std::fs::read(&manifest).unwrap(), whole);

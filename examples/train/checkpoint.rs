@@ -75,7 +75,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::File`]; [`Error::Damaged`] of what is no checkpoint, or none that is whole;
-    /// [`Error::Changed`] if the run was asked for something else.
+    /// [`Error::ConfigurationMismatch`] if the run was asked for something else.
     pub fn load<T: Scalar>(&self) -> Result<Option<State<T>>> {
         let Some(path) = &self.path else { return Ok(None) };
         let bytes = match std::fs::read(path) {
@@ -101,7 +101,7 @@ impl Checkpoint {
                 next(&mut rest).and_then(|line| line.strip_prefix(name)?.strip_prefix(" = "));
             let found = found.ok_or_else(|| damaged(&format!("it does not tell its {name}")))?;
             if found != expected {
-                return Err(Error::Changed {
+                return Err(Error::ConfigurationMismatch {
                     path: path.clone(),
                     entry: (*name).to_owned(),
                     found: found.to_owned(),

@@ -179,7 +179,9 @@ fn foreign_and_damaged_checkpoints_are_refused() {
     ] {
         let error = run(more).unwrap_err();
         let error = error.downcast_ref::<orthogap::Error>().unwrap();
-        let orthogap::Error::Changed { entry: found, .. } = error else { panic!("{error}") };
+        let orthogap::Error::ConfigurationMismatch { entry: found, .. } = error else {
+            panic!("{error}")
+        };
         assert_eq!(found, entry);
     }
     let path = folder.0.join("xavier-depth2-run0.checkpoint");

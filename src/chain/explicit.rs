@@ -135,7 +135,7 @@ impl<T: Scalar> ExplicitChain<T> {
     ///
     /// # Errors
     /// [`Error::Collapsed`](crate::Error::Collapsed) if the samples are parallel to working
-    /// precision under a normalisation, [`Error::Silent`](crate::Error::Silent) if all are zero,
+    /// precision under a normalisation, [`Error::AllSamplesZero`](crate::Error::AllSamplesZero) if all are zero,
     /// [`Error::StreamExhausted`](crate::Error::StreamExhausted) beyond 2^32 layers,
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a gain whose weights `T` cannot
     /// hold, and those of the normalisation. The chain stays at the layer before.

@@ -85,11 +85,11 @@ impl<T: Scalar> Materialized<T> {
         let (depth, batch_size) = (layer.depth + 1, layer.batch_size());
         let log_rms = log_rms(&h);
         if log_rms == f64::NEG_INFINITY {
-            return Err(Error::Silent { layer: depth, batch_size });
+            return Err(Error::AllSamplesZero { layer: depth, batch_size });
         }
         let log_scale = unit + log_rms;
         if !log_scale.is_finite() {
-            return Err(Error::Breakdown { layer: depth, log_scale: layer.log_scale });
+            return Err(Error::ScaleOutOfRange { layer: depth, log_scale: layer.log_scale });
         }
         let vanilla = network.normalization().is_none();
         // A normalised layer is held as it is; one that grows without bound, at root mean square 1.

@@ -193,8 +193,8 @@ impl<T: Scalar> Chain<T> {
     /// # Errors
     /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation: in
     /// a linear network beneath 1e-308, and until then the smallest singular value is exact; with
-    /// an activation beneath the precision of `T`. [`Error::Breakdown`] if the scale leaves the
-    /// range of floating point, [`Error::Silent`] if all samples are zero,
+    /// an activation beneath the precision of `T`. [`Error::ScaleOutOfRange`] if the scale leaves the
+    /// range of floating point, [`Error::AllSamplesZero`] if all samples are zero,
     /// [`Error::StreamExhausted`] beyond 2^32 layers, and those of a normalisation. The chain stays
     /// at the layer before.
     pub fn step(&mut self) -> Result<&Layer> {

@@ -101,7 +101,7 @@ impl<T: Scalar> RowStream<T> {
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
-        let breakdown = || Error::Breakdown { layer: depth, log_scale: from.log_scale };
+        let breakdown = || Error::ScaleOutOfRange { layer: depth, log_scale: from.log_scale };
         let does = |operation| pass.operations.contains(&operation);
         let batch_norm =
             network.normalization().batch_norm().filter(|_| does(Operation::Normalize));
@@ -127,7 +127,7 @@ impl<T: Scalar> RowStream<T> {
         // Samples that are zero and stay so are left out: they would spoil the factorisation.
         let live = live_columns(factor).filter(|_| network.activation().value(0.0) == 0.0);
         if live.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::Silent { layer: depth, batch_size: n });
+            return Err(Error::AllSamplesZero { layer: depth, batch_size: n });
         }
         let selected = live.as_ref().map(|live| low(factor.select_columns(live))).transpose()?;
         let factor = selected.as_ref().unwrap_or(factor);
@@ -144,7 +144,7 @@ impl<T: Scalar> RowStream<T> {
             to.gram.spread(&live, n);
         }
         if norm == 0.0 {
-            return Err(Error::Silent { layer: depth, batch_size: n });
+            return Err(Error::AllSamplesZero { layer: depth, batch_size: n });
         }
         let log_norm = norm.ln() - 0.5 * (d as f64).ln();
         to.depth = depth;

@@ -24,8 +24,8 @@ pub trait Experiment: Sync {
     ///
     /// # Errors
     /// An error of the numbers of this run [stops](super::Summary::stops) it, and the ensemble goes
-    /// on; what it recorded before counts. These are [`Error::Collapsed`], [`Error::Silent`],
-    /// [`Error::Breakdown`], [`Error::Diverged`], [`Error::NotFinite`], [`Error::Overflow`],
+    /// on; what it recorded before counts. These are [`Error::Collapsed`], [`Error::AllSamplesZero`],
+    /// [`Error::ScaleOutOfRange`], [`Error::Diverged`], [`Error::NotFinite`], [`Error::Overflow`],
     /// [`Error::ZeroMatrix`], [`Error::ZeroColumn`], [`Error::RankDeficient`],
     /// [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any other error means that the
     /// experiment cannot be run, and ends the ensemble; failures of the experiment's own code are

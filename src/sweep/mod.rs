@@ -92,7 +92,7 @@ impl Sweep {
     /// configuration, is missing, finished cells must be of this configuration for it to be written.
     ///
     /// # Errors
-    /// [`Error::Changed`] if the folder holds results of another configuration or another version of
+    /// [`Error::ConfigurationMismatch`] if the folder holds results of another configuration or another version of
     /// this crate, [`Error::Damaged`] and [`Error::File`] with the file and the reason, also for an
     /// empty path.
     pub fn open(folder: impl Into<PathBuf>, configuration: &impl Serialize) -> Result<Self> {
@@ -152,7 +152,7 @@ impl Sweep {
     /// computed or not.
     ///
     /// # Errors
-    /// [`Error::Changed`], [`Error::Damaged`] and [`Error::File`], and those of `compute`.
+    /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`], and those of `compute`.
     pub fn result<C, R, E>(
         &self,
         cell: &C,
@@ -172,7 +172,7 @@ impl Sweep {
     /// The result of a cell, if it is there.
     ///
     /// # Errors
-    /// [`Error::Changed`], [`Error::Damaged`] and [`Error::File`].
+    /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`].
     pub fn finished<R: DeserializeOwned>(&self, cell: &impl Serialize) -> Result<Option<R>> {
         let (path, identity) = self.address(cell)?;
         let Some(mut found) = store::read(&path)? else {
@@ -226,7 +226,12 @@ fn unchanged(path: &Path, found: &Value, expected: &Value) -> Result<()> {
         return Ok(());
     };
     let path = path.to_owned();
-    Err(Error::Changed { path, entry, found: found.to_string(), expected: expected.to_string() })
+    Err(Error::ConfigurationMismatch {
+        path,
+        entry,
+        found: found.to_string(),
+        expected: expected.to_string(),
+    })
 }
 
 /// The first entry in which two values differ.
