@@ -208,8 +208,8 @@ pub enum Error {
         /// What to do, in words.
         advice: &'static str,
     },
-    /// Machines that draw layers [together](crate::chain::Team) did not come to one.
-    Team {
+    /// Machines that draw layers [together](crate::chain::Communicator) did not come to one.
+    Communicator {
         /// What happened, in words.
         reason: String,
     },
@@ -302,7 +302,7 @@ impl fmt::Debug for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Team { ref reason } => write!(f, "the team failed: {reason}"),
+            Self::Communicator { ref reason } => write!(f, "the team failed: {reason}"),
             Self::Empty { rows, columns } => {
                 write!(f, "a {rows} x {columns} matrix holds no batch")
             }

@@ -4,7 +4,7 @@
 use nalgebra::{DMatrix, dmatrix, dvector};
 use orthogap::Activation::{Identity, LeakyRelu, Relu, Tanh};
 use orthogap::backward::{Scaled, Tape};
-use orthogap::chain::{Alone, Team};
+use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::ensemble::{ChainExperiment, Ensemble, Metric, Precision, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNorm};
@@ -791,7 +791,7 @@ fn the_largest_and_the_smallest_numbers_are_fine() {
 /// A machine that gathers nothing.
 struct Deaf;
 
-impl Team for Deaf {
+impl Communicator for Deaf {
     fn members(&self) -> usize {
         2
     }
@@ -801,7 +801,7 @@ impl Team for Deaf {
     }
 
     fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
-        Alone.all_gather(own, all)
+        SingleProcess.all_gather(own, all)
     }
 }
 

@@ -17,7 +17,7 @@ mod rank_deficient;
 mod repeatability;
 mod significance;
 mod stationary;
-mod team;
+mod communicator;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;

@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use orthogap::Activation::Relu;
-use orthogap::chain::{Alone, Team};
+use orthogap::chain::{SingleProcess, Communicator};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::{Engine, Error, Input, Network, Order, Residual, Result, Scalar, Seed};
 
@@ -25,7 +25,7 @@ struct Member<'a> {
     most: usize,
 }
 
-impl Team for Member<'_> {
+impl Communicator for Member<'_> {
     fn members(&self) -> usize {
         self.room.messages.len()
     }
@@ -36,7 +36,7 @@ impl Team for Member<'_> {
 
     fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
         if self.exchanges == self.most {
-            return Err(Error::Team { reason: format!("cut after {} exchanges", self.most) });
+            return Err(Error::Communicator { reason: format!("cut after {} exchanges", self.most) });
         }
         self.exchanges += 1;
         *self.room.messages[self.index].lock().unwrap() = own.to_vec();
@@ -239,7 +239,7 @@ fn members_that_differ() {
 #[test]
 fn a_team_that_loses_numbers() {
     struct Lossy;
-    impl Team for Lossy {
+    impl Communicator for Lossy {
         fn members(&self) -> usize {
             2
         }
@@ -247,7 +247,7 @@ fn a_team_that_loses_numbers() {
             0
         }
         fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
-            Alone.all_gather(own, all)
+            SingleProcess.all_gather(own, all)
         }
     }
     let mut chain =

@@ -2,7 +2,7 @@
 //!
 //! Work of four kinds is shared by [`Ranks`], the processes that `mpirun` has started:
 //!
-//! - the rows of one very wide layer, because [`Ranks`] are a [`Team`](orthogap::chain::Team):
+//! - the rows of one very wide layer, because [`Ranks`] are a [`Communicator`](orthogap::chain::Communicator):
 //!   [`Chain::step_with`](orthogap::Chain::step_with);
 //! - the runs of an [`Ensemble`](orthogap::ensemble::Ensemble): [`Ranks::ensemble`];
 //! - the cells of a [`Sweep`](orthogap::sweep::Sweep): [`Ranks::sweep`];

@@ -8,7 +8,7 @@ use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
-use orthogap::chain::Team;
+use orthogap::chain::Communicator;
 
 use crate::{Error, Result};
 
@@ -147,7 +147,7 @@ impl Ranks {
 }
 
 /// Ranks draw the rows of wide layers together, at the cost of two exchanges for each wave.
-impl Team for Ranks {
+impl Communicator for Ranks {
     fn members(&self) -> usize {
         self.count()
     }
@@ -159,7 +159,7 @@ impl Team for Ranks {
     fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> orthogap::Result<()> {
         match self.gather(own, all) {
             Ok(_) => Ok(()),
-            Err(error) => Err(orthogap::Error::Team { reason: error.to_string() }),
+            Err(error) => Err(orthogap::Error::Communicator { reason: error.to_string() }),
         }
     }
 }

@@ -81,7 +81,7 @@ fn wide_layers(ranks: &mut Ranks) {
         let mut chain = Network::<f64>::new(50).chain(&input, Seed(2)).unwrap();
         let ahead = usize::from(ranks.index() == ranks.count() - 1);
         chain.advance(ahead).unwrap();
-        assert!(matches!(chain.step_with(ranks), Err(orthogap::Error::Team { .. })));
+        assert!(matches!(chain.step_with(ranks), Err(orthogap::Error::Communicator { .. })));
         assert_eq!(chain.layer().depth(), ahead);
     }
 }

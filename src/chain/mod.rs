@@ -1,5 +1,6 @@
 //! The Markov chain of hidden representations, as an iterator over layers.
 
+mod communicator;
 mod event;
 mod explicit;
 mod materialized;
@@ -7,17 +8,16 @@ mod parallel;
 mod product;
 mod rows;
 mod stream;
-mod team;
 
 use std::ops::{ControlFlow, Deref};
 
+pub use communicator::{Communicator, SingleProcess};
 pub use event::Event;
 use event::EventTracker;
 pub use explicit::{ExplicitChain, ExplicitLayer};
 use materialized::Materialized;
 use product::Source;
 use stream::Streamed;
-pub use team::{Alone, Team};
 
 use crate::{Engine, Error, Gram, Input, Network, Replicate, Result, Scalar};
 
@@ -223,11 +223,11 @@ impl<T: Scalar> Chain<T> {
     /// # Errors
     /// Those of [`step`](Self::step), and [`Error::Interrupted`] with the chain where it was.
     pub fn step_while(&mut self, proceed: impl FnMut(usize) -> ControlFlow<()>) -> Result<&Layer> {
-        self.step_with_while(&mut Alone, proceed)
+        self.step_with_while(&mut SingleProcess, proceed)
     }
 
     /// [`step`](Self::step) for layers so wide that several machines draw one together: every
-    /// member of a [`Team`] calls this on a chain of its own, of the same network, input and seed,
+    /// member of a [`Communicator`] calls this on a chain of its own, of the same network, input and seed,
     /// and all get the same layer, with the bits that `step` alone would give.
     ///
     /// The streamed engine shares out rows. Whatever else has a chain, every member computes for
@@ -239,20 +239,20 @@ impl<T: Scalar> Chain<T> {
     /// thread of the team.
     ///
     /// ```
-    /// use orthogap::{Input, Network, Seed, chain::Alone};
+    /// use orthogap::{Input, Network, Seed, chain::SingleProcess};
     ///
     /// let network = Network::<f32>::new(300_000);
     /// let mut chain = network.chain(&Input::orthogonal(3)?, Seed(1))?;
     /// let mut shared = chain.clone();
-    /// assert_eq!(shared.step_with(&mut Alone)?, chain.step()?); // so it is in any team
+    /// assert_eq!(shared.step_with(&mut SingleProcess)?, chain.step()?); // so it is in any team
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Those of [`step`](Self::step), on all members alike, and [`Error::Team`] if the team fails
+    /// Those of [`step`](Self::step), on all members alike, and [`Error::Communicator`] if the team fails
     /// or its members are not at the same layer of the same chain. The chain stays at the layer
     /// before, from where it can go on in another team.
-    pub fn step_with(&mut self, team: &mut impl Team) -> Result<&Layer> {
+    pub fn step_with(&mut self, team: &mut impl Communicator) -> Result<&Layer> {
         self.step_with_while(team, |_| ControlFlow::Continue(()))
     }
 
@@ -267,7 +267,7 @@ impl<T: Scalar> Chain<T> {
     /// was.
     pub fn step_with_while(
         &mut self,
-        team: &mut impl Team,
+        team: &mut impl Communicator,
         mut proceed: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<&Layer> {
         let Self { network, run, layer, state, .. } = self;

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::team::{Shares, Team};
+use super::communicator::{Communicator, Shares};
 use super::{Layer, Proceed, parallel};
 use crate::activation::Activation;
 use crate::factorization::triangle;
@@ -66,7 +66,7 @@ pub(super) struct Pass {
 struct Draw<'a, T> {
     key: StreamKey,
     scale: RowScale<T>,
-    team: &'a mut dyn Team,
+    team: &'a mut dyn Communicator,
     proceed: Proceed<'a>,
 }
 
@@ -97,7 +97,7 @@ impl<T: Scalar> RowStream<T> {
         pass: Pass,
         from: &Layer,
         to: &mut Layer,
-        team: &mut dyn Team,
+        team: &mut dyn Communicator,
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let (n, d, depth) = (from.batch_size(), network.width(), from.depth + 1);
@@ -389,7 +389,7 @@ fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
 mod tests {
     use std::ops::ControlFlow;
 
-    use super::super::team::Alone;
+    use super::super::communicator::SingleProcess;
     use super::*;
     use crate::kernel::compiled::Kernels;
     use crate::{Input, Purpose, Replicate, Seed};
@@ -466,7 +466,7 @@ mod tests {
                     naive += z * z.transpose() * weight;
                 }
             }
-            let draw = Draw { key, scale, team: &mut Alone, proceed: &mut no_break };
+            let draw = Draw { key, scale, team: &mut SingleProcess, proceed: &mut no_break };
             rows.draw_root(draw, Summand::Product).unwrap();
             let first = &rows.moment * rows.moment.transpose();
             rows.root_from_rows(key, scale, Summand::Product);

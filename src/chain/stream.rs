@@ -1,8 +1,8 @@
 //! The streamed engine: between layers there is nothing but a Gram matrix.
 
+use super::communicator::Communicator;
 use super::materialized::{in_units, operate};
 use super::rows::{Pass, RowStream};
-use super::team::Team;
 use super::{Layer, Proceed, layer_coordinate};
 use crate::network::Operation;
 use crate::{Gram, Input, Network, Purpose, Replicate, Result, Scalar};
@@ -65,7 +65,7 @@ impl<T: Scalar> Streamed<T> {
         network: &Network<T>,
         run: Replicate,
         layer: &mut Layer,
-        team: &mut dyn Team,
+        team: &mut dyn Communicator,
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let Self { rows, log_gain, next, image } = self;

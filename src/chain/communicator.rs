@@ -13,13 +13,13 @@ use crate::{Error, Result};
 /// So every member has every layer, and its bits are those of one machine: they depend neither on
 /// how many members there are nor on how many threads a member has.
 ///
-/// [`Alone`] is a team of one. The workspace crate `orthogap-mpi` has one of MPI ranks.
-pub trait Team {
+/// [`SingleProcess`] is a team of one. The workspace crate `orthogap-mpi` has one of MPI ranks.
+pub trait Communicator {
     /// How many members there are, at least one.
-    fn members(&self) -> usize;
+    fn size(&self) -> usize;
 
     /// Which of them this one is, counted from 0.
-    fn index(&self) -> usize;
+    fn rank(&self) -> usize;
 
     /// Collects what every member has into `all`, in the order of members, on every member. What
     /// was in `all` is lost. Members may have different amounts, or nothing.
@@ -27,29 +27,29 @@ pub trait Team {
     /// Numbers must arrive as they are, to the bit.
     ///
     /// # Errors
-    /// [`Error::Team`] if not all of it came. It should come on every member, or the others wait.
+    /// [`Error::Communicator`] if not all of it came. It should come on every member, or the others wait.
     fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()>;
 }
 
 /// A team of one, for programs that run with others or without.
 ///
 /// ```
-/// use orthogap::chain::{Alone, Team};
+/// use orthogap::chain::{SingleProcess, Communicator};
 ///
 /// let mut all = vec![4.0];
-/// Alone.all_gather(&[1.0, 2.0], &mut all)?;
-/// assert_eq!((Alone.index(), Alone.members(), all), (0, 1, vec![1.0, 2.0]));
+/// SingleProcess.all_gather(&[1.0, 2.0], &mut all)?;
+/// assert_eq!((SingleProcess.rank(), SingleProcess.size(), all), (0, 1, vec![1.0, 2.0]));
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Alone;
+pub struct SingleProcess;
 
-impl Team for Alone {
-    fn members(&self) -> usize {
+impl Communicator for SingleProcess {
+    fn size(&self) -> usize {
         1
     }
 
-    fn index(&self) -> usize {
+    fn rank(&self) -> usize {
         0
     }
 
@@ -62,7 +62,7 @@ impl Team for Alone {
 
 /// How members share the waves of super-blocks of one layer: each as it has workers.
 pub(super) struct Shares<'a> {
-    team: &'a mut dyn Team,
+    team: &'a mut dyn Communicator,
     /// Workers of all members together.
     workers: usize,
     /// Nothing for a member alone, to whom it would be a cost at every layer.
@@ -82,11 +82,11 @@ impl<'a> Shares<'a> {
     /// Agrees with the others on the shares, and makes sure that all draw the layer of the same
     /// `fingerprint`.
     pub(super) fn agree(
-        team: &'a mut dyn Team,
+        team: &'a mut dyn Communicator,
         workers: usize,
         fingerprint: impl FnOnce() -> u64,
     ) -> Result<Self> {
-        let members = team.members();
+        let members = team.size();
         if members == 1 {
             return Ok(Self { team, workers, exchange: None });
         }
@@ -102,7 +102,7 @@ impl<'a> Shares<'a> {
                 "member {member} draws another layer than member 0: members need the same network, \
                  input, seed and depth, and hardware that rounds alike"
             );
-            return Err(Error::Team { reason });
+            return Err(Error::Communicator { reason });
         }
         let mut workers = 0;
         bounds.push(0);
@@ -122,7 +122,7 @@ impl<'a> Shares<'a> {
     pub(super) fn own(&self, wave: usize) -> Range<usize> {
         match &self.exchange {
             None => 0..wave,
-            Some(exchange) => exchange.share(self.team.index(), wave),
+            Some(exchange) => exchange.share(self.team.rank(), wave),
         }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Shares<'a> {
             own.for_each(add);
             return Ok(stop);
         };
-        let members = self.team.members();
+        let members = self.team.size();
         exchange.own.clear();
         own.for_each(|sum| exchange.own.extend_from_slice(sum));
         exchange.own.push(f64::from(u8::from(stop)));
@@ -166,11 +166,18 @@ impl Exchange {
 }
 
 /// Gathers what must be `expected` numbers into `all`.
-fn gather(team: &mut dyn Team, own: &[f64], all: &mut Vec<f64>, expected: usize) -> Result<()> {
+fn gather(
+    team: &mut dyn Communicator,
+    own: &[f64],
+    all: &mut Vec<f64>,
+    expected: usize,
+) -> Result<()> {
     team.all_gather(own, all)?;
     let found = all.len();
     if found == expected {
         return Ok(());
     }
-    Err(Error::Team { reason: format!("it gathered {found} numbers in place of {expected}") })
+    Err(Error::Communicator {
+        reason: format!("it gathered {found} numbers in place of {expected}"),
+    })
 }
