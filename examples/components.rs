@@ -15,7 +15,7 @@ use orthogap::theory::stationary;
 use orthogap::{Input, Layer, Network, Seed};
 
 use orthogap_examples::command::{self, Result, positive, seed, threads};
-use orthogap_examples::figure::{Dash, Figure, LayerwiseInit, Panel, Series};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
 use orthogap_examples::images::{Images, Source};
 use orthogap_examples::recipes::{Component, Family, GROUPS, components};
 use orthogap_examples::{artifact, memory, say};
@@ -265,7 +265,7 @@ fn field(words: &str) -> String {
 }
 
 /// Means over runs against depth: the gap above, the effective rank below, a column for each family.
-fn figure(cases: &[&Case], options: &Options, images: &str) -> LayerwiseInit {
+fn figure(cases: &[&Case], options: &Options, images: &str) -> Stack {
     let panel = |family: Family, quantity: fn(&Record) -> f64| {
         let of_family = || cases.iter().filter(move |case| case.component.family == family);
         let series = |(colour, case): (usize, &&Case)| {
@@ -298,7 +298,7 @@ fn figure(cases: &[&Case], options: &Options, images: &str) -> LayerwiseInit {
         let levels = of_family.filter_map(|case| case.predicted_gap(options.batch_size));
         panel.levels = levels.map(|level| (level, 0)).collect();
     }
-    LayerwiseInit { rows: vec![gap, row("effective rank", |record| record.effective_rank)] }
+    Stack { rows: vec![gap, row("effective rank", |record| record.effective_rank)] }
 }
 
 fn experiment(options: &Options) -> Result<()> {

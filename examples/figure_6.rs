@@ -15,7 +15,7 @@ use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Order};
 
 use orthogap_examples::command::Result;
-use orthogap_examples::figure::{Dash, Figure, LayerwiseInit, Panel, Series};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
 use orthogap_examples::paper::{Comparison, Job, Known, Options, Outcome, Paper, run_all};
 
 const PAPER: Paper = Paper {
@@ -194,7 +194,7 @@ impl<'a> Curve<'a> {
     }
 }
 
-fn figure(curves: &[Curve], runs: u32) -> LayerwiseInit {
+fn figure(curves: &[Curve], runs: u32) -> Stack {
     // Mean and standard error at a width, from its place in the list.
     type At = fn(&Curve, usize, f64) -> (f64, f64);
     let row = |y_label: &str, at: At| {
@@ -228,7 +228,7 @@ fn figure(curves: &[Curve], runs: u32) -> LayerwiseInit {
     by_root.panels[0].levels = vec![(stationary::mean_gap(BATCH, 1 << 20) * 1024.0, 0)];
     let limits = CASES.iter().map(|case| case.off_diagonal).enumerate();
     off_diagonal.panels[0].levels = limits.map(|(colour, limit)| (limit, colour)).collect();
-    LayerwiseInit { rows: vec![distance, by_root, off_diagonal] }
+    Stack { rows: vec![distance, by_root, off_diagonal] }
 }
 
 /// A mean and its standard error, times a factor.

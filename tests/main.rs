@@ -17,7 +17,7 @@ mod rank_deficient;
 mod repeatability;
 mod significance;
 mod stationary;
-mod communicator;
+mod team;
 mod theory;
 #[cfg(feature = "rayon")]
 mod threads;

@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use orthogap::Activation::Relu;
-use orthogap::chain::{SingleProcess, Communicator};
+use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::{Engine, Error, Input, Network, Order, Residual, Result, Scalar, Seed};
 
@@ -26,17 +26,19 @@ struct Member<'a> {
 }
 
 impl Communicator for Member<'_> {
-    fn members(&self) -> usize {
+    fn size(&self) -> usize {
         self.room.messages.len()
     }
 
-    fn index(&self) -> usize {
+    fn rank(&self) -> usize {
         self.index
     }
 
     fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
         if self.exchanges == self.most {
-            return Err(Error::Communicator { reason: format!("cut after {} exchanges", self.most) });
+            return Err(Error::Communicator {
+                reason: format!("cut after {} exchanges", self.most),
+            });
         }
         self.exchanges += 1;
         *self.room.messages[self.index].lock().unwrap() = own.to_vec();
@@ -240,10 +242,10 @@ fn members_that_differ() {
 fn a_team_that_loses_numbers() {
     struct Lossy;
     impl Communicator for Lossy {
-        fn members(&self) -> usize {
+        fn size(&self) -> usize {
             2
         }
-        fn index(&self) -> usize {
+        fn rank(&self) -> usize {
             0
         }
         fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {

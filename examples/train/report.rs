@@ -6,7 +6,7 @@ use orthogap::Scalar;
 use orthogap::statistics::Moments;
 use orthogap::train::GradientError;
 use orthogap_examples::command::Precision;
-use orthogap_examples::figure::{Dash, Figure, LayerwiseInit, Panel, Series};
+use orthogap_examples::figure::{Dash, Figure, Panel, Series, Stack};
 
 use crate::course::{Course, Ended, Job, Record};
 use crate::data::Data;
@@ -221,7 +221,7 @@ const TEST: Quantity = ("test accuracy", |record| record.test_accuracy);
 const GAP: Quantity = ("gap of the logits", |record| record.output_gap);
 
 /// Quantities against epoch, a panel for each depth.
-fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -> LayerwiseInit {
+fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -> Stack {
     let mut depths: Vec<_> = outcomes.iter().map(|outcome| outcome.depth).collect();
     depths.dedup();
     let row = |&(name, quantity): &Quantity| {
@@ -251,11 +251,11 @@ fn against_epoch(outcomes: &[Outcome], title: String, quantities: &[Quantity]) -
         panel.series.iter_mut().for_each(|series| series.label.clear());
     }
     rows[0].title = title;
-    LayerwiseInit { rows }
+    Stack { rows }
 }
 
 /// The loss of the last epoch, and the gap before training, against depth.
-fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> LayerwiseInit {
+fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Stack {
     let row = |name: String, value: &dyn Fn(&Outcome) -> Option<f64>| {
         let curve = |&init: &Init| {
             let of_init = outcomes.iter().filter(|outcome| outcome.init == init);
@@ -278,7 +278,7 @@ fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Laye
     let gap = row("initial gap of logits".to_owned(), &|outcome| outcome.mean(0, GAP.1));
     let mut rows = vec![loss, gap];
     rows[0].title = title;
-    LayerwiseInit { rows }
+    Stack { rows }
 }
 
 /// The curve of an initialisation: the same everywhere, whatever it is compared with.

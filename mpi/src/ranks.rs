@@ -148,11 +148,11 @@ impl Ranks {
 
 /// Ranks draw the rows of wide layers together, at the cost of two exchanges for each wave.
 impl Communicator for Ranks {
-    fn members(&self) -> usize {
+    fn size(&self) -> usize {
         self.count()
     }
 
-    fn index(&self) -> usize {
+    fn rank(&self) -> usize {
         self.index()
     }
 

@@ -1,6 +1,6 @@
 //! What a figure promises: equal bytes, all its texts, no panic.
 
-use super::{Dash, Figure, LayerwiseInit, Panel, Series};
+use super::{Dash, Figure, Panel, Series, Stack};
 
 /// A log figure with one curve, its band, a level and a key.
 fn figure(points: Vec<(f64, f64)>) -> Figure {
@@ -87,7 +87,7 @@ fn a_stack_shares_columns_and_lists_the_cases_of_each() {
     upper.panels[0].title = "family".to_owned();
     let mut lower = Figure { log_y: false, y_label: "rank".to_owned(), ..upper.clone() };
     lower.panels[0].title = String::new();
-    let stack = LayerwiseInit { rows: vec![upper, lower.clone()] };
+    let stack = Stack { rows: vec![upper, lower.clone()] };
     let svg = stack.svg().unwrap();
     assert_eq!(stack.svg().as_deref(), Some(svg.as_str()));
     let count = |part: &str| svg.matches(part).count();
@@ -105,6 +105,6 @@ fn a_stack_shares_columns_and_lists_the_cases_of_each() {
         assert_eq!(count(text), times, "{text}");
     }
     lower.panels.iter_mut().for_each(|panel| panel.series.clear());
-    assert!(LayerwiseInit { rows: vec![lower] }.svg().is_none());
-    assert!(LayerwiseInit::default().svg().is_none());
+    assert!(Stack { rows: vec![lower] }.svg().is_none());
+    assert!(Stack::default().svg().is_none());
 }
