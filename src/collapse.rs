@@ -3,7 +3,7 @@
 //! If the smallest singular value is tiny, a layer of the paper's network multiplies it by a random
 //! factor that no longer depends on it. The mean logarithm of that factor turns negative below a
 //! critical width of about [`n²/4`](crate::theory::critical_width::predicted): there the direction
-//! is lost for good, exponentially fast, although the network has more neurons than samples.
+//! is lost irreversibly, exponentially fast, although the network has more neurons than samples.
 //!
 //! ```
 //! use orthogap::{Seed, collapse::growth_rate};
@@ -28,7 +28,7 @@ const LOST: f64 = 1e-150;
 /// over blocks of `8 n` layers, which are all but independent.
 ///
 /// The other directions are orthogonal at first, and a block passes before anything is counted. At
-/// widths at which they are lost themselves they begin anew whenever they are. Cost: `layers` steps
+/// widths at which another direction is lost, it restarts. Cost: `layers` steps
 /// of a chain, and a little more.
 ///
 /// # Errors

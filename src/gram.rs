@@ -54,7 +54,7 @@ impl Gram {
     /// Any nalgebra matrix or view does. Columns may differ in size by hundreds of orders of
     /// magnitude. Columns that are linearly dependent to working precision (relative residual below
     /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
-    /// rounding noise never passes for a direction of the data; [`rank`](Self::rank) tells.
+    /// rounding noise never passes for a direction of the data; see [`rank`](Self::rank).
     ///
     /// If there are at least twice as many rows as columns, and the condition number of the columns,
     /// scaled to about equal lengths, is below about 1e7, the factor comes from products of columns in

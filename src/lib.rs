@@ -46,7 +46,7 @@
 //! | a batch to start from | [`Input`] |
 //! | the recipe of a network | [`Network`], [`Order`], [`Residual`] |
 //! | what it is made of | [`normalization`], [`activation`], [`weights`], [`convolution`] |
-//! | the layers, one by one | [`Chain`]; with `W` and `H` lent, [`ExplicitChain`] |
+//! | the layers, one by one | [`Chain`]; with access to `W` and `H`, [`ExplicitChain`] |
 //! | samples that die, ranks that fall | [`Event`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
@@ -62,7 +62,7 @@
 //! | repeatability | [`Seed`] |
 //! | everything that can go wrong | [`Error`] |
 //!
-//! The [`guide`] tells how to choose an engine and an estimator, what seeds promise, and how to be
+//! The [`guide`] explains how to choose an engine and an estimator, what seeds promise, and how to be
 //! fast.
 //!
 //! # Non-goals

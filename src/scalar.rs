@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
 /// Implemented for `f32` and `f64` only (sealed). Everything of size `n x n` and every metric is
-/// `f64` whatever the scalar: it costs next to nothing there, and it is where digits get lost.
+/// `f64` for both scalars: it costs little there, and it is where digits are lost.
 ///
 /// ```
 /// use orthogap::{Network, Scalar};

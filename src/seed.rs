@@ -118,7 +118,7 @@ impl Replicate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// The Gaussian rows that a streamed layer draws in place of its weights.
+    /// The Gaussian rows that a streamed layer draws instead of its weights.
     Rows,
     /// The weights of a layer, drawn explicitly.
     Weights,

@@ -6,7 +6,7 @@
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
 //! [`Activation::derivative`](crate::Activation::derivative)); here is the order in which they apply.
 //!
-//! [`Network::gradient_norms`] tells how the gradient of a random network grows or falls from
+//! [`Network::gradient_norms`] measures how the gradient of a random network grows or falls from
 //! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
 //! gradients under batch normalisation leaves the range of floating point at any depth.
 
@@ -78,7 +78,7 @@ deserialize_checked!(
 
 impl<T: Scalar> Network<T> {
     /// The gradient by every layer of a loss that is linear in the output, in a random direction of
-    /// norm one (the same in every network and at every depth, but for its shape):
+    /// norm one (the same in every network and at every depth, except for its shape):
     /// [`gradient_norms_of`](Self::gradient_norms_of) the loss $`\langle G, H_L \rangle`$.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
@@ -118,7 +118,7 @@ impl<T: Scalar> Network<T> {
 
     /// The gradient by every layer of any loss, by its gradient at the output of `depth` layers.
     ///
-    /// Layers are those of [`explicit_chain`](Self::explicit_chain). `loss_gradient` is told the
+    /// Layers are those of [`explicit_chain`](Self::explicit_chain). `loss_gradient` gets the
     /// true representation `H`, `d x n` (of images `C x (S n)`), and gives the gradient by it, of
     /// its shape: a matrix, or a [`Scaled`] one.
     ///

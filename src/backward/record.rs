@@ -1,7 +1,6 @@
-//! A layer step by step: each step in room of its own on the way forward, and read backwards.
+//! The record of a layer: the output of each step of the forward pass, for the reverse pass.
 //!
-//! This is the one place where the order of a layer's steps, and of their pullbacks, stands. Room is
-//! used again and again, so whoever goes the same way twice allocates once.
+//! This module alone knows the order of a layer's steps and of their pullbacks. Buffers are reused.
 
 use nalgebra::DMatrix;
 
@@ -75,7 +74,7 @@ pub(crate) struct Record<T> {
     units: Units,
 }
 
-/// The gradient on its way back, and room for it.
+/// The gradient during a reverse pass, and its buffers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gradient<T: Scalar> {
     pub now: Scaled<T>,

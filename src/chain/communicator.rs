@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
-/// Machines, or processes, that draw the rows of each layer together: the interface to whatever
-/// connects them. [`Chain::step_with`](crate::Chain::step_with) does the rest.
+/// Machines, or processes, that draw the rows of each layer together: the interface to what connects
+/// them. [`Chain::step_with`](crate::Chain::step_with) does the rest.
 ///
 /// Each member holds a chain of its own, of the same network, input and seed, and takes the same
 /// steps. It draws its share of the super-blocks that a layer's rows are cut into; their sums, some

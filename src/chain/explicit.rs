@@ -1,4 +1,4 @@
-//! The chain with its weights drawn: lends `W` and `H`.
+//! The chain with its weights drawn, which gives access to `W` and `H`.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use super::product::{Draw, Source};
 use crate::convolution::Images;
 use crate::{Input, Network, Replicate, Result, Scalar};
 
-/// A chain that draws its weight matrices, for whoever needs `W` or `H`.
+/// A chain that draws its weight matrices and gives access to `W` and `H`.
 ///
 /// Its layers have the same law as those of [`Chain`](crate::Chain), but other random numbers.
 /// A singular value is accurate to epsilon times the norm of its column, as in any computation
@@ -73,7 +73,7 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
     ///
     /// Under a normalisation it is `H` itself (the paper's Eq. 1 divides by a further sqrt(d),
     /// which no metric sees). A vanilla `H` is rescaled to root mean square 1, and
-    /// [`Layer::log_scale`] tells its true one.
+    /// [`Layer::log_scale`] is its true one.
     #[must_use]
     pub fn representation(&self) -> &DMatrix<T> {
         self.chain.held.representation()
@@ -87,10 +87,10 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// The chain of representations of a batch with its weights drawn and lent.
+    /// Creates the chain of representations of a batch with access to `W` and `H`.
     ///
     /// The same law as [`chain`](Self::chain) (not the same random numbers) at `d/n` times the
-    /// cost, and in `O(d²)` memory: for whoever needs `W` or `H` themselves.
+    /// cost, and in `O(d²)` memory.
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain).
@@ -129,7 +129,7 @@ impl<T: Scalar> ExplicitChain<T> {
         self.watch.events()
     }
 
-    /// Draws the weights of one more layer, applies it, and lends what there is.
+    /// Draws the weights of the next layer, applies it and borrows it.
     ///
     /// Cost: `d²` normals, `d² n` multiply-adds, and a factorisation of `H`.
     ///
@@ -187,7 +187,7 @@ impl<T: Scalar> ExplicitChain<T> {
         Ok(Self { network, run, layer, watch, held: held.into_images(images)?, failed })
     }
 
-    /// Goes `layers` layers deeper and lends the last one.
+    /// Draws `layers` more layers and borrows the last one.
     ///
     /// # Errors
     /// Those of [`step`](Self::step); the chain stays at the last good layer.

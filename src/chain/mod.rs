@@ -75,7 +75,7 @@ impl Layer {
         self.log_scale
     }
 
-    /// What happened at this layer for good.
+    /// Irreversible events at this layer.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -94,8 +94,8 @@ impl Deref for Layer {
 ///
 /// It runs on the cheapest [engine](Network::engine) that has the law of the recipe; wherever that
 /// is the streamed one, the state is the Gram matrix, and the rows of a layer are drawn, used and
-/// forgotten in blocks. As an iterator it yields layer 1 first and never ends of itself; the input,
-/// layer 0, is [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) lends the
+/// forgotten in blocks. As an iterator it yields layer 1 first and is infinite; the input,
+/// layer 0, is [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) borrows the
 /// layer instead of copying it.
 ///
 /// After an error the last good layer stays available, and the iterator ends.
@@ -181,7 +181,7 @@ impl<T: Scalar> Chain<T> {
         self.watch.events()
     }
 
-    /// Goes one layer deeper and lends it.
+    /// Draws the next layer and borrows it.
     ///
     /// Cost on the streamed engine: `d n` normals and about `1.5 d n²` multiply-adds, on the threads
     /// of the current rayon pool where that is more than about a millisecond (twice that in an order
@@ -201,8 +201,8 @@ impl<T: Scalar> Chain<T> {
         self.step_while(|_| ControlFlow::Continue(()))
     }
 
-    /// [`step`](Self::step) for layers so wide that one takes a while: `proceed` is told now and
-    /// then how many rows are done, and may break off. A layer all of whose rows are done is kept
+    /// [`step`](Self::step) for layers so wide that one takes a while: `proceed` gets the
+    /// number of finished rows from time to time, and may break off. A layer all of whose rows are done is kept
     /// whatever `proceed` says last, so ask between layers, too.
     ///
     /// ```
@@ -257,7 +257,7 @@ impl<T: Scalar> Chain<T> {
     }
 
     /// [`step_with`](Self::step_with), breaking off as [`step_while`](Self::step_while) does:
-    /// `proceed` is told how many rows the team has done, and where it breaks off on one member,
+    /// `proceed` gets the number of rows that the team has done, and where it breaks off on one member,
     /// it does on all, after the same rows.
     ///
     /// On an engine that shares out no rows, every member is asked for itself.
@@ -282,7 +282,7 @@ impl<T: Scalar> Chain<T> {
         Ok(&self.layer)
     }
 
-    /// Goes `layers` layers deeper and lends the last one.
+    /// Draws `layers` more layers and borrows the last one.
     ///
     /// # Errors
     /// Those of [`step`](Self::step); the chain stays at the last good layer.

@@ -215,7 +215,7 @@ impl<'a> Ensemble<'a> {
         self.extend_while(summary, runs, |_| ControlFlow::Continue(()))
     }
 
-    /// [`extend`](Self::extend) for runs that take a while: `proceed` is told about ten times a
+    /// [`extend`](Self::extend) for runs that take a while: `proceed` is called about ten times a
     /// second how many runs the summary has, and may break off; what was done is kept.
     ///
     /// ```

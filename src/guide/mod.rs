@@ -8,7 +8,7 @@
 //! | [`reproducibility`] | what equal seeds promise, and what can change numbers |
 //! | [`performance`] | how to measure many networks quickly |
 //! | [`comparison`] | what to use beside this crate, or in its place |
-//! | [`architecture`] | the house, for whoever changes it |
+//! | [`architecture`] | the modules, for contributors |
 //! | [`changelog`] | what changed, and which changes change numbers |
 //!
 //! These modules hold documentation only.

@@ -25,8 +25,8 @@ where
     MatRef::from_column_major_slice(matrix.as_slice(), matrix.nrows(), matrix.ncols())
 }
 
-/// A copy of a matrix of `faer`, in whatever order that lies: its columns may be padded, so that
-/// safe code cannot lend it as a whole.
+/// Copies a matrix of `faer` of any layout. Its columns may be padded, so safe code cannot borrow it as
+/// a whole.
 ///
 /// ```
 /// use faer::mat;

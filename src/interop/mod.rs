@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | a contiguous nalgebra matrix | [`ndarray::ArrayView2`](::ndarray::ArrayView2), [`faer::MatRef`](::faer::MatRef) | a view |
 //! | an `ndarray` array, row by row or column by column | [`DMatrixView`](nalgebra::DMatrixView) | a view |
-//! | a `faer` matrix | [`DMatrix`](nalgebra::DMatrix) | a copy: `faer` lends slices of single columns only |
+//! | a `faer` matrix | [`DMatrix`](nalgebra::DMatrix) | a copy: `faer` gives slices of single columns only |
 //!
 //! Every function of this crate that takes a matrix takes a view, so nothing is copied on the way
 //! in. Whatever the library, samples are columns: an array with one sample a row is transposed by

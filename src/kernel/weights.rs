@@ -1,6 +1,6 @@
 //! Explicit weights: rows of W drawn panel by panel in cache and multiplied by H at once.
 //!
-//! W is never stored. Whoever wants to see it draws the same panels again with [`weights`].
+//! W is never stored; [`weights`] draws the same panels again.
 
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::{LaneRng, StreamKey};

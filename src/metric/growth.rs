@@ -55,7 +55,7 @@ impl Gram {
 ///
 /// In a vanilla linear network they are estimates of its `n` top Lyapunov exponents (theory:
 /// [`lyapunov_exponents`](crate::theory::growth::lyapunov_exponents)). Under batch normalisation
-/// the last one tells whether a nearly lost direction comes back. With an activation only the
+/// the last one says whether a nearly lost direction comes back. With an activation only the
 /// growth of the scale is a property of the network alone.
 ///
 /// ```

@@ -31,7 +31,7 @@ use crate::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::File`] for an empty path, a folder, a read-only file, and whatever the system reports.
+/// [`Error::File`] for an empty path, a folder, a read-only file, and any error of the system.
 pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
     let (path, contents) = (path.as_ref(), contents.as_ref());
     let written = match destination(path).map_err(|error| failed(path, &error))? {

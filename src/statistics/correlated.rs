@@ -122,7 +122,7 @@ fn covariance(deviations: &[f64], lag: usize) -> f64 {
 /// Moments of means over batches of consecutive numbers: a stream of correlated numbers in constant
 /// memory, mergeable over runs.
 ///
-/// Batches much longer than the correlation are as good as independent.
+/// Batches much longer than the correlation are almost independent.
 ///
 /// ```
 /// use orthogap::statistics::BatchMeans;

@@ -1,7 +1,7 @@
 //! Statistics over runs and layers: means and variances that merge, quantiles, intervals, averages
 //! of correlated numbers, straight lines through points with errors.
 //!
-//! | numbers | what tells their mean, and how well |
+//! | numbers | their mean, with its error |
 //! | --- | --- |
 //! | independent, such as one of each run | [`Moments`] |
 //! | two independent samples, whose means are compared | [`Moments::difference`] |

@@ -354,7 +354,7 @@ impl MeanFieldChain {
         &self.layer
     }
 
-    /// Goes one layer deeper and lends it. Cost: `O(n²)` beside [`map`].
+    /// Draws the next layer and borrows it. Cost: `O(n²)` beside [`map`].
     pub fn step(&mut self) -> &MeanFieldLayer {
         let largest = self.eigenvalues[0];
         self.eigenvalues.iter_mut().for_each(|lambda| *lambda /= largest);
@@ -370,7 +370,7 @@ impl MeanFieldChain {
         &self.layer
     }
 
-    /// Goes `layers` layers deeper and lends the last one.
+    /// Draws `layers` more layers and borrows the last one.
     pub fn advance(&mut self, layers: usize) -> &MeanFieldLayer {
         for _ in 0..layers {
             self.step();

@@ -2,7 +2,7 @@
 //!
 //! A [`Classifier`] is a stack of layers made from recipes, with weights from anywhere; a [`Trainer`]
 //! takes it down the gradient of its [`Loss`] by [`Sgd`]. Everything is generic over `f32` and `f64`,
-//! and [`Classifier::gradient_error`] tells whether the digits of the one are enough: under deep batch
+//! and [`Classifier::gradient_error`] says whether the digits of the one are enough: under deep batch
 //! normalisation those of `f32` are not.
 //!
 //! ```

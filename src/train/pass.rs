@@ -1,4 +1,4 @@
-//! A batch on its way through a classifier and back, in room that is used again.
+//! The forward and the reverse pass of a batch through a classifier, with reused buffers.
 
 use nalgebra::DMatrix;
 
@@ -81,7 +81,7 @@ impl<T: Scalar> Pass<T> {
         Ok(())
     }
 
-    /// From the logits, which it uses up, to the gradient by every parameter; tells the loss.
+    /// From the logits, which it uses up, to the gradient by every parameter; returns the loss.
     pub(super) fn backward(
         &mut self,
         classifier: &Classifier<T>,

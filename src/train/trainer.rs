@@ -170,7 +170,7 @@ impl<T: Scalar> Trainer<T> {
 
 impl<T: Scalar> Trainer<T> {
     /// One step down the gradient of a batch, `dimension x n` (images flattened as frameworks do,
-    /// NCHW); tells the loss before it.
+    /// NCHW); returns the loss before it.
     ///
     /// Cost: three products a layer, `d_out d_in n` multiply-adds each.
     ///
@@ -202,7 +202,7 @@ impl<T: Scalar> Trainer<T> {
         self.epoch_with(samples, labels, batch_size, |_, _| ())
     }
 
-    /// [`epoch`](Self::epoch) that tells how far it has come after every step: the samples done, and
+    /// [`epoch`](Self::epoch) that reports its progress after every step: the samples done, and
     /// the loss of the batch.
     ///
     /// # Errors

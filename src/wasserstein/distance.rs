@@ -28,9 +28,9 @@ pub enum Law {
 pub enum Kind {
     /// It is the distance, up to rounding.
     Exact,
-    /// The distance is not smaller, but for the errors stated.
+    /// A lower bound, up to the stated errors.
     Lower,
-    /// The distance is not larger, but for the errors stated.
+    /// An upper bound, up to the stated errors.
     Upper,
     /// It is near the distance, on either side.
     Estimate,

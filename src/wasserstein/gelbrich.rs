@@ -6,7 +6,7 @@ use crate::factorization::symmetric_eigen;
 use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
 use crate::{Error, Result};
 
-/// How the bias of a Gelbrich distance is told.
+/// How the bias of a Gelbrich distance is estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Correction {
@@ -71,7 +71,7 @@ impl RowMoments {
         Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
     }
 
-    /// [`gelbrich`](Self::gelbrich) with the bias told in a way of your choice.
+    /// [`gelbrich`](Self::gelbrich) with a chosen estimate of its bias.
     ///
     /// # Errors
     /// Those of [`gelbrich`](Self::gelbrich), and [`Error::InvalidParameter`] for a random-matrix

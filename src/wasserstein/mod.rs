@@ -50,7 +50,7 @@
 //!
 //! Bounds are certain up to the errors they state. A bound found *on* the sample is one on the
 //! distance of the empirical law, larger than that of the population by noise: so directions are
-//! fixed in advance or sought on other samples, and [`W2::bias`] tells what noise alone adds.
+//! fixed in advance or sought on other samples, and [`W2::bias`] is what noise alone adds.
 //! Standard errors are asymptotic, and mean nothing where the distance is zero: there, simulate.
 //!
 //! # Which laws a bias holds for

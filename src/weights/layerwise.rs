@@ -34,7 +34,7 @@ use crate::{Error, Replicate, Result, Scalar};
 ///     .dense(&Gaussian::he(), 10, &Identity)?;
 /// let shapes: Vec<_> = network.weights().map(|weights| weights.shape()).collect();
 /// assert_eq!(shapes, [(6, 27), (6, 54), (32, 96), (10, 32)]);
-/// // Every product with the batch has entries of root mean square one, but for the head's.
+/// // Every product with the batch has entries of root mean square one, except for the head's.
 /// assert!(network.layers()[..3].iter().all(|layer| (layer.scale() - 1.0).abs() < 1e-12));
 /// # Ok::<(), orthogap::Error>(())
 /// ```

@@ -7,7 +7,7 @@
 //! | [`Uniform::xavier`], [`Uniform::he`] | uniform, with those variances | `W` itself: `d²` numbers |
 //! | [`Haar`] | Haar: orthonormal columns (or rows), times a gain | a QR of `d x n` |
 //! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
-//! | your own [`WeightInit`] | whatever you draw | `W` itself |
+//! | your own [`WeightInit`] | your own | `W` itself |
 //!
 //! Those do not see any data. Two initialisations look at a batch, layer by layer, and are for
 //! networks that will be trained: [`IterativeOrthogonalization`] makes its samples orthogonal, [`Lsuv`] only scales

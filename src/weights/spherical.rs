@@ -11,7 +11,7 @@ use crate::{Result, Scalar, Stream};
 ///
 /// The squared norm of a row is `gain²`: what that of a [`Gaussian`](super::Gaussian) row is in the
 /// mean. Batch normalisation undoes any scale of a row, so before it, without an epsilon, these
-/// weights are as good as Gaussian ones.
+/// weights have the effect of Gaussian ones.
 ///
 /// ```
 /// use orthogap::{Seed, weights::{Spherical, WeightInit}};
