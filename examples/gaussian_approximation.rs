@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use orthogap::report::file;
-use orthogap::statistics::Moments;
+use orthogap::statistics::{Interval, Moments};
 use orthogap::theory::bounds::{A1, Version, Width, corollary_3, lemma_2};
 use orthogap::theory::wasserstein_law;
 use orthogap::wasserstein::{Bracket, Gaussian, MatrixLaw, RowLaw};
@@ -189,7 +189,7 @@ fn csv(records: &[Record], options: &Options) -> orthogap::Result<String> {
         for record in records {
             let bracket = record.bracket(law);
             let ((by, lower), (_, upper)) = (bracket.lower(), bracket.upper());
-            let (low, high) = bracket.ci(0.95)?;
+            let Interval { low, high } = bracket.confidence_interval(0.95)?;
             let error = |w2: orthogap::wasserstein::W2| {
                 w2.standard_error().map_or(String::new(), |error| format!("{error:e}"))
             };
@@ -259,7 +259,7 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
                 Series { label: format!("width {width}"), colour, ..Series::default() };
             for record in of_width() {
                 let bracket = record.bracket(law);
-                let (low, high) = bracket.ci(0.95)?;
+                let Interval { low, high } = bracket.confidence_interval(0.95)?;
                 // What may be zero is noise on a logarithmic axis.
                 let lower = if low > 0.0 { bracket.lower().1.debiased() } else { f64::NAN };
                 bounds.points.push((record.layer as f64, lower));

@@ -672,7 +672,7 @@ fn distances() {
             => "weight = -1 is invalid: expected a positive finite number";
         "no weight at all": weighted_line_w2(&[1.0], &[0.0], 0.0, 1.0)
             => "weight = 0 is invalid: expected a positive finite number";
-        "a level above one": sample().gelbrich(&Gaussian::isotropic(2, 1.0)?)?.ci(1.5)
+        "a level above one": sample().gelbrich(&Gaussian::isotropic(2, 1.0)?)?.confidence_interval(1.5)
             => "level = 1.5 is invalid: expected a probability strictly between 0 and 1";
         "moments of no dimension": RowMoments::new(0) => "a 0 x 0 matrix holds no batch";
         "rows of another dimension": RowMoments::new(2)?.push_rows(&zeros(1, 3))

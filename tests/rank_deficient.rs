@@ -61,7 +61,7 @@ fn dead_features_add_the_variance_of_the_target() {
         };
         let (found, expected) = (gelbrich(&all), gelbrich(&alive));
         let dead = 0.25 * (features - alive.ncols()) as f64;
-        assert!((found.sq - dead - expected.sq).abs() < 1e-12 * found.sq);
+        assert!((found.squared - dead - expected.squared).abs() < 1e-12 * found.squared);
         let (found_error, error) =
             (found.sampling_error.unwrap(), expected.sampling_error.unwrap());
         assert!((found_error - error).abs() < 1e-12 * (1.0 + error), "{found_error} {error}");
@@ -78,7 +78,7 @@ fn the_farthest_direction_is_found_among_dead_features() {
         let target = Gaussian::isotropic(64, 0.1).unwrap();
         let found = Sample::from_rows(&rows).unwrap().max_sliced(&target, 1, Seed(3)).unwrap();
         let cosine = (&x * &found.direction)[0] / x.norm();
-        assert!(found.w2.sq.is_finite() && cosine.abs() > 1.0 - 1e-6, "{seed} {cosine}");
+        assert!(found.w2.squared.is_finite() && cosine.abs() > 1.0 - 1e-6, "{seed} {cosine}");
     }
 }
 
@@ -112,16 +112,16 @@ fn equal_ill_conditioned_laws() {
         let covariance = &frame * spectrum * frame.transpose();
         let covariance = (&covariance + covariance.transpose()) / 2.0;
         let law = Gaussian::from_covariance(&covariance).unwrap();
-        assert_eq!(law.w2(&law).unwrap().sq, 0.0);
+        assert_eq!(law.w2(&law).unwrap().squared, 0.0);
         let turn = normals(n, n, 7).qr().q();
         let turned = Gaussian::from_factor(&(law.factor() * turn)).unwrap();
-        for sq in [law.w2(&turned).unwrap().sq, turned.w2(&law).unwrap().sq] {
-            assert!(sq < 1e-26 * law.total_variance(), "{n} {power} {sq}");
+        for squared in [law.w2(&turned).unwrap().squared, turned.w2(&law).unwrap().squared] {
+            assert!(squared < 1e-26 * law.total_variance(), "{n} {power} {squared}");
         }
         // A shift of the scale by a part in a million, which no difference of traces would see.
         let near = Gaussian::from_factor(&(law.factor() * (1.0 + 1e-6))).unwrap();
-        let sq = law.w2(&near).unwrap().sq;
-        assert!((sq / (1e-12 * law.total_variance()) - 1.0).abs() < 1e-6, "{sq}");
+        let squared = law.w2(&near).unwrap().squared;
+        assert!((squared / (1e-12 * law.total_variance()) - 1.0).abs() < 1e-6, "{squared}");
     }
 }
 

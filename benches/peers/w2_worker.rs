@@ -49,29 +49,33 @@ fn answer(request: &str) -> Answer {
     let target = Gaussian::isotropic(n, (n as f64).sqrt().recip())?;
     let other = || read(second.first().ok_or("a second path is missing")?);
     match *case {
-        "bures" => measure(seconds, || Ok(Gaussian::from_covariance(&matrix)?.w2(&target)?.sq)),
+        "bures" => {
+            measure(seconds, || Ok(Gaussian::from_covariance(&matrix)?.w2(&target)?.squared))
+        }
         "bures-general" => {
             let other = other()?;
             measure(seconds, || {
                 let target = Gaussian::from_covariance(&other)?;
-                Ok(Gaussian::from_covariance(&matrix)?.w2(&target)?.sq)
+                Ok(Gaussian::from_covariance(&matrix)?.w2(&target)?.squared)
             })
         }
         "line" => {
             let bins = normal_bins(matrix.len())?;
-            measure(seconds, || Ok(bins.w2(matrix.as_slice(), 0.0, 1.0)?.w2.sq))
+            measure(seconds, || Ok(bins.w2(matrix.as_slice(), 0.0, 1.0)?.w2.squared))
         }
         "line-cold" => measure(seconds, || {
-            Ok(normal_bins(matrix.len())?.w2(matrix.as_slice(), 0.0, 1.0)?.w2.sq)
+            Ok(normal_bins(matrix.len())?.w2(matrix.as_slice(), 0.0, 1.0)?.w2.squared)
         }),
         "sliced" => {
             let directions = Directions::random(n, 500, Seed(1))?;
-            measure(seconds, || Ok(Sample::from_rows(&matrix)?.sliced(&target, &directions)?.w2.sq))
+            measure(seconds, || {
+                Ok(Sample::from_rows(&matrix)?.sliced(&target, &directions)?.w2.squared)
+            })
         }
         "assignment" => {
             let other = other()?;
             measure(seconds, || {
-                Ok(Sample::from_rows(&matrix)?.assignment(&Sample::from_rows(&other)?)?.w2.sq)
+                Ok(Sample::from_rows(&matrix)?.assignment(&Sample::from_rows(&other)?)?.w2.squared)
             })
         }
         _ => Err(format!("{case:?} is no case").into()),

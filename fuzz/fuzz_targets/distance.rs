@@ -4,7 +4,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use nalgebra::DMatrix;
-use orthogap::statistics::{Line, Weighting, correlated_mean, quantile, quantile_interval};
+use orthogap::statistics::{Interval, Line, Weighting, correlated_mean, quantile, quantile_interval};
 use orthogap::theory::mean_field::{map, map_of_deviations};
 use orthogap::theory::mean_field_activation::Kernel;
 use orthogap::theory::wasserstein_law::lower_bound;
@@ -28,9 +28,9 @@ fn number(what: &str, x: f64) {
 }
 
 fn distance(what: &str, w2: W2, level: f64) {
-    number(what, w2.sq);
-    assert!(!w2.dist().is_nan() && !w2.debiased().is_nan(), "{what}: {w2:?}");
-    if let Ok((low, high)) = w2.ci(level) {
+    number(what, w2.squared);
+    assert!(!w2.distance().is_nan() && !w2.debiased().is_nan(), "{what}: {w2:?}");
+    if let Ok(Interval { low, high }) = w2.confidence_interval(level) {
         assert!(low <= high, "{what}: {w2:?}");
     }
 }

@@ -38,7 +38,7 @@ impl Sample {
     /// let a = Sample::from_rows(&dmatrix![0.0, 0.0; 1.0, 0.0])?;
     /// let b = Sample::from_rows(&dmatrix![1.0, 1.0; 0.0, 1.0])?;
     /// let assignment = a.assignment(&b)?;
-    /// assert!((assignment.w2.sq - 1.0).abs() < 1e-15);
+    /// assert!((assignment.w2.squared - 1.0).abs() < 1e-15);
     /// assert_eq!(assignment.partner, Some(vec![1, 0]));
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -92,7 +92,7 @@ impl Sample {
         let [ours, theirs] = [self, first].map(|sample| sample.moments().covariance().trace());
         // A point mass has no noise, and against one there is none.
         let scale = if theirs > 0.0 { (ours / theirs).sqrt() } else { 0.0 };
-        Ok(W2 { bias: Some(scale * null.sq), kind: Kind::Estimate, ..plain })
+        Ok(W2 { bias: Some(scale * null.squared), kind: Kind::Estimate, ..plain })
     }
 }
 
@@ -102,7 +102,7 @@ impl MatrixLaw {
     ///
     /// Batches of runs are transported to one another and debiased by transports between two
     /// batches of the same law: $`\frac12 (d(A, B) + d(A', B')) - \frac12 (d(A, A') + d(B, B'))`$
-    /// with `sq` the first half and the bias the second; the standard error is that of the mean
+    /// with `squared` the first half and the bias the second; the standard error is that of the mean
     /// over groups of four batches, and intervals are Student's.
     ///
     /// Cost: four assignments of `batch` vectors for every two batches.
@@ -177,9 +177,13 @@ mod tests {
         ] {
             let (a, b) = (points(ours, 0.1), points(theirs, -0.2));
             let assignment = a.assignment(&b).unwrap();
-            assert!((assignment.w2.sq / expected - 1.0).abs() < 1e-11, "{}", assignment.w2.sq);
+            assert!(
+                (assignment.w2.squared / expected - 1.0).abs() < 1e-11,
+                "{}",
+                assignment.w2.squared
+            );
             assert_eq!(assignment.partner, None);
-            assert!((b.assignment(&a).unwrap().w2.sq / expected - 1.0).abs() < 1e-11);
+            assert!((b.assignment(&a).unwrap().w2.squared / expected - 1.0).abs() < 1e-11);
         }
     }
 
@@ -200,7 +204,7 @@ mod tests {
             expected += (end - last) as f64 / (9000.0 * 9001.0) * difference.powi(2);
             last = end;
         }
-        let found = a.assignment(&b).unwrap().w2.sq;
+        let found = a.assignment(&b).unwrap().w2.squared;
         assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
     }
 
@@ -230,7 +234,7 @@ mod tests {
         });
         let [[across, within], [across_2, within_2]] = groups;
         let w2 = law.transport(3).unwrap();
-        assert!((w2.sq - (across + across_2) / 2.0).abs() < 1e-15);
+        assert!((w2.squared - (across + across_2) / 2.0).abs() < 1e-15);
         assert!((w2.bias.unwrap() - (within + within_2) / 2.0).abs() < 1e-15);
         // The standard error of the mean of two numbers is half their distance.
         let error = ((across - within) - (across_2 - within_2)).abs() / 2.0;

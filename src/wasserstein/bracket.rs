@@ -1,6 +1,6 @@
 //! Lower and upper bounds side by side.
 
-use crate::statistics::Moments;
+use crate::statistics::{Interval, Moments};
 use crate::wasserstein::{Directions, Gaussian, Kind, Law, Of, Sample, W2};
 use crate::{Replicate, Result};
 
@@ -55,13 +55,13 @@ impl Bracket {
     }
 
     /// An interval that contains the squared distance with probability at least `level`: the largest
-    /// lower end and the smallest upper end of the [intervals](W2::ci) of all bounds, at a level that
+    /// lower end and the smallest upper end of the [intervals](W2::confidence_interval) of all bounds, at a level that
     /// allows for this choice (Bonferroni).
     ///
     /// # Errors
     /// [`InvalidParameter`](crate::Error::InvalidParameter) unless `level` lies strictly between 0
     /// and 1.
-    pub fn ci(&self, level: f64) -> Result<(f64, f64)> {
+    pub fn confidence_interval(&self, level: f64) -> Result<Interval> {
         let choices = (self.lower_bounds.len() + self.upper_bounds.len()) as f64;
         // Only one end of each interval can fail.
         let each = 1.0 - 2.0 * (1.0 - level) / choices;
@@ -69,12 +69,12 @@ impl Bracket {
         let each = if level > 0.0 && level < 1.0 { each } else { level };
         let (mut low, mut high) = (0.0f64, f64::INFINITY);
         for (_, bound) in &self.lower_bounds {
-            low = low.max(bound.ci(each)?.0);
+            low = low.max(bound.confidence_interval(each)?.low);
         }
         for (_, bound) in &self.upper_bounds {
-            high = high.min(bound.ci(each)?.1);
+            high = high.min(bound.confidence_interval(each)?.high);
         }
-        Ok((low, high))
+        Ok(Interval { low, high })
     }
 }
 
@@ -106,6 +106,7 @@ impl Sample {
     ///
     /// ```
     /// use orthogap::Seed;
+    /// use orthogap::statistics::Interval;
     /// use orthogap::wasserstein::{Bound, Gaussian, Sample};
     ///
     /// // On a sphere, with the mean and the covariance of the target: lengths tell.
@@ -114,7 +115,7 @@ impl Sample {
     /// rows.row_iter_mut().for_each(|mut row| row *= 8f64.sqrt() / row.norm());
     /// let bracket = Sample::from_rows(&rows)?.bracket(&target, None, Seed(2))?;
     /// assert_eq!(bracket.lower().0, Bound::Radial);
-    /// let (low, high) = bracket.ci(0.99)?;
+    /// let Interval { low, high } = bracket.confidence_interval(0.99)?;
     /// assert!(low < 0.4911 && 0.4910 < high && low > 0.4);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -160,8 +161,8 @@ impl Sample {
             .map(|row| row.iter().zip(&shift).map(|(x, s)| (x + s).powi(2)).sum())
             .collect();
         let count = squares.len() as f64;
-        let sq = squares.iter().sum::<f64>() / count + target.total_variance();
-        W2 { bias: Some(0.0), ..W2::of_samples(sq, Kind::Upper, Of::Population) }
+        let squared = squares.iter().sum::<f64>() / count + target.total_variance();
+        W2 { bias: Some(0.0), ..W2::of_samples(squared, Kind::Upper, Of::Population) }
             .with_influence(&squares)
     }
 }
@@ -183,8 +184,8 @@ mod tests {
     use super::*;
     use nalgebra::dmatrix;
 
-    fn bound(sq: f64, error: f64, kind: Kind) -> W2 {
-        W2 { sampling_error: Some(error), ..W2::of_samples(sq, kind, Of::Population) }
+    fn bound(squared: f64, error: f64, kind: Kind) -> W2 {
+        W2 { sampling_error: Some(error), ..W2::of_samples(squared, kind, Of::Population) }
     }
 
     #[test]
@@ -197,12 +198,12 @@ mod tests {
             upper_bounds: vec![(Bound::Coupling, bound(9.0, 0.5, Kind::Upper))],
         };
         assert_eq!((bracket.lower().0, bracket.upper().0), (Bound::Axes, Bound::Coupling));
-        let (low, high) = bracket.ci(0.95).unwrap();
+        let Interval { low, high } = bracket.confidence_interval(0.95).unwrap();
         let quantile = 2.128_045_234_184_984; // of 1 - 0.05/3
         assert!((low - (4.0 - 0.1 * quantile)).abs() < 1e-13);
         assert!((high - (9.0 + 0.5 * quantile)).abs() < 1e-13);
         for level in [-0.1, 0.0, 1.0, 1.1, f64::NAN] {
-            assert!(bracket.ci(level).is_err(), "{level}");
+            assert!(bracket.confidence_interval(level).is_err(), "{level}");
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
             ],
         };
         assert_eq!(bracket.upper(), (Bound::Coupling, coupling));
-        assert_eq!(bracket.ci(0.95), Ok((1.0, 3.0)));
+        assert_eq!(bracket.confidence_interval(0.95), Ok(Interval { low: 1.0, high: 3.0 }));
     }
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
         let runs: Moments = [0.25, 0.75].into_iter().collect();
         let bracket = sample.bracket(&target, Some(&runs), crate::Seed(2)).unwrap();
         let (bound, w2) = bracket.upper();
-        assert_eq!((bound, w2.sq, w2.sampling_error), (Bound::Coupling, 0.5, Some(0.25)));
+        assert_eq!((bound, w2.squared, w2.sampling_error), (Bound::Coupling, 0.5, Some(0.25)));
         assert_eq!(bracket.lower_bounds.len(), 5);
         let alone = sample.bracket(&target, None, crate::Seed(2)).unwrap();
         assert_eq!(alone.upper().0, Bound::Independent);
@@ -240,7 +241,7 @@ mod tests {
         let rows = dmatrix![4.0, 0.0; 0.0, 0.0; 4.0, 4.0; 0.0, 2.0];
         let target = Gaussian::isotropic(2, 0.5).unwrap().with_mean(&[0.0, -1.0]).unwrap();
         let w2 = Sample::from_rows(&rows).unwrap().independent_coupling(&target);
-        assert!((w2.sq - (17.0 + 0.5)).abs() < 1e-14);
+        assert!((w2.squared - (17.0 + 0.5)).abs() < 1e-14);
         let variance = (0.0f64 + 256.0 + 576.0 + 64.0) / 4.0;
         assert!((w2.standard_error().unwrap() - (variance / 3.0).sqrt()).abs() < 1e-13);
         assert_eq!(w2.bias, Some(0.0));

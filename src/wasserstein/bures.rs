@@ -25,7 +25,7 @@ impl Gaussian {
     /// use orthogap::wasserstein::Gaussian;
     ///
     /// let a = Gaussian::diagonal(&[1.0, 4.0])?.with_mean(&[3.0, 0.0])?;
-    /// assert_eq!(a.w2(&Gaussian::isotropic(2, 1.0)?)?.sq, 9.0 + 1.0);
+    /// assert_eq!(a.w2(&Gaussian::isotropic(2, 1.0)?)?.squared, 9.0 + 1.0);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
@@ -70,7 +70,7 @@ impl Gram {
     ///
     /// let w2 = Input::spiked(4, 0.5)?.gram().w2();
     /// assert_eq!((w2.kind, w2.law), (Kind::Exact, Law::MatrixGivenH));
-    /// assert!((w2.sq - (2.0 - 5.0 / 7f64.sqrt())).abs() < 1e-15);
+    /// assert!((w2.squared - (2.0 - 5.0 / 7f64.sqrt())).abs() < 1e-15);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     #[must_use]
@@ -165,10 +165,10 @@ mod tests {
     fn distances_scale_as_far_as_their_squares_do() {
         let (f, h) = (nalgebra::dmatrix![1.0, 2.0; 0.5, -1.0], nalgebra::dmatrix![0.3; 2.0]);
         let law = |factor: &DMatrix<f64>, scale| Gaussian::from_factor(&(factor * scale)).unwrap();
-        let expected = law(&f, 1.0).w2(&law(&h, 1.0)).unwrap().sq;
+        let expected = law(&f, 1.0).w2(&law(&h, 1.0)).unwrap().squared;
         for scale in [1e-150, 1e-100, 1e100, 1e149] {
-            let sq = law(&f, scale).w2(&law(&h, scale)).unwrap().sq;
-            assert!((sq / scale / scale / expected - 1.0).abs() < 1e-13, "{scale}");
+            let squared = law(&f, scale).w2(&law(&h, scale)).unwrap().squared;
+            assert!((squared / scale / scale / expected - 1.0).abs() < 1e-13, "{scale}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{Error, Replicate, Result};
 /// use orthogap::wasserstein::{Gaussian, Sample, p_value};
 ///
 /// let target = Gaussian::isotropic(4, 1.0)?;
-/// let gelbrich = |sample: &Sample| Ok(sample.gelbrich(&target)?.sq);
+/// let gelbrich = |sample: &Sample| Ok(sample.gelbrich(&target)?.squared);
 /// let wide = Sample::from_rows(&(target.sample(500, Seed(1), 0) * 1.2))?;
 /// assert_eq!(p_value(&wide, &target, 99, Seed(2), gelbrich)?, 0.01);
 /// # Ok::<(), orthogap::Error>(())

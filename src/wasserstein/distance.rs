@@ -1,7 +1,7 @@
 //! The result of every estimator: a squared distance that says what it is.
 
 use crate::approximate::approximate;
-use crate::statistics::two_sided;
+use crate::statistics::{Interval, two_sided};
 use crate::wasserstein::line::deviation;
 use crate::{Error, Result};
 
@@ -48,29 +48,29 @@ pub enum Of {
 
 /// A squared Wasserstein-2 distance $`W_2^2`$ and what is known about it.
 ///
-/// Errors and bias are of `sq`, as an estimate of the same quantity of the population.
+/// Errors and bias are of `squared`, as an estimate of the same quantity of the population.
 ///
 /// ```
 /// use orthogap::wasserstein::{Kind, Law, normal_bins};
 ///
 /// let two = normal_bins(2)?.w2(&[-1.0, 1.0], 0.0, 1.0)?.w2;
 /// assert_eq!((two.kind, two.law), (Kind::Exact, Law::Row));
-/// assert!((two.sq - 0.4042308783943).abs() < 1e-12); // 2 - 2 sqrt(2/pi)
-/// assert_eq!(two.dist(), two.sq.sqrt());
+/// assert!((two.squared - 0.4042308783943).abs() < 1e-12); // 2 - 2 sqrt(2/pi)
+/// assert_eq!(two.distance(), two.squared.sqrt());
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct W2 {
     /// The squared distance, as computed: nothing is subtracted.
-    pub sq: f64,
+    pub squared: f64,
     /// How it stands to the distance.
     pub kind: Kind,
     /// Of which distribution.
     pub of: Of,
     /// Of which law.
     pub law: Law,
-    /// The expected excess of `sq` over the population's value, where known.
+    /// The expected excess of `squared` over the population's value, where known.
     pub bias: Option<f64>,
     /// The standard error from having finitely many samples, where known.
     pub sampling_error: Option<f64>,
@@ -81,7 +81,7 @@ pub struct W2 {
     pub(super) projection_degrees: f64,
 }
 
-approximate!(W2, w2 => vec![w2.sq]);
+approximate!(W2, w2 => vec![w2.squared]);
 
 /// The standard error of a sum of two independent numbers with these standard errors and degrees
 /// of freedom, and its own degrees by Welch and Satterthwaite.
@@ -94,9 +94,9 @@ pub(super) fn combine(errors: [f64; 2], degrees: [f64; 2]) -> (f64, f64) {
 
 impl W2 {
     /// A distance without errors.
-    pub(super) fn exact(sq: f64, law: Law) -> Self {
+    pub(super) fn exact(squared: f64, law: Law) -> Self {
         Self {
-            sq,
+            squared,
             kind: Kind::Exact,
             of: Of::Population,
             law,
@@ -109,8 +109,8 @@ impl W2 {
     }
 
     /// A distance of the row law estimated from samples, bias and error unknown.
-    pub(super) fn of_samples(sq: f64, kind: Kind, of: Of) -> Self {
-        Self { kind, of, bias: None, sampling_error: None, ..Self::exact(sq, Law::Row) }
+    pub(super) fn of_samples(squared: f64, kind: Kind, of: Of) -> Self {
+        Self { kind, of, bias: None, sampling_error: None, ..Self::exact(squared, Law::Row) }
     }
 
     /// With the standard error of the mean of these values, one for each sample: the influence of
@@ -125,7 +125,7 @@ impl W2 {
     pub(super) fn scaled(self, factor: f64) -> Self {
         let times = |x: Option<f64>| x.map(|x| x * factor);
         Self {
-            sq: self.sq * factor,
+            squared: self.squared * factor,
             bias: times(self.bias),
             sampling_error: times(self.sampling_error),
             projection_error: times(self.projection_error),
@@ -133,16 +133,16 @@ impl W2 {
         }
     }
 
-    /// The distance $`W_2`$ itself, the root of `sq`.
+    /// The distance $`W_2`$ itself, the root of `squared`.
     #[must_use]
-    pub fn dist(&self) -> f64 {
-        self.sq.max(0.0).sqrt()
+    pub fn distance(&self) -> f64 {
+        self.squared.max(0.0).sqrt()
     }
 
-    /// `sq` less its bias, where that is known; it may be negative.
+    /// `squared` less its bias, where that is known; it may be negative.
     #[must_use]
     pub fn debiased(&self) -> f64 {
-        self.sq - self.bias.unwrap_or(0.0)
+        self.squared - self.bias.unwrap_or(0.0)
     }
 
     /// The standard error from samples and directions together; `None` if one of them is unknown.
@@ -163,20 +163,21 @@ impl W2 {
     /// The multiple is Student's quantile where the error is estimated from a number of samples,
     /// runs or orthonormal bases, with degrees of freedom by Welch and Satterthwaite.
     ///
-    /// Not valid at the null, where the distance is zero and `sq` is not nearly normal: see
+    /// Not valid at the null, where the distance is zero and `squared` is not nearly normal: see
     /// [`p_value`](super::p_value).
     ///
     /// ```
     /// use orthogap::wasserstein::Gaussian;
     ///
     /// let exact = Gaussian::isotropic(4, 1.0)?.w2(&Gaussian::isotropic(4, 1.5)?)?;
-    /// assert_eq!(exact.ci(0.95)?, (1.0, 1.0));
+    /// let interval = exact.confidence_interval(0.95)?;
+    /// assert_eq!((interval.low, interval.high), (1.0, 1.0));
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless `level` lies strictly between 0 and 1.
-    pub fn ci(&self, level: f64) -> Result<(f64, f64)> {
+    pub fn confidence_interval(&self, level: f64) -> Result<Interval> {
         let quantile = |degrees: f64| {
             two_sided(level, degrees).ok_or(Error::InvalidParameter {
                 name: "level",
@@ -185,10 +186,11 @@ impl W2 {
             })
         };
         let Some((error, degrees)) = self.error_and_degrees() else {
-            return quantile(f64::INFINITY).map(|_| (0.0, f64::INFINITY));
+            return quantile(f64::INFINITY).map(|_| Interval { low: 0.0, high: f64::INFINITY });
         };
         let half = quantile(degrees)? * error;
-        Ok(((self.debiased() - half).max(0.0), (self.debiased() + half).max(0.0)))
+        let (low, high) = (self.debiased() - half, self.debiased() + half);
+        Ok(Interval { low: low.max(0.0), high: high.max(0.0) })
     }
 }
 
@@ -199,31 +201,35 @@ mod tests {
     #[test]
     fn errors_and_bias_by_hand() {
         let w2 = W2 {
-            sq: 2.0,
+            squared: 2.0,
             bias: Some(0.5),
             sampling_error: Some(0.3),
             projection_error: Some(0.4),
             ..W2::exact(0.0, Law::Row)
         };
         let half = 1.959_963_984_540_054 * 0.5;
-        let (low, high) = w2.ci(0.95).unwrap();
+        let Interval { low, high } = w2.confidence_interval(0.95).unwrap();
         assert!((low - (1.5 - half)).abs() < 1e-14 && (high - (1.5 + half)).abs() < 1e-14);
         let thrice = w2.scaled(3.0);
-        assert_eq!((thrice.sq, thrice.debiased()), (6.0, 4.5));
+        assert_eq!((thrice.squared, thrice.debiased()), (6.0, 4.5));
         assert!((thrice.standard_error().unwrap() - 1.5).abs() < 1e-15);
         assert_eq!((thrice.law, thrice.kind), (Law::Row, Kind::Exact));
     }
 
     #[test]
     fn intervals_are_cut_at_zero() {
-        let w2 = |sq, error| W2 { sampling_error: Some(error), ..W2::exact(sq, Law::Row) };
-        assert_eq!(w2(0.1, 1.0).ci(0.9).unwrap().0, 0.0);
-        assert_eq!(w2(-0.1, 0.0).ci(0.9), Ok((0.0, 0.0)));
-        assert_eq!(w2(-0.1, 0.0).dist(), 0.0);
+        let w2 =
+            |squared, error| W2 { sampling_error: Some(error), ..W2::exact(squared, Law::Row) };
+        assert_eq!(w2(0.1, 1.0).confidence_interval(0.9).unwrap().low, 0.0);
+        assert_eq!(w2(-0.1, 0.0).confidence_interval(0.9), Ok(Interval { low: 0.0, high: 0.0 }));
+        assert_eq!(w2(-0.1, 0.0).distance(), 0.0);
         let unknown = W2::of_samples(2.0, Kind::Lower, Of::Empirical);
-        assert_eq!((unknown.debiased(), unknown.ci(0.9)), (2.0, Ok((0.0, f64::INFINITY))));
+        assert_eq!(
+            (unknown.debiased(), unknown.confidence_interval(0.9)),
+            (2.0, Ok(Interval { low: 0.0, high: f64::INFINITY }))
+        );
         for level in [0.0, 1.0, f64::NAN] {
-            assert!(unknown.ci(level).is_err());
+            assert!(unknown.confidence_interval(level).is_err());
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 /// let plane = Gaussian::isotropic(2, 1.0)?;
 /// let distance = line.w2(&plane)?;
 /// let expected = (2f64.sqrt() - 1.0).powi(2) + 1.0;
-/// assert!((distance.sq - expected).abs() < 1e-15);
+/// assert!((distance.squared - expected).abs() < 1e-15);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +108,7 @@ impl Gaussian {
     /// use orthogap::wasserstein::Gaussian;
     ///
     /// let singular = Gaussian::from_covariance(&dmatrix![1.0, 2.0; 2.0, 4.0])?;
-    /// assert_eq!(singular.w2(&singular)?.sq, 0.0);
+    /// assert_eq!(singular.w2(&singular)?.squared, 0.0);
     /// assert!(Gaussian::from_covariance(&dmatrix![1.0, 2.0; 2.0, 3.9]).is_err());
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -377,7 +377,7 @@ mod tests {
         let shifted = masses[0].clone().with_mean(&[3.0, 4.0]).unwrap();
         for mass in &masses {
             assert_eq!(mass.total_variance(), 0.0);
-            assert_eq!(mass.w2(&shifted).unwrap().sq, 25.0);
+            assert_eq!(mass.w2(&shifted).unwrap().squared, 25.0);
             assert_eq!(mass.sliced_to_isotropic(0.0), Ok(0.0));
             assert_relative_eq!(mass.sliced_to_isotropic(3.0).unwrap(), 9.0);
         }

@@ -55,7 +55,7 @@ impl RowMoments {
     /// let mut moments = RowMoments::new(64)?;
     /// moments.push_rows(&rows)?;
     /// let w2 = moments.gelbrich(&Gaussian::isotropic(64, 1.0)?)?;
-    /// assert!(w2.sq > 10.0); // the truth is 64 * 0.2² = 2.56
+    /// assert!(w2.squared > 10.0); // the truth is 64 * 0.2² = 2.56
     /// assert!((w2.debiased() - 2.56).abs() < 1.0);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -103,8 +103,8 @@ impl RowMoments {
         }
         // About the target's mean: the difference of means is known to more digits than the means.
         let fitted = Gaussian::from_covariance(&covariance)?.with_mean(target.mean().as_slice())?;
-        let sq = fitted.w2(target)?.sq + self.mean_less(target.mean()).norm_squared();
-        Ok(W2::of_samples(sq, Kind::Lower, Of::Population))
+        let squared = fitted.w2(target)?.squared + self.mean_less(target.mean()).norm_squared();
+        Ok(W2::of_samples(squared, Kind::Lower, Of::Population))
     }
 
     fn spectrum(&self, target: &Gaussian) -> Result<Spectrum> {
@@ -156,7 +156,7 @@ impl RowMoments {
                 let between_means = self.mean_less(target.mean()).norm_squared() - trace / count;
                 let between_shapes = trace + target.total_variance()
                     - 2.0 * bias::random_matrix_sum_of_roots(&unbiased, degrees);
-                plain.sq - between_means - between_shapes
+                plain.squared - between_means - between_shapes
             }
         }
     }
@@ -272,7 +272,7 @@ mod tests {
         let target = Gaussian::isotropic(1, 2.0).unwrap().with_mean(&[3.0]).unwrap();
         let t = 2.0 / 5f64.sqrt();
         let moments = sample.moments().gelbrich(&target).unwrap();
-        assert!((moments.sq - (1.0 + (5f64.sqrt() - 2.0).powi(2))).abs() < 1e-14);
+        assert!((moments.squared - (1.0 + (5f64.sqrt() - 2.0).powi(2))).abs() < 1e-14);
         // Gaussian rows: 2 ((1 - t) C)² + 4 δ² C.
         let variance = 2.0 * ((1.0 - t) * 5.0).powi(2) + 4.0 * 5.0;
         assert!((moments.sampling_error.unwrap() - (variance / 4.0).sqrt()).abs() < 1e-14);
@@ -296,7 +296,7 @@ mod tests {
             let sample = Sample::from_rows(&rows).unwrap();
             let told = sample.moments().gelbrich_with(&target, correction).unwrap();
             let by_default = sample.gelbrich(&target).unwrap();
-            [told, by_default].map(|w2| [w2.sq, w2.bias.unwrap(), w2.sampling_error.unwrap()])
+            [told, by_default].map(|w2| [w2.squared, w2.bias.unwrap(), w2.sampling_error.unwrap()])
         };
         for correction in [Correction::FirstOrder, Correction::RandomMatrix] {
             let here = of(0.0, correction);
@@ -316,7 +316,7 @@ mod tests {
         let moments = Sample::from_rows(&rows).unwrap().moments().clone();
         let target = Gaussian::isotropic(2, 1.0).unwrap();
         let w2 = moments.gelbrich(&target).unwrap();
-        assert!((w2.sq - 8.0).abs() < 1e-14);
+        assert!((w2.squared - 8.0).abs() < 1e-14);
         // C = 9, t = 1/3: 2 * (2/3 * 9)² each.
         assert!((w2.sampling_error.unwrap() - (144.0f64 / 4.0).sqrt()).abs() < 1e-13);
     }

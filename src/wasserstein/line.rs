@@ -25,7 +25,7 @@ pub struct NormalBins {
     gap_bias: Vec<f64>,
 }
 
-/// A squared distance on the line and its parts, `sq` = location + scale + shape.
+/// A squared distance on the line and its parts, `squared` = location + scale + shape.
 ///
 /// ```math
 /// W_2^2 = (\bar x - m)^2 + (s - \sigma_q)^2 + (S^2 - \sigma_q^2),
@@ -204,7 +204,7 @@ impl NormalBins {
 
     /// $`E\, W_2^2`$ of N numbers that are drawn from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
     ///
-    /// For numbers from N(m', s'²) against N(m, s²), the bias of `sq` is s s' times this: see
+    /// For numbers from N(m', s'²) against N(m, s²), the bias of `squared` is s s' times this: see
     /// [`w2`](Self::w2), which estimates s'.
     ///
     /// ```
@@ -249,7 +249,7 @@ impl NormalBins {
     /// use orthogap::wasserstein::normal_bins;
     ///
     /// let line = normal_bins(2)?.w2(&[2.0, -0.25], 0.5, 1.5)?;
-    /// assert!((line.w2.sq - 0.9633896072903294).abs() < 1e-15);
+    /// assert!((line.w2.squared - 0.9633896072903294).abs() < 1e-15);
     /// assert!((line.location - 0.140625).abs() < 1e-15);
     /// assert!((line.scale - 0.3628615066930496).abs() < 1e-15);
     /// assert!((line.shape - 0.4599031005972799).abs() < 1e-15);
@@ -364,15 +364,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn sq(&self) -> f64 {
+    pub(super) fn squared(&self) -> f64 {
         self.location + self.scale + self.shape
     }
 
     /// The distance without bias and standard error; refuses one that overflows.
     pub(super) fn into_line(self) -> Result<LineW2> {
-        in_range("squared distance", self.sq())?;
+        in_range("squared distance", self.squared())?;
         let Self { location, scale, shape, .. } = self;
-        let w2 = W2::of_samples(self.sq(), Kind::Exact, Of::Empirical);
+        let w2 = W2::of_samples(self.squared(), Kind::Exact, Of::Empirical);
         Ok(LineW2 { w2, location, scale, shape })
     }
 }
@@ -400,6 +400,7 @@ pub(super) fn check_normal(mean: f64, deviation: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Interval;
 
     /// Three numbers: the edges are plus and minus the quantile of two thirds.
     #[test]
@@ -433,7 +434,10 @@ mod tests {
             bins.evaluate(&numbers, 1.0, 2.0, &mut scratch);
             (bins.w2(&numbers, 1.0, 2.0).unwrap().w2, scratch.potential)
         };
-        assert_eq!(of(19).0.ci(0.95), Ok((0.0, f64::INFINITY)));
+        assert_eq!(
+            of(19).0.confidence_interval(0.95),
+            Ok(Interval { low: 0.0, high: f64::INFINITY })
+        );
         let (w2, potential) = of(20);
         let mean = potential.iter().sum::<f64>() / 20.0;
         let squares: f64 = potential.iter().map(|x| (x - mean).powi(2)).sum();
@@ -476,7 +480,7 @@ mod tests {
         let bias = |scale: f64, offset: f64| {
             let numbers = [1.0, -0.5, 2.0, 0.25].map(|x| scale * x + offset);
             let line = bins.w2(&numbers, 0.5 * scale + offset, scale).unwrap();
-            (line.w2.bias.unwrap() / scale / scale, line.w2.sq / scale / scale)
+            (line.w2.bias.unwrap() / scale / scale, line.w2.squared / scale / scale)
         };
         let (expected, sq) = bias(1.0, 0.0);
         for (scale, offset) in [(0.125, 0.0), (8.0, 0.0), (1.0, 1e9), (0.125, -1e8)] {

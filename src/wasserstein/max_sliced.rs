@@ -163,7 +163,7 @@ impl<'a> Ascent<'a> {
         }
         let outward = slope.dot(theta);
         slope.axpy(-outward, theta, 1.0);
-        (parts.sq(), slope)
+        (parts.squared(), slope)
     }
 }
 

@@ -12,6 +12,7 @@
 //! `d x n` and has samples of the batch as columns, as everywhere.
 //!
 //! ```
+//! use orthogap::statistics::Interval;
 //! use orthogap::wasserstein::{Gaussian, Kind, Sample};
 //! use orthogap::{Input, Network, Seed};
 //!
@@ -19,12 +20,12 @@
 //! let input = Input::spiked(4, 0.1)?;
 //! let mut chain = Network::<f64>::new(256).chain(&input, Seed(7))?;
 //! let w2 = chain.advance(20)?.w2();
-//! assert!(w2.kind == Kind::Exact && w2.sq < 0.02);
+//! assert!(w2.kind == Kind::Exact && w2.squared < 0.02);
 //!
 //! // Samples of any law: what is certain, with its errors.
 //! let target = Gaussian::isotropic(4, 0.5)?;
 //! let wide = Sample::from_rows(&Gaussian::isotropic(4, 0.6)?.sample(2000, Seed(1), 0))?;
-//! let (low, high) = wide.bracket(&target, None, Seed(2))?.ci(0.99)?;
+//! let Interval { low, high } = wide.bracket(&target, None, Seed(2))?.confidence_interval(0.99)?;
 //! assert!(0.02 < low && low < 0.04 && 0.04 < high); // the truth is 4 * 0.1²
 //! # Ok::<(), orthogap::Error>(())
 //! ```

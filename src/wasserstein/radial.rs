@@ -26,7 +26,7 @@ impl Sample {
     /// let circle = dmatrix![1.0, 0.0; 0.0, 1.0; -1.0, 0.0; 0.0, -1.0];
     /// let w2 = Sample::from_rows(&circle)?.radial(&Gaussian::isotropic(2, 0.5f64.sqrt())?)?;
     /// let expected = 2.0 - std::f64::consts::PI.sqrt(); // 2 - 2 E chi_2/sqrt(2)
-    /// assert!((w2.sq - expected).abs() < 1e-12);
+    /// assert!((w2.squared - expected).abs() < 1e-12);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
@@ -62,9 +62,9 @@ impl Sample {
                 x * x - twice_u
             })
             .collect();
-        let sq = residual / count + tau * tau * chi.remainder;
+        let squared = residual / count + tau * tau * chi.remainder;
         let bias = chi.bias(sorted, tau);
-        let w2 = W2 { bias, ..W2::of_samples(sq, Kind::Lower, Of::Empirical) }
+        let w2 = W2 { bias, ..W2::of_samples(squared, Kind::Lower, Of::Empirical) }
             .with_influence(&potential);
         let squares = sorted.iter().map(|x| x * x).sum::<f64>() / count + target.total_variance();
         let rounding = 4.0 * f64::EPSILON * squares;
@@ -85,6 +85,7 @@ impl Gaussian {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Interval;
     use crate::statistics::Moments;
     use approx::assert_relative_eq;
     use std::f64::consts::PI;
@@ -103,7 +104,7 @@ mod tests {
             let error = (potential[1] - potential[0]).abs() / 2.0;
             assert_relative_eq!(w2.sampling_error.unwrap(), error, max_relative = 1e-11);
             if tau == 0.0 {
-                assert_relative_eq!(w2.sq, 10.0, max_relative = 1e-14);
+                assert_relative_eq!(w2.squared, 10.0, max_relative = 1e-14);
                 assert_eq!(w2.bias, Some(0.0));
             } else {
                 // The gap of 2 is so many times that of two draws from the Rayleigh law.
@@ -130,7 +131,7 @@ mod tests {
             let mut rows = target.sample(30, crate::Seed(1), 0);
             rows.row_iter_mut().for_each(|mut row| row *= (n as f64).sqrt() / row.norm());
             let w2 = Sample::from_rows(&rows).unwrap().radial(&target).unwrap();
-            let (low, high) = w2.ci(0.95).unwrap();
+            let Interval { low, high } = w2.confidence_interval(0.95).unwrap();
             assert!(low < truth && truth < high && high - low < 1e-14 * n as f64, "{n}: {w2:?}");
         }
     }
@@ -160,7 +161,7 @@ mod tests {
         let point = Gaussian::isotropic(2, 0.0).unwrap().with_mean(&[1.0, 2.0]).unwrap();
         let w2 = Sample::from_rows(&rows).unwrap().radial(&point).unwrap();
         // Squared lengths 1, 0 and 16.
-        assert_relative_eq!(w2.sq, 17.0 / 3.0, max_relative = 1e-14);
+        assert_relative_eq!(w2.squared, 17.0 / 3.0, max_relative = 1e-14);
         let variance = 257.0f64 / 3.0 - (17.0f64 / 3.0).powi(2);
         let error = (variance / 2.0).sqrt();
         assert_relative_eq!(w2.sampling_error.unwrap(), error, max_relative = 1e-14);

@@ -20,6 +20,7 @@ use crate::{Error, Gram, Purpose, Replicate, Result};
 /// dimensions, not in d n. In general that cost is a lower bound (Mirsky's inequality).
 ///
 /// ```
+/// use orthogap::statistics::Interval;
 /// use orthogap::wasserstein::{Bound, MatrixLaw};
 /// use orthogap::{Input, Network, Seed};
 ///
@@ -32,7 +33,7 @@ use crate::{Error, Gram, Purpose, Replicate, Result};
 /// }
 /// let bracket = law.bracket()?;
 /// // The limit is 5.131e-4; the coupling is 2.65e-3.
-/// let (low, high) = bracket.ci(0.99)?;
+/// let Interval { low, high } = bracket.confidence_interval(0.99)?;
 /// assert!(low < 5.13e-4 && 2.6e-3 < high);
 /// assert_eq!(bracket.upper().0, Bound::Coupling);
 /// # Ok::<(), orthogap::Error>(())
@@ -155,14 +156,14 @@ impl MatrixLaw {
             vectors.iter().map(|sigma| sigma.add_scalar(-sigma.mean()).norm()).collect::<Vec<_>>()
         };
         let (x, y) = (spreads(&self.of_product), spreads(&self.of_gaussian));
-        let (sq, influence) = two_samples(x.clone(), y.clone());
+        let (squared, influence) = two_samples(x.clone(), y.clone());
         // Halves of one sample show what noise alone adds, twice as much as for the whole.
         let null = |values: &[f64]| {
             let half = values.len() / 2;
             two_samples(values[..half].to_vec(), values[half..2 * half].to_vec()).0
         };
         let bias = (null(&x) + null(&y)) / 4.0;
-        matrix_lower_bound(sq, bias, influence)
+        matrix_lower_bound(squared, bias, influence)
     }
 
     fn means_bound(&self) -> W2 {
@@ -182,7 +183,7 @@ impl MatrixLaw {
 }
 
 /// A bound from two independent samples, with the influence of each of their members.
-fn matrix_lower_bound(sq: f64, bias: f64, influence: [Moments; 2]) -> W2 {
+fn matrix_lower_bound(squared: f64, bias: f64, influence: [Moments; 2]) -> W2 {
     let errors = influence.map(|values| values.standard_error());
     let degrees = influence.map(|values| values.count() as f64 - 1.0);
     let (error, sampling_degrees) = combine(errors, degrees);
@@ -191,7 +192,7 @@ fn matrix_lower_bound(sq: f64, bias: f64, influence: [Moments; 2]) -> W2 {
         bias: Some(bias),
         sampling_error: Some(error),
         sampling_degrees,
-        ..W2::of_samples(sq, Kind::Lower, Of::Population)
+        ..W2::of_samples(squared, Kind::Lower, Of::Population)
     }
 }
 
@@ -201,7 +202,7 @@ fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, [Moments; 2]) {
     x.sort_by(f64::total_cmp);
     y.sort_by(f64::total_cmp);
     let count = x.len() as f64;
-    let sq = x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / count;
+    let squared = x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / count;
     let potential = |from: &[f64], to: &[f64]| {
         let (mut twice_u, mut last) = (0.0, (from[0], to[0]));
         let values = from.iter().zip(to).map(|(&a, &b)| {
@@ -212,7 +213,7 @@ fn two_samples(mut x: Vec<f64>, mut y: Vec<f64>) -> (f64, [Moments; 2]) {
         });
         values.collect()
     };
-    (sq, [potential(&x, &y), potential(&y, &x)])
+    (squared, [potential(&x, &y), potential(&y, &x)])
 }
 
 #[cfg(test)]
@@ -227,10 +228,10 @@ mod tests {
     fn two_samples_apart_by_a_shift() {
         let x = vec![0.3, -1.0, 2.0, 0.7];
         let y: Vec<f64> = x.iter().rev().map(|x| x + 3.0).collect();
-        let (sq, influence) = two_samples(x.clone(), y);
-        assert_relative_eq!(sq, 9.0, max_relative = 1e-14);
+        let (squared, influence) = two_samples(x.clone(), y);
+        assert_relative_eq!(squared, 9.0, max_relative = 1e-14);
         let variance = x.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 3.0;
-        let w2 = matrix_lower_bound(sq, 0.0, influence);
+        let w2 = matrix_lower_bound(squared, 0.0, influence);
         let expected = 6.0 * (2.0 * variance / 4.0).sqrt();
         assert_relative_eq!(w2.sampling_error.unwrap(), expected, max_relative = 1e-14);
         // Two variances that are equal have the degrees of freedom of both.
@@ -286,7 +287,7 @@ mod tests {
         law.of_gaussian = with_spreads([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]); // and 1
         let w2 = law.spread_bound();
         let squares = 1.0 + 4.0 + 9.0 + 16.0 + 16.0 + 25.0 + 64.0;
-        assert_relative_eq!(w2.sq, squares / 7.0, max_relative = 1e-14);
+        assert_relative_eq!(w2.squared, squares / 7.0, max_relative = 1e-14);
         // Twice as much noise in halves, and two samples.
         assert_relative_eq!(w2.bias.unwrap(), (9.0 + 1.0) / 4.0, max_relative = 1e-14);
     }
@@ -308,12 +309,12 @@ mod tests {
         };
         let (products, gaussians) = law.singular_values();
         let ((a, square_a), (b, square_b)) = (moments(products), moments(gaussians));
-        assert_relative_eq!(means.sq, (a - b).powi(2), max_relative = 1e-13);
+        assert_relative_eq!(means.squared, (a - b).powi(2), max_relative = 1e-13);
         assert_relative_eq!(means.bias.unwrap(), square_a + square_b, max_relative = 1e-13);
         // By the derivative 2 (a - b).
         let error = 2.0 * (a - b).abs() * (square_a + square_b).sqrt();
         assert_relative_eq!(means.sampling_error.unwrap(), error, max_relative = 1e-13);
-        assert_eq!(bracket.lower_bounds[0].1.sq, 0.0);
-        assert_eq!(bracket.upper_bounds[0].1.sq, 0.0); // H is orthogonal
+        assert_eq!(bracket.lower_bounds[0].1.squared, 0.0);
+        assert_eq!(bracket.upper_bounds[0].1.squared, 0.0); // H is orthogonal
     }
 }

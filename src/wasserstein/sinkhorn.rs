@@ -169,7 +169,7 @@ impl Gaussian {
     /// use orthogap::wasserstein::Gaussian;
     ///
     /// let (a, b) = (Gaussian::isotropic(3, 1.0)?, Gaussian::isotropic(3, 2.0)?);
-    /// let w2 = a.w2(&b)?.sq;
+    /// let w2 = a.w2(&b)?.squared;
     /// assert!((a.sinkhorn_divergence(&b, 1e-6)? - w2).abs() < 1e-5);
     /// assert!(a.sinkhorn_divergence(&b, 1.0)? < w2);
     /// # Ok::<(), orthogap::Error>(())

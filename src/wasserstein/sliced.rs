@@ -53,12 +53,13 @@ impl Sample {
     ///
     /// ```
     /// use orthogap::Seed;
+    /// use orthogap::statistics::Interval;
     /// use orthogap::wasserstein::{Directions, Gaussian, Sample};
     ///
     /// let rows = Gaussian::isotropic(3, 2.0)?.sample(2000, Seed(1), 0);
     /// let directions = Directions::orthogonal(3, 30, Seed(2))?;
     /// let sliced = Sample::from_rows(&rows)?.sliced(&Gaussian::isotropic(3, 1.0)?, &directions)?;
-    /// let (low, high) = sliced.w2.ci(0.9999)?;
+    /// let Interval { low, high } = sliced.w2.confidence_interval(0.9999)?;
     /// assert!(low < 1.0 && 1.0 < high && high - low < 0.3);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -87,7 +88,7 @@ impl Sample {
                 for (&place, value) in scratch.sorter.places.iter().zip(&scratch.potential) {
                     potential[place as usize] += value;
                 }
-                values.push((parts.sq(), bins.bias(&scratch.sorter.values, deviations[l])));
+                values.push((parts.squared(), bins.bias(&scratch.sorter.values, deviations[l])));
             }
             (values, potential)
         });
@@ -207,18 +208,18 @@ mod tests {
             let directions = Directions::from_columns(&axis).unwrap();
             let sliced = sample.sliced(&target, &directions).unwrap();
             assert_eq!(sliced.along.len(), copies);
-            assert!((sliced.w2.sq - line.sq).abs() < 1e-14);
+            assert!((sliced.w2.squared - line.squared).abs() < 1e-14);
             assert!((sliced.w2.bias.unwrap() - line.bias.unwrap()).abs() < 1e-14);
             assert!((sliced.w2.sampling_error.unwrap() / error - 1.0).abs() < 1e-14);
         }
         // Values come in the order of the directions.
         let axes = DMatrix::from_fn(2, 37, |i, j| f64::from(u8::from((j < 20) == (i == 0))));
         let sliced = sample.sliced(&target, &Directions::from_columns(&axes).unwrap()).unwrap();
-        assert!(sliced.along[..20].iter().all(|sq| (sq - line.sq).abs() < 1e-14));
-        assert!(sliced.along[20..].iter().all(|sq| (sq - line.sq).abs() > 1.0));
+        assert!(sliced.along[..20].iter().all(|squared| (squared - line.squared).abs() < 1e-14));
+        assert!(sliced.along[20..].iter().all(|squared| (squared - line.squared).abs() > 1.0));
         let axes = sample.along_axes(&target).unwrap();
         let other = normal_bins(4).unwrap().w2(rows.column(1).as_slice(), 1.0, 3.0).unwrap().w2;
-        assert!((axes.sq - line.sq - other.sq).abs() < 1e-13);
+        assert!((axes.squared - line.squared - other.squared).abs() < 1e-13);
         assert_eq!(axes.projection_error, Some(0.0));
         let plane = Gaussian::isotropic(3, 1.0).unwrap();
         let error = sample.along_axes(&plane).unwrap_err();

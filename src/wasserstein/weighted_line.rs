@@ -16,7 +16,7 @@ use crate::{Error, Result, Scalar};
 ///
 /// let weighted = weighted_line_w2(&[1.0, -2.0], &[1.0, 2.0], 0.0, 1.0)?;
 /// let repeated = normal_bins(3)?.w2(&[1.0, -2.0, -2.0], 0.0, 1.0)?;
-/// assert!((weighted.w2.sq - repeated.w2.sq).abs() < 1e-15);
+/// assert!((weighted.w2.squared - repeated.w2.squared).abs() < 1e-15);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 ///
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn one_number_is_a_point_mass() {
         let line = weighted_line_w2(&[3.0], &[2.0], 1.0, 2.0).unwrap();
-        assert_eq!((line.w2.sq, line.location, line.shape), (8.0, 4.0, 0.0));
+        assert_eq!((line.w2.squared, line.location, line.shape), (8.0, 4.0, 0.0));
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             let expected = bins.w2(&repeated, 0.3, 1.5).unwrap();
             let line = weighted_line_w2(&numbers, &weights.map(|w| w as f64), 0.3, 1.5).unwrap();
             for (part, expected) in [
-                (line.w2.sq, expected.w2.sq),
+                (line.w2.squared, expected.w2.squared),
                 (line.location, expected.location),
                 (line.scale, expected.scale),
                 (line.shape, expected.shape),
@@ -121,7 +121,7 @@ mod tests {
         };
         let (here, there) = (of(0.0), of(1e15));
         for (here, there) in [
-            (here.w2.sq, there.w2.sq),
+            (here.w2.squared, there.w2.squared),
             (here.location, there.location),
             (here.scale, there.scale),
             (here.shape, there.shape),

@@ -1,6 +1,7 @@
 //! Sliced, max-sliced and radial distances, brackets, and the matrix law.
 
 use nalgebra::DMatrix;
+use orthogap::statistics::Interval;
 use orthogap::wasserstein::{Directions, Gaussian, MatrixLaw, Sample, W2};
 use orthogap::{Input, Seed};
 
@@ -40,7 +41,7 @@ fn standard(n: usize) -> Gaussian {
 
 fn inside(w2: &W2, truth: f64) -> [bool; 2] {
     LEVELS.map(|level| {
-        let (low, high) = w2.ci(level).unwrap();
+        let Interval { low, high } = w2.confidence_interval(level).unwrap();
         low <= truth && truth <= high
     })
 }
@@ -184,7 +185,7 @@ fn brackets_of_samples() {
                 let sample = shifted(rows(samples, n, run), shift);
                 let bracket = sample.bracket(&standard(n), None, Seed(run)).unwrap();
                 LEVELS.map(|level| {
-                    let (low, high) = bracket.ci(level).unwrap();
+                    let Interval { low, high } = bracket.confidence_interval(level).unwrap();
                     low <= truth && truth <= high
                 })
             });
@@ -227,7 +228,7 @@ fn brackets_of_the_matrix_law() {
     for rows in [3, 30] {
         let truth = matrix_law(rows, 40_000, 1_000_000).bracket().unwrap();
         let below = truth.lower_bounds.iter().map(|bound| bound.1.debiased()).fold(0.0, f64::max);
-        let above = truth.upper().1.sq;
+        let above = truth.upper().1.squared;
         for runs in [4, 32] {
             let law = |run| matrix_law(rows, runs, runs * run).bracket().unwrap();
             Case {
@@ -248,7 +249,7 @@ fn brackets_of_the_matrix_law() {
             .check(|run| {
                 let bracket = law(run);
                 LEVELS.map(|level| {
-                    let (low, high) = bracket.ci(level).unwrap();
+                    let Interval { low, high } = bracket.confidence_interval(level).unwrap();
                     low <= below && above <= high
                 })
             });

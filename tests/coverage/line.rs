@@ -1,7 +1,7 @@
 //! Numbers on the line, along axes, and Gelbrich distances, of samples that need not be normal.
 
 use nalgebra::DMatrix;
-use orthogap::statistics::Moments;
+use orthogap::statistics::{Interval, Moments};
 use orthogap::wasserstein::{Gaussian, Sample, W2, normal_bins};
 use orthogap::{Purpose, Seed};
 use rand::RngExt;
@@ -56,7 +56,7 @@ fn standard(n: usize) -> Gaussian {
 
 fn inside(w2: &W2, truth: f64) -> [bool; 2] {
     LEVELS.map(|level| {
-        let (low, high) = w2.ci(level).unwrap();
+        let Interval { low, high } = w2.confidence_interval(level).unwrap();
         low <= truth && truth <= high
     })
 }
@@ -66,7 +66,7 @@ fn inside(w2: &W2, truth: f64) -> [bool; 2] {
 fn check_bias(law: &str, truth: f64, ratio: [f64; 2], distances: impl Iterator<Item = W2>) {
     let (mut excess, mut bias) = (Moments::new(), Moments::new());
     for w2 in distances {
-        excess.push(w2.sq - truth);
+        excess.push(w2.squared - truth);
         bias.push(w2.bias.unwrap());
     }
     let error = excess.standard_error();

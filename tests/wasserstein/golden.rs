@@ -4,7 +4,7 @@ use approx::{assert_abs_diff_eq, assert_relative_eq};
 use nalgebra::DMatrix;
 use orthogap::Gram;
 use orthogap::Seed;
-use orthogap::statistics::Moments;
+use orthogap::statistics::{Interval, Moments};
 use orthogap::wasserstein::{Directions, Gaussian, Sample, normal_bins, weighted_line_w2};
 
 use crate::number;
@@ -88,8 +88,8 @@ fn line() {
         };
         let line = line.unwrap();
         println!("{id}");
-        assert_relative_eq!(line.w2.sq, number(&row[5]), max_relative = 1e-11);
-        assert_relative_eq!(line.w2.dist(), number(&row[6]), max_relative = 1e-11);
+        assert_relative_eq!(line.w2.squared, number(&row[5]), max_relative = 1e-11);
+        assert_relative_eq!(line.w2.distance(), number(&row[6]), max_relative = 1e-11);
         assert_relative_eq!(line.location, number(&row[7]), max_relative = 1e-11);
         assert_relative_eq!(line.scale, number(&row[8]), max_relative = 1e-11);
         assert_relative_eq!(line.shape, number(&row[9]), max_relative = 1e-10);
@@ -184,7 +184,7 @@ fn bures() {
         };
         let from_factor =
             |f| mean(Gaussian::from_factor(f).unwrap(), if f == &h { &b } else { &a });
-        let distance = |p: &Gaussian, q: &Gaussian| p.w2(q).unwrap().dist();
+        let distance = |p: &Gaussian, q: &Gaussian| p.w2(q).unwrap().distance();
         let (p, q) = (from_factor(&f), mean(Gaussian::from_factor(&h).unwrap(), &b));
         for error in [distance(&p, &q) - reference, distance(&q, &p) - reference] {
             assert!(error.abs() <= number(&row[8]) * scale, "{id}: {:e} of scale", error / scale);
@@ -220,7 +220,7 @@ fn coupling_bounds_are_distances_given_h() {
         let gram = Gram::from_columns(&matrix(i8, seed, d, n)).unwrap();
         let ideal = Gaussian::isotropic(n, (n as f64).sqrt().recip()).unwrap();
         let by_bures = Gaussian::of_row(&gram).w2(&ideal).unwrap();
-        for w2 in [gram.w2().sq, by_bures.sq] {
+        for w2 in [gram.w2().squared, by_bures.squared] {
             assert_abs_diff_eq!(w2, number(&row[3]), epsilon = 1e-14);
         }
     }
@@ -255,8 +255,8 @@ fn sliced() {
         let basis =
             if row[0] == "s_n16_basis" { (15.0 * 20.0 / (14.0 * 18.0f64)).sqrt() } else { 1.0 };
         for (ours, column) in [
-            (sliced.w2.sq, 6),
-            (sliced.w2.dist(), 7),
+            (sliced.w2.squared, 6),
+            (sliced.w2.distance(), 7),
             (sliced.w2.projection_error.unwrap() / basis, 8),
             (largest, 9),
             (sliced.along.iter().sum(), 10),
@@ -264,7 +264,7 @@ fn sliced() {
             assert_relative_eq!(ours, number(&row[column]), max_relative = 1e-11);
         }
         if row[0] == "s_n16_basis" {
-            let bound = sample.along_axes(&target).unwrap().sq;
+            let bound = sample.along_axes(&target).unwrap().squared;
             assert_relative_eq!(bound, number(&row[10]), max_relative = 1e-11);
         }
     }
@@ -284,7 +284,7 @@ fn sliced_gaussians() {
         let sliced = law.sliced_to_isotropic(1.0).unwrap();
         // The second row is zero but for the errors of the reference itself.
         assert_relative_eq!(sliced, number(&row[4]), max_relative = 1e-12, epsilon = 1e-15);
-        let w2 = law.w2(&target).unwrap().sq;
+        let w2 = law.w2(&target).unwrap().squared;
         assert_relative_eq!(w2, number(&row[5]), max_relative = 1e-12);
     }
 }
@@ -314,7 +314,7 @@ fn brackets_hold_the_truth() {
                 for (i, mut row) in x.row_iter_mut().enumerate() {
                     let scale = if bits(22, i) >> 63 == 0 { 1.0 - spread } else { 1.0 + spread };
                     row *= scale;
-                    given.push(Gaussian::isotropic(n, scale).unwrap().w2(&target).unwrap().sq);
+                    given.push(Gaussian::isotropic(n, scale).unwrap().w2(&target).unwrap().squared);
                 }
                 assert_relative_eq!(given.mean(), number(&row[5]), max_relative = 1e-12);
                 coupling = Some(given);
@@ -326,7 +326,7 @@ fn brackets_hold_the_truth() {
         }
         let sample = Sample::from_rows(&x).unwrap();
         let bracket = sample.bracket(&target, coupling.as_ref(), Seed(23)).unwrap();
-        let (low, high) = bracket.ci(0.999).unwrap();
+        let Interval { low, high } = bracket.confidence_interval(0.999).unwrap();
         println!("{} {n} {}: {low} <= {truth} <= {high}, {:?}", row[0], row[2], bracket.lower());
         assert!(low <= truth && truth <= high, "{row:?}: {low} {high} {bracket:#?}");
         // Lengths tell nearly all of these laws in high dimensions.
@@ -366,8 +366,8 @@ fn assignment() {
         let [a, b] = [(seed, a), (seed + 1, b)]
             .map(|(seed, count)| Sample::from_rows(&matrix(ih, seed, count, n)).unwrap());
         let assignment = a.assignment(&b).unwrap();
-        assert_relative_eq!(assignment.w2.sq, number(&row[5]), max_relative = 1e-13);
-        assert_relative_eq!(assignment.w2.dist(), number(&row[6]), max_relative = 1e-13);
+        assert_relative_eq!(assignment.w2.squared, number(&row[5]), max_relative = 1e-13);
+        assert_relative_eq!(assignment.w2.distance(), number(&row[6]), max_relative = 1e-13);
         if !row[9].is_empty() {
             let partner: Vec<usize> =
                 row[9].split_whitespace().map(|j| number(j) as usize).collect();
@@ -421,6 +421,6 @@ fn sinkhorn_between_gaussians() {
         assert_relative_eq!(entropic(&b, &b), number(&row[7]), max_relative = 1e-12);
         let divergence = a.sinkhorn_divergence(&b, epsilon).unwrap();
         assert_relative_eq!(divergence, number(&row[8]), max_relative = 1e-12, epsilon = 1e-14);
-        assert_relative_eq!(a.w2(&b).unwrap().sq, number(&row[9]), max_relative = 1e-12);
+        assert_relative_eq!(a.w2(&b).unwrap().squared, number(&row[9]), max_relative = 1e-12);
     }
 }

@@ -37,7 +37,7 @@ fn image(map: &DMatrix<f64>, law: &Gaussian) -> Gaussian {
 proptest! {
     #[test]
     fn distances_between_gaussians_are_a_metric(laws in gaussians(3)) {
-        let distance = |a: usize, b: usize| laws[a].w2(&laws[b]).unwrap().dist();
+        let distance = |a: usize, b: usize| laws[a].w2(&laws[b]).unwrap().distance();
         let scale: f64 = laws.iter().map(|p| p.total_variance().sqrt() + p.mean().norm()).sum();
         prop_assert!(distance(0, 0) <= 2e-14 * scale);
         prop_assert!((distance(0, 1) - distance(1, 0)).abs() <= 1e-13 * scale);
@@ -49,8 +49,8 @@ proptest! {
         let n = laws[0].dimension();
         let scale = 10f64.powi(power);
         let map = rotation(n, seed) * scale;
-        let before = laws[0].w2(&laws[1]).unwrap().dist();
-        let after = image(&map, &laws[0]).w2(&image(&map, &laws[1])).unwrap().dist();
+        let before = laws[0].w2(&laws[1]).unwrap().distance();
+        let after = image(&map, &laws[0]).w2(&image(&map, &laws[1])).unwrap().distance();
         let size = laws[0].total_variance().sqrt() + laws[1].total_variance().sqrt();
         prop_assert!((after / scale - before).abs() <= 1e-13 * (size + before), "{before} {after}");
     }
@@ -58,7 +58,7 @@ proptest! {
     /// One distance, however the law was made.
     #[test]
     fn representations_agree(laws in gaussians(2)) {
-        let plain = laws[0].w2(&laws[1]).unwrap().sq;
+        let plain = laws[0].w2(&laws[1]).unwrap().squared;
         let size = laws[0].total_variance() + laws[1].total_variance();
         let again = |law: &Gaussian| {
             let factor = law.factor();
@@ -67,7 +67,7 @@ proptest! {
                 .with_mean(law.mean().as_slice())
                 .unwrap()
         };
-        let dense = again(&laws[0]).w2(&again(&laws[1])).unwrap().sq;
+        let dense = again(&laws[0]).w2(&again(&laws[1])).unwrap().squared;
         // A covariance knows no variance below rounding: its root is 1e-8.
         prop_assert!((dense - plain).abs() <= 1e-7 * (size + plain), "{dense} {plain}");
     }
@@ -85,7 +85,7 @@ proptest! {
         let moved: Vec<f64> = x.iter().map(|x| (x + shift) * scale).collect();
         let image = bins.w2(&moved, (mean + shift) * scale, deviation * -scale).unwrap();
         for (a, b) in [
-            (plain.w2.sq, image.w2.sq),
+            (plain.w2.squared, image.w2.squared),
             (plain.location, image.location),
             (plain.scale, image.scale),
             (plain.shape, image.shape),
@@ -99,7 +99,7 @@ proptest! {
         let cross: f64 = sorted.iter().zip(bins.means()).map(|(x, c)| x * c).sum();
         let mean_square = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
         let naive = mean_square + deviation.powi(2) - 2.0 * deviation * cross;
-        prop_assert!((naive - plain.w2.sq).abs() <= 1e-12 * (1.0 + naive));
+        prop_assert!((naive - plain.w2.squared).abs() <= 1e-12 * (1.0 + naive));
     }
 
     /// Of the empirical law, projections and moments tell no more than the whole: Gelbrich is at
@@ -112,15 +112,15 @@ proptest! {
         let exact = normal_bins(x.len()).unwrap().w2(&x, 0.0, 1.0).unwrap().w2;
         let directions = Directions::random(1, 3, Seed(1)).unwrap();
         let sliced = sample.sliced(&target, &directions).unwrap().w2;
-        prop_assert!((sliced.sq - exact.sq).abs() <= 1e-13 * (1.0 + exact.sq));
+        prop_assert!((sliced.squared - exact.squared).abs() <= 1e-13 * (1.0 + exact.squared));
         prop_assert_eq!(exact.sampling_error.is_some(), x.len() >= 20);
         if let Some(error) = exact.sampling_error {
             let difference = sliced.sampling_error.unwrap() - error;
-            prop_assert!(difference.abs() <= 1e-12 * (1.0 + exact.sq));
+            prop_assert!(difference.abs() <= 1e-12 * (1.0 + exact.squared));
         }
         prop_assert_eq!(sliced.projection_error, Some(0.0));
-        prop_assert!(sample.gelbrich(&target).unwrap().sq <= exact.sq * (1.0 + 1e-12) + 1e-14);
-        prop_assert!(sample.radial(&target).unwrap().sq <= exact.sq * (1.0 + 1e-12) + 1e-12);
+        prop_assert!(sample.gelbrich(&target).unwrap().squared <= exact.squared * (1.0 + 1e-12) + 1e-14);
+        prop_assert!(sample.radial(&target).unwrap().squared <= exact.squared * (1.0 + 1e-12) + 1e-12);
     }
 
     #[test]
@@ -135,7 +135,7 @@ proptest! {
             (plain.radial(&target).unwrap(), turned.radial(&target).unwrap()),
         ];
         for (a, b) in pairs {
-            prop_assert!((a.sq - b.sq).abs() < 1e-12 && (a.debiased() - b.debiased()).abs() < 1e-9);
+            prop_assert!((a.squared - b.squared).abs() < 1e-12 && (a.debiased() - b.debiased()).abs() < 1e-9);
             let errors = a.sampling_error.unwrap() - b.sampling_error.unwrap();
             prop_assert!(errors.abs() < 1e-12);
         }
@@ -143,7 +143,7 @@ proptest! {
         let turned_directions = Directions::from_columns(&(turn * directions.columns())).unwrap();
         let a = plain.sliced(&target, &directions).unwrap().w2;
         let b = turned.sliced(&target, &turned_directions).unwrap().w2;
-        prop_assert!((a.sq - b.sq).abs() < 1e-12);
+        prop_assert!((a.squared - b.squared).abs() < 1e-12);
     }
 }
 
@@ -178,7 +178,7 @@ fn p_values_are_exact() {
         .filter(|&replicate| {
             let run = Seed(3).replicate(replicate);
             let sample = Sample::from_rows(&target.sample(20, run, 0)).unwrap();
-            let statistic = |sample: &Sample| Ok(sample.gelbrich(&target)?.sq);
+            let statistic = |sample: &Sample| Ok(sample.gelbrich(&target)?.squared);
             p_value(&sample, &target, 19, run, statistic).unwrap() <= 0.1 + 1e-12
         })
         .count() as f64
@@ -221,7 +221,7 @@ fn bad_input_is_named() {
     assert!(matches!(bins.w2(&[1.0, f32::INFINITY], 0.0, 1.0), Err(Error::NotFinite { .. })));
     assert!(matches!(bins.w2(&[1.0, 2.0], 0.0, -1.0), Err(Error::InvalidParameter { .. })));
     assert!(matches!(normal_bins(0), Err(Error::Empty { .. })));
-    assert!(plane.w2(&plane).unwrap().ci(1.0).is_err());
+    assert!(plane.w2(&plane).unwrap().confidence_interval(1.0).is_err());
 }
 
 /// Rows at 2^30 and 1e15 are exact multiples of an eighth, and so are their differences. What is made of
@@ -253,7 +253,7 @@ fn offsets_cost_no_digits() {
     let expected = of(0.0);
     for offset in [2f64.powi(30), 1e15, -1e15] {
         for (w2, expected) in of(offset).into_iter().zip(&expected) {
-            let numbers = |w2: &W2| [w2.sq, w2.bias.unwrap(), w2.standard_error().unwrap()];
+            let numbers = |w2: &W2| [w2.squared, w2.bias.unwrap(), w2.standard_error().unwrap()];
             for (w2, expected) in numbers(&w2).into_iter().zip(numbers(expected)) {
                 assert!((w2 - expected).abs() <= 1e-11 * expected.abs(), "{w2} {expected}");
             }
@@ -270,7 +270,7 @@ fn assignments_far_from_zero() {
             let column = DMatrix::from_column_slice(3, 1, &numbers.map(|x| x + offset));
             Sample::from_rows(&column).unwrap()
         });
-        assert!((a.assignment(&b).unwrap().w2.sq - 2.0).abs() < 1e-14);
+        assert!((a.assignment(&b).unwrap().w2.squared - 2.0).abs() < 1e-14);
     }
 }
 
@@ -281,13 +281,19 @@ fn degenerate_samples_have_distances() {
         let sample = Sample::from_rows(&rows).unwrap();
         let target = Gaussian::isotropic(n, 1.0).unwrap();
         let w2 = sample.gelbrich(&target).unwrap();
-        assert_eq!((w2.sq, w2.sampling_error), (rows.row(0).norm_squared() + n as f64, Some(0.0)));
-        assert!(sample.bracket(&target, None, Seed(1)).unwrap().ci(0.9).unwrap().0 >= 0.0);
+        assert_eq!(
+            (w2.squared, w2.sampling_error),
+            (rows.row(0).norm_squared() + n as f64, Some(0.0))
+        );
+        assert!(
+            sample.bracket(&target, None, Seed(1)).unwrap().confidence_interval(0.9).unwrap().low
+                >= 0.0
+        );
     }
     let few = Gaussian::isotropic(20, 1.0).unwrap().sample(8, Seed(1), 0);
     let w2 = Sample::from_rows(&few).unwrap().gelbrich(&Gaussian::isotropic(20, 1.0).unwrap());
     let w2 = w2.unwrap();
-    assert!(w2.sq > 10.0 && w2.bias.unwrap().is_finite() && w2.sampling_error.unwrap() > 0.0);
+    assert!(w2.squared > 10.0 && w2.bias.unwrap().is_finite() && w2.sampling_error.unwrap() > 0.0);
 }
 
 /// The same bits on one thread and on three.
@@ -299,7 +305,7 @@ fn threads_do_not_matter() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let sample = Sample::from_rows(&target.sample(700, Seed(4), 0)).unwrap();
-            let statistic = |sample: &Sample| Ok(sample.gelbrich(&target)?.sq);
+            let statistic = |sample: &Sample| Ok(sample.gelbrich(&target)?.squared);
             let p = p_value(&sample, &target, 9, Seed(5), statistic).unwrap();
             (sample.bracket(&target, None, Seed(6)).unwrap(), p)
         })

@@ -1,6 +1,6 @@
 //! Bias, standard errors and intervals, by simulation.
 
-use orthogap::statistics::Moments;
+use orthogap::statistics::{Interval, Moments};
 use orthogap::theory::wasserstein_law::squared_distance;
 use orthogap::wasserstein::{Correction, Gaussian, MatrixLaw, Sample, normal_bins};
 use orthogap::{Input, Network, Seed};
@@ -16,11 +16,8 @@ fn uneven(n: usize) -> (Gaussian, f64) {
 ///
 /// 600 samples: the standard error of a coverage of 0.95 is 0.0089, so that a true coverage of 95 %
 /// leaves 0.92 to 0.98 once in 1000 runs of a test. Seeds are fixed.
-fn coverage(truth: f64, interval: impl Fn(u32) -> (f64, f64)) -> f64 {
-    let holds = |run| {
-        let (low, high) = interval(run);
-        f64::from(u8::from(low <= truth && truth <= high))
-    };
+fn coverage(truth: f64, interval: impl Fn(u32) -> Interval) -> f64 {
+    let holds = |run| f64::from(u8::from(interval(run).contains(truth)));
     (0..600).map(holds).sum::<f64>() / 600.0
 }
 
@@ -38,14 +35,14 @@ fn gelbrich_intervals_cover() {
             &format!("sample {n}"),
             coverage(truth, |run| {
                 let sample = Sample::from_rows(&sample(run)).unwrap();
-                sample.gelbrich(&target).unwrap().ci(0.95).unwrap()
+                sample.gelbrich(&target).unwrap().confidence_interval(0.95).unwrap()
             }),
         );
         assert_covers(
             &format!("moments {n}"),
             coverage(truth, |run| {
                 let sample = Sample::from_rows(&sample(run)).unwrap();
-                sample.moments().gelbrich(&target).unwrap().ci(0.95).unwrap()
+                sample.moments().gelbrich(&target).unwrap().confidence_interval(0.95).unwrap()
             }),
         );
     }
@@ -58,10 +55,15 @@ fn gelbrich_intervals_cover_for_general_targets() {
     let law = Gaussian::from_factor(&factor(1)).unwrap();
     let target =
         Gaussian::from_factor(&factor(2)).unwrap().with_mean(&[0.5, 0.0, -0.3, 0.0, 0.2]).unwrap();
-    let truth = law.w2(&target).unwrap().sq;
+    let truth = law.w2(&target).unwrap().squared;
     let observed = coverage(truth, |run| {
         let rows = law.sample(400, Seed(3).replicate(run), 0);
-        Sample::from_rows(&rows).unwrap().gelbrich(&target).unwrap().ci(0.95).unwrap()
+        Sample::from_rows(&rows)
+            .unwrap()
+            .gelbrich(&target)
+            .unwrap()
+            .confidence_interval(0.95)
+            .unwrap()
     });
     assert_covers("general", observed);
 }
@@ -74,7 +76,7 @@ fn line_intervals_cover() {
         let law = Gaussian::isotropic(1, deviation).unwrap().with_mean(&[mean]).unwrap();
         let observed = coverage(truth, |run| {
             let x = law.sample(1000, Seed(4).replicate(run), 0);
-            bins.w2(x.as_slice(), -3.0, 1.0).unwrap().w2.ci(0.95).unwrap()
+            bins.w2(x.as_slice(), -3.0, 1.0).unwrap().w2.confidence_interval(0.95).unwrap()
         });
         assert_covers(&format!("line {deviation} {mean}"), observed);
     }
@@ -91,7 +93,7 @@ fn the_random_matrix_correction_leaves_little_bias() {
     for run in 0..200 {
         let sample = Sample::from_rows(&law.sample(128, Seed(5).replicate(run), 0)).unwrap();
         let with = |correction| sample.moments().gelbrich_with(&target, correction).unwrap();
-        plain.push(with(Correction::RandomMatrix).sq);
+        plain.push(with(Correction::RandomMatrix).squared);
         random_matrix.push(with(Correction::RandomMatrix).debiased());
         first_order.push(with(Correction::FirstOrder).debiased());
     }
@@ -154,7 +156,7 @@ fn the_matrix_law_is_where_its_limit_is() {
         near(&low, truth);
         near(&high, upper);
         assert!(low.standard_error().unwrap() < 0.1 * truth);
-        let (low, high) = bracket.ci(0.99).unwrap();
+        let Interval { low, high } = bracket.confidence_interval(0.99).unwrap();
         assert!(low <= truth && truth <= high);
         #[cfg(feature = "assignment")]
         {
