@@ -164,6 +164,7 @@ fn experiment(
     stop: impl Fn(u64) -> bool + Send,
 ) -> Result<ExitCode> {
     file::check([&options.csv])?;
+    command::check_batch(options.batch_size, &[options.width])?;
     let grams = [2, options.batch_size, options.batch_size];
     memory::check("the state of a chain", &grams, size_of::<f64>())?;
     // The chain is made in the pool, too: it makes room for as many threads as it finds.

@@ -304,6 +304,7 @@ fn figure(cases: &[&Case], options: &Options, images: &str) -> Stack {
 fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
     file::check([&options.csv, &options.svg])?;
+    command::check_batch(options.batch_size, &options.widths)?;
     for &width in &options.widths {
         memory::check("the weights of an orthogonal layer", &[width, width], size_of::<f64>())?;
     }

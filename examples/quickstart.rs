@@ -293,6 +293,7 @@ fn figure(cases: &[Case], options: &Options, images: &str) -> Figure {
 fn experiment(options: &Options) -> Result<()> {
     let started = Instant::now();
     file::check([&options.csv, &options.svg])?;
+    command::check_batch(options.batch_size, &options.widths)?;
     let networks = [Kind::ALL.len() * options.widths.len(), options.runs as usize];
     let records = [networks[0], networks[1], options.depth + 1];
     memory::check("the records of all layers", &records, size_of::<Record>())?;

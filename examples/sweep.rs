@@ -404,12 +404,10 @@ mod tests {
         assert_eq!(run("shared", ""), whole);
 
         // What cannot be computed is named by its cell.
-        let bad = format!("--batch 20 --width 8 --folder {}", base.join("bad").display());
+        let bad =
+            format!("--batch 1 --normalization centred --folder {}", base.join("bad").display());
         let error = experiment(&options(&bad).unwrap()).unwrap_err().to_string();
-        assert!(
-            error.contains("batch_size: 20") && error.contains("cannot be orthogonal"),
-            "{error}"
-        );
+        assert!(error.contains("batch_size: 1,") && error.contains("is too small"), "{error}");
         std::fs::remove_dir_all(base).unwrap();
     }
 }

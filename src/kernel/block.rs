@@ -5,10 +5,11 @@ use crate::kernel::factor::Factor;
 use crate::kernel::fused::{fused_product, fused_rows, fused_sums};
 use crate::kernel::generator::StreamKey;
 use crate::kernel::line::{Lanes, Line, parts};
-use crate::kernel::multiply::{NARROW, STRIP, multiply, norms, tile_columns};
+use crate::kernel::multiply::{multiply, norms};
 use crate::kernel::passes::Passes;
 use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
+use crate::kernel::tiles::{NARROW, STRIP, tile_columns};
 use fearless_simd::{Level, dispatch, prelude::*};
 
 /// Lines of rows that are activated at once: half of a first-level cache.
@@ -147,7 +148,7 @@ fn blank<T: Lanes>(group: &mut [Line<T>], valid: usize) {
 
 /// The rest of a block for a batch of N <= 6.
 #[inline(always)]
-fn small<S: Simd, T: Lanes, const N: usize>(
+fn small<S: Simd, T: Passes, const N: usize>(
     simd: S,
     rows: &Rows<'_, T>,
     lines: &mut [Line<T>],

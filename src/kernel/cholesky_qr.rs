@@ -6,8 +6,8 @@ use fearless_simd::{Level, Simd, dispatch, f64x8, prelude::*};
 use nalgebra::DMatrix;
 
 use crate::kernel::line::{Lanes, Line, parts};
-use crate::kernel::multiply::NARROW;
 use crate::kernel::rank_update::rank_update;
+use crate::kernel::tiles::NARROW;
 use crate::kernel::triangular::{cholesky, transposed_times_upper};
 
 /// Rows of a line.

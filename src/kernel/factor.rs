@@ -1,7 +1,7 @@
 //! A matrix packed for the row kernels: tiles of a few columns, each stored row by row.
 
 use crate::kernel::line::Lanes;
-use crate::kernel::multiply::tile_columns;
+use crate::kernel::tiles::tile_columns;
 
 /// Which entries of a factor may differ from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,7 @@
 //! Kernels loop over arrays of vectors with plain indices and mark every function
 //! `#[inline(always)]`: an iterator adaptor left as a call leaves the SIMD context, ten times slower.
 
-use crate::kernel::activation::{Activation, Elementwise, activate_f32, activate_f64};
-use crate::kernel::generator::LaneRng;
-use fearless_simd::{Level, f32x16, f64x8, prelude::*};
+use fearless_simd::{f32x16, f64x8, prelude::*};
 
 /// The scalar types of the engine, `f64` and `f32`.
 pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
@@ -32,21 +30,6 @@ pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
     fn as_f64(self) -> f64;
     /// Adds the lanes of a line by halving, in `f64`.
     fn add_lanes(line: &Line<Self>) -> f64;
-    /// The next two lines of standard normals.
-    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [Self::Logical<S>; 2];
-    /// Evaluates a function in every lane.
-    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
-        function: &E,
-        simd: S,
-        x: V,
-    ) -> V;
-    /// Applies an activation to the first `batch` lines of every `stride` lines.
-    fn activate_lines(
-        activation: &Activation,
-        level: Level,
-        lines: &mut [Line<Self>],
-        shape: (usize, usize),
-    );
 }
 
 /// One cache line: the same entry of eight (`f64`) or sixteen (`f32`) consecutive rows.
@@ -115,26 +98,6 @@ impl Lanes for f64 {
     fn add_lanes(line: &Line<f64>) -> f64 {
         sum8(line.0)
     }
-    #[inline(always)]
-    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f64x8<S>; 2] {
-        crate::kernel::normal::pair_f64(simd, stream)
-    }
-    #[inline(always)]
-    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = f64>>(
-        function: &E,
-        simd: S,
-        x: V,
-    ) -> V {
-        function.f64(simd, x)
-    }
-    fn activate_lines(
-        activation: &Activation,
-        level: Level,
-        lines: &mut [Line<f64>],
-        shape: (usize, usize),
-    ) {
-        activate_f64(activation, level, lines, shape);
-    }
 }
 
 impl Lanes for f32 {
@@ -156,31 +119,12 @@ impl Lanes for f32 {
     fn add_lanes(line: &Line<f32>) -> f64 {
         sum8(core::array::from_fn(|i| f64::from(line.0[i]) + f64::from(line.0[i + 8])))
     }
-    #[inline(always)]
-    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f32x16<S>; 2] {
-        crate::kernel::normal::pair_f32(simd, stream)
-    }
-    #[inline(always)]
-    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = f32>>(
-        function: &E,
-        simd: S,
-        x: V,
-    ) -> V {
-        function.f32(simd, x)
-    }
-    fn activate_lines(
-        activation: &Activation,
-        level: Level,
-        lines: &mut [Line<f32>],
-        shape: (usize, usize),
-    ) {
-        activate_f32(activation, level, lines, shape);
-    }
 }
 
 /// The levels of this machine that must agree to the last bit.
 #[cfg(test)]
-pub(crate) fn fused_levels() -> Vec<Level> {
+pub(crate) fn fused_levels() -> Vec<fearless_simd::Level> {
+    use fearless_simd::Level;
     let best = Level::new();
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return [best.as_avx512().map(Level::Avx512), best.as_avx2().map(Level::Avx2)]
@@ -194,7 +138,7 @@ pub(crate) fn fused_levels() -> Vec<Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::dispatch;
+    use fearless_simd::{Level, dispatch};
 
     #[test]
     fn lanes_are_added_by_halving() {

@@ -36,6 +36,7 @@ pub mod row_passes;
 pub mod row_scale;
 #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
 pub mod squared_distances;
+pub mod tiles;
 pub mod triangular;
 pub mod weights;
 pub mod wide;

@@ -7,24 +7,6 @@ use crate::kernel::factor::{Factor, Form};
 use crate::kernel::line::{Lanes, Line};
 use fearless_simd::prelude::*;
 
-/// Columns of a factor that are multiplied together.
-///
-/// Narrow tiles waste less of a small triangle, wide ones need fewer loads.
-pub const fn tile_columns(columns: usize) -> usize {
-    match columns {
-        0..=FUSED => columns,
-        7..=NARROW => 4,
-        _ => 6,
-    }
-}
-
-/// The largest batch that the all-in-registers kernel takes.
-pub const FUSED: usize = 6;
-/// Groups of the longest strip, on levels with 32 registers of a whole line.
-pub const STRIP: usize = 4;
-/// The largest batch with narrow tiles.
-pub const NARROW: usize = 23;
-
 /// Dot products of the columns of one tile with the rows of `R` groups, added to `sums`.
 ///
 /// Entries are added in increasing order whatever the tile, one multiply-add each.
@@ -127,6 +109,7 @@ fn add_squares<S: Simd, T: Lanes, const C: usize, const R: usize>(
 mod tests {
     use super::*;
     use crate::kernel::line::fused_levels;
+    use crate::kernel::tiles::NARROW;
     use fearless_simd::{Level, dispatch};
     use proptest::prelude::*;
 

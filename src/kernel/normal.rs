@@ -10,8 +10,28 @@ use crate::kernel::line::{Lanes, Line};
 use crate::kernel::polynomial::horner;
 use fearless_simd::{Level, dispatch, f32x16, f64x8, i32x16, i64x8, prelude::*, u32x16, u64x8};
 
+/// The scalar types that normals are drawn in.
+pub trait Normals: Lanes {
+    /// The next two lines of standard normals.
+    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [Self::Logical<S>; 2];
+}
+
+impl Normals for f64 {
+    #[inline(always)]
+    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f64x8<S>; 2] {
+        pair_f64(simd, stream)
+    }
+}
+
+impl Normals for f32 {
+    #[inline(always)]
+    fn normal_pair<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f32x16<S>; 2] {
+        pair_f32(simd, stream)
+    }
+}
+
 /// Fills `out` with the first `out.len()` normals of the stream called `key`.
-pub fn fill<T: Lanes>(level: Level, key: StreamKey, out: &mut [T]) {
+pub fn fill<T: Normals>(level: Level, key: StreamKey, out: &mut [T]) {
     dispatch!(level, simd => {
         let mut stream = LaneRng::new(simd, key);
         let mut lines = out.chunks_exact_mut(2 * T::LANES);
@@ -33,7 +53,7 @@ pub fn fill<T: Lanes>(level: Level, key: StreamKey, out: &mut [T]) {
 
 /// Fills `lines` from where `stream` stands; an odd last line drops the second half of its pair.
 #[inline(always)]
-pub fn fill_lines<S: Simd, T: Lanes>(simd: S, stream: &mut LaneRng<S>, lines: &mut [Line<T>]) {
+pub fn fill_lines<S: Simd, T: Normals>(simd: S, stream: &mut LaneRng<S>, lines: &mut [Line<T>]) {
     let (pairs, rest) = lines.as_chunks_mut::<2>();
     for [low, high] in pairs {
         let [a, b] = T::normal_pair(simd, stream);
@@ -84,7 +104,7 @@ const COS_32: [f32; 5] = [1.0, -1.233_700_5, 0.253_669_17, -0.020_859_936, 0.000
 
 /// Two vectors of `f64` normals from two words a lane.
 #[inline(always)]
-pub fn pair_f64<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f64x8<S>; 2] {
+fn pair_f64<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f64x8<S>; 2] {
     let (radius_bits, angle_bits) = (stream.next_words(), stream.next_words());
     // 52 bits as an odd multiple of 2^-53: never zero.
     let u = mantissa_f64(simd, radius_bits) - (1.0 - f64::EPSILON / 2.0);
@@ -95,7 +115,7 @@ pub fn pair_f64<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f64x8<S>; 2] {
 
 /// Two vectors of `f32` normals from two words a lane, each word two 32-bit lanes.
 #[inline(always)]
-pub fn pair_f32<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f32x16<S>; 2] {
+fn pair_f32<S: Simd>(simd: S, stream: &mut LaneRng<S>) -> [f32x16<S>; 2] {
     let radius_bits: u32x16<S> = stream.next_words().bitcast();
     let angle_bits: u32x16<S> = stream.next_words().bitcast();
     // 31 bits, and below them 7 that the angle does not use, as an odd multiple of 2^-39.
@@ -188,7 +208,7 @@ mod tests {
 
     const KEY: StreamKey = StreamKey { seed: 7, purpose: 1, replicate: 2, layer: 3, block: 4 };
 
-    fn normals<T: Lanes>(level: Level, count: usize) -> Vec<T> {
+    fn normals<T: Normals>(level: Level, count: usize) -> Vec<T> {
         let mut out = vec![T::default(); count];
         fill(level, KEY, &mut out);
         out

@@ -1,15 +1,16 @@
 //! The passes over a block that do not depend on the factor, compiled once for `f64` and `f32`.
 
+use crate::kernel::activation::Activate;
 use crate::kernel::generator::{LaneRng, StreamKey};
 use crate::kernel::line::{Lanes, Line, parts};
-use crate::kernel::multiply::NARROW;
-use crate::kernel::normal::fill_lines;
+use crate::kernel::normal::{Normals, fill_lines};
 use crate::kernel::plan::Plan;
 use crate::kernel::rank_update::rank_update;
+use crate::kernel::tiles::NARROW;
 use fearless_simd::{Level, Simd, dispatch};
 
 /// The scalar types for which passes are compiled.
-pub trait Passes: Lanes {
+pub trait Passes: Activate + Normals {
     /// Draws the normals of a block.
     fn fill_block(level: Level, plan: &Plan, key: StreamKey, lines: &mut [Line<Self>]);
 
@@ -18,7 +19,7 @@ pub trait Passes: Lanes {
 }
 
 #[inline(always)]
-fn fill_block<S: Simd, T: Lanes>(simd: S, plan: &Plan, key: StreamKey, lines: &mut [Line<T>]) {
+fn fill_block<S: Simd, T: Normals>(simd: S, plan: &Plan, key: StreamKey, lines: &mut [Line<T>]) {
     let mut stream = LaneRng::new(simd, key);
     if plan.stride == plan.batch {
         fill_lines(simd, &mut stream, lines);

@@ -4,7 +4,7 @@
 //! cut depends on d, n and the scalar type alone, so neither hardware nor threads change a bit.
 
 use crate::kernel::line::Lanes;
-use crate::kernel::multiply::FUSED;
+use crate::kernel::tiles::FUSED;
 
 /// Groups of a block of a small batch: a few first-level caches full.
 const SMALL_GROUPS: usize = 128;

@@ -5,7 +5,8 @@
 //! multiply-add a term in increasing order, so it depends neither on tiles nor on threads.
 
 use crate::kernel::line::{Lanes, Line, parts};
-use crate::kernel::multiply::{STRIP, dot};
+use crate::kernel::multiply::dot;
+use crate::kernel::tiles::STRIP;
 use fearless_simd::{Level, dispatch, prelude::*};
 
 /// Terms of a panel: a strip of that many columns stays in the first-level cache.

@@ -5,8 +5,9 @@
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::{LaneRng, StreamKey};
 use crate::kernel::line::{Lanes, Line, parts};
-use crate::kernel::multiply::{STRIP, dot};
-use crate::kernel::normal::fill_lines;
+use crate::kernel::multiply::dot;
+use crate::kernel::normal::{Normals, fill_lines};
+use crate::kernel::tiles::STRIP;
 use fearless_simd::{Level, dispatch, prelude::*};
 
 /// Groups of rows of W that share a pass over H: H is read once for all of them.
@@ -97,7 +98,7 @@ impl<T: Lanes> RowBlock<'_, T> {
 /// The rows of W H in block `block`, for W of independent standard normals and H packed.
 ///
 /// `key.block` is ignored: every block of rows has its own stream. Allocates nothing.
-pub fn multiply_weights<'a, T: Lanes>(
+pub fn multiply_weights<'a, T: Normals>(
     level: Level,
     plan: &WeightPlan,
     h: &Factor<T>,
@@ -124,7 +125,7 @@ pub fn multiply_weights<'a, T: Lanes>(
 }
 
 /// Writes the same W, all of it, to `out`: column-major, rows x columns.
-pub fn weights<T: Lanes>(
+pub fn weights<T: Normals>(
     level: Level,
     plan: &WeightPlan,
     key: StreamKey,
@@ -155,7 +156,7 @@ pub fn weights<T: Lanes>(
 
 /// [`multiply_weights`] on one level, with tiles of `C` columns of H.
 #[inline(always)]
-fn multiply_block<S: Simd, T: Lanes, const C: usize>(
+fn multiply_block<S: Simd, T: Normals, const C: usize>(
     simd: S,
     plan: &WeightPlan,
     h: &Factor<T>,
@@ -191,7 +192,7 @@ fn multiply_block<S: Simd, T: Lanes, const C: usize>(
 
 /// Draws one panel of a strip of `R` groups and adds its product with the same rows of H.
 #[inline(always)]
-fn strip_product<S: Simd, T: Lanes, const C: usize, const R: usize>(
+fn strip_product<S: Simd, T: Normals, const C: usize, const R: usize>(
     simd: S,
     h: &Factor<T>,
     columns: &core::ops::Range<usize>,
@@ -237,7 +238,7 @@ mod tests {
 
     const KEY: StreamKey = StreamKey { seed: 5, purpose: 2, replicate: 0, layer: 1, block: 77 };
 
-    fn check<T: Lanes>(rows: usize, columns: usize, n: usize, tolerance: f64) {
+    fn check<T: Normals>(rows: usize, columns: usize, n: usize, tolerance: f64) {
         let plan = WeightPlan::new::<T>(rows, columns);
         let entry = |i: usize, j: usize| ((i * 29 + j * 83 + 3) % 61) as f64 / 61.0 - 0.4;
         let mut h = Factor::<T>::new(columns, n, Form::General);

@@ -1,21 +1,15 @@
 //! A stack of layers with explicit weights and a linear head into classes.
 
-use nalgebra::{DMatrix, DMatrixView, DVector};
+use nalgebra::{DMatrix, DVector};
 
-use super::loss::{Loss, check_labels};
 use super::parameters::{LayerParameters, Parameters};
-use super::pass::Pass;
 use super::plan::Plan;
-use crate::backward::Statistics;
 use crate::convolution::Images;
 use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
 use crate::scalar::check_finite;
 use crate::weights::{Fans, WeightInit, Weights};
-use crate::{Error, Gram, Network, Purpose, Replicate, Result, Scalar};
-
-/// Samples that are evaluated at a time.
-const AT_ONCE: usize = 512;
+use crate::{Error, Network, Purpose, Replicate, Result, Scalar};
 
 /// Layers with explicit weights and a linear head into classes, without biases, as in the paper.
 ///
@@ -268,71 +262,6 @@ impl<T: Scalar> Classifier<T> {
             layer.weights.len() + layer.norm.as_ref().map_or(0, |norm| 2 * norm.width())
         };
         self.head.len() + self.layers.iter().map(of_layer).sum::<usize>()
-    }
-
-    /// The loss of samples, `dimension x n` (images flattened as frameworks do, NCHW), in inference
-    /// mode: batch normalisation uses its running statistics.
-    ///
-    /// # Errors
-    /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the samples;
-    /// [`Error::LabelOutOfRange`]; those of normalisations.
-    pub fn evaluate(&self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
-        self.check_samples(samples)?;
-        check_labels((self.classes(), samples.ncols()), labels)?;
-        let mut pass = Pass::new(self)?;
-        let mut loss = Loss::default();
-        let all: Vec<usize> = (0..samples.ncols()).collect();
-        for some in all.chunks(AT_ONCE) {
-            pass.gather(self, samples, some)?;
-            pass.forward(self, Statistics::Running)?;
-            loss = loss.plus(Loss::of(pass.logits(), &labels[some[0]..][..some.len()])?);
-        }
-        Ok(loss)
-    }
-
-    /// The logits of samples in inference mode, `classes x n`.
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate).
-    pub fn logits(&self, samples: &DMatrix<T>) -> Result<DMatrix<T>> {
-        self.check_samples(samples)?;
-        let mut pass = Pass::new(self)?;
-        let all: Vec<usize> = (0..samples.ncols()).collect();
-        pass.gather(self, samples, &all)?;
-        pass.forward(self, Statistics::Running)?;
-        Ok(pass.logits().clone())
-    }
-
-    /// The Gram matrices of a batch: of the input (entry 0), of what comes out of every layer, and of
-    /// the logits (the last entry), in training mode: batch normalisation uses the statistics of the
-    /// batch.
-    ///
-    /// ```
-    /// use orthogap::train::Classifier;
-    /// use orthogap::{Input, Network, Seed, normalization::BatchNorm};
-    ///
-    /// let layer = Network::<f64>::new(64).with_normalization(BatchNorm::standard(1e-5)?);
-    /// let classifier = Classifier::sample(&vec![layer; 20], 6, 2, Seed(1))?;
-    /// let grams = classifier.grams(Input::near_collinear(6, 1e-2)?.columns())?;
-    /// assert_eq!(grams.len(), 22);
-    /// assert!(grams[20].orthogonality_gap() < 0.5 * grams[0].orthogonality_gap());
-    /// # Ok::<(), orthogap::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`evaluate`](Self::evaluate); [`Error::ZeroMatrix`] of a layer that is silent.
-    pub fn grams(&self, samples: &DMatrix<T>) -> Result<Vec<Gram>> {
-        self.check_samples(samples)?;
-        let mut pass = Pass::new(self)?;
-        let all: Vec<usize> = (0..samples.ncols()).collect();
-        pass.gather(self, samples, &all)?;
-        pass.forward(self, Statistics::Batch)?;
-        let gram = |h: &DMatrix<T>| {
-            let rows = h.len() / samples.ncols();
-            let columns = DMatrixView::from_slice(h.as_slice(), rows, samples.ncols());
-            Ok(Gram::quick(&columns)?.0)
-        };
-        pass.representations().chain([pass.logits()]).map(gram).collect()
     }
 
     /// Zeros in the shapes of all parameters.

@@ -34,6 +34,7 @@
 //! ```
 
 mod classifier;
+mod inference;
 mod loss;
 mod parameters;
 mod pass;

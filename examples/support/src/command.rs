@@ -136,6 +136,14 @@ pub fn typed_as<O: FromArgMatches>(command: clap::Command, words: &str) -> Resul
     matches.and_then(|it| O::from_arg_matches(&it)).map_err(|error| in_one_line(&error))
 }
 
+/// Refuses a batch that is larger than a width: the predictions that figures show do not hold for it.
+pub fn check_batch(batch_size: usize, widths: &[usize]) -> Result<()> {
+    match widths.iter().find(|&&width| batch_size > width) {
+        Some(&width) => Err(orthogap::Error::BatchExceedsWidth { batch_size, width }.into()),
+        None => Ok(()),
+    }
+}
+
 /// Does jobs on so many threads, 0 for all cores, under a progress bar; results are in their order.
 pub fn in_parallel<J: Sync, R: Send>(
     threads: usize,

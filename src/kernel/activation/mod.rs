@@ -383,7 +383,7 @@ impl Activation {
     /// Activation::Relu.apply(h.as_mut_slice());
     /// assert_eq!(h, nalgebra::dmatrix![1.0, 0.0; 0.5, 3.0]);
     /// ```
-    pub fn apply<T: Lanes>(&self, values: &mut [T]) {
+    pub fn apply<T: Activate>(&self, values: &mut [T]) {
         const LINES: usize = 32;
         if self.is_linear() {
             return;
@@ -403,7 +403,7 @@ impl Activation {
     }
 
     /// Computes F of the first `batch` lines of every `stride` lines in place.
-    pub(crate) fn apply_to_lines<T: Lanes>(
+    pub(crate) fn apply_to_lines<T: Activate>(
         &self,
         level: Level,
         lines: &mut [Line<T>],
@@ -439,32 +439,55 @@ impl Activation {
     }
 }
 
-/// Applies an activation to lines of `f64`; compiled here for all functions of this crate.
-pub fn activate_f64(
-    activation: &Activation,
-    level: Level,
-    lines: &mut [Line<f64>],
-    shape: (usize, usize),
-) {
-    with_function!(
-        activation,
-        function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
-        custom => custom.lines_f64(level, lines, shape)
+/// The scalar types that activations act on; compiled here for all functions of this crate.
+pub trait Activate: Lanes {
+    /// Evaluates a function in every lane.
+    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
+        function: &E,
+        simd: S,
+        x: V,
+    ) -> V;
+
+    /// Applies an activation to the first `batch` lines of every `stride` lines.
+    fn activate_lines(
+        activation: &Activation,
+        level: Level,
+        lines: &mut [Line<Self>],
+        shape: (usize, usize),
     );
 }
 
-/// Applies an activation to lines of `f32`; compiled here for all functions of this crate.
-pub fn activate_f32(
-    activation: &Activation,
-    level: Level,
-    lines: &mut [Line<f32>],
-    shape: (usize, usize),
-) {
-    with_function!(
-        activation,
-        function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
-        custom => custom.lines_f32(level, lines, shape)
-    );
+macro_rules! activate {
+    ($($scalar:ident $lines:ident;)*) => {$(
+        impl Activate for $scalar {
+            #[inline(always)]
+            fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
+                function: &E,
+                simd: S,
+                x: V,
+            ) -> V {
+                function.$scalar(simd, x)
+            }
+
+            fn activate_lines(
+                activation: &Activation,
+                level: Level,
+                lines: &mut [Line<Self>],
+                shape: (usize, usize),
+            ) {
+                with_function!(
+                    activation,
+                    function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
+                    custom => custom.$lines(level, lines, shape)
+                );
+            }
+        }
+    )*};
+}
+
+activate! {
+    f64 lines_f64;
+    f32 lines_f32;
 }
 
 /// Multiplies numbers by a function of others.
@@ -475,7 +498,7 @@ fn scale<T: Scalar>(numbers: &mut [T], x: &[T], factor: impl Fn(T) -> f64) {
 }
 
 #[inline(always)]
-fn each_line<S: Simd, T: Lanes, E: Elementwise>(
+fn each_line<S: Simd, T: Activate, E: Elementwise>(
     simd: S,
     function: &E,
     lines: &mut [Line<T>],
