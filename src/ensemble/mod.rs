@@ -48,14 +48,13 @@
 mod chain_experiment;
 mod events;
 mod experiment;
-mod metrics;
 mod observable;
 mod summary;
 
+pub use crate::metric::Metric;
 pub use chain_experiment::ChainExperiment;
 pub use events::EventCount;
 pub use experiment::{Experiment, FromFn, Layers, Record, from_fn};
-pub use metrics::Metric;
 pub use observable::{Mean, Observable};
 pub use summary::{Stop, Summary};
 

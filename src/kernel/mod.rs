@@ -2,9 +2,9 @@
 //!
 //! From the bottom up: [`line`] is the logical vector that all hardware agrees on, [`polynomial`]
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
-//! [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the parts
-//! of a streamed layer, which [`block`] puts together, with [`passes`] for what no activation
-//! touches. [`weights`] multiplies weights as they are drawn, [`product`] any two matrices. [`wide`]
+//! [`tiles`], [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the
+//! parts of a streamed layer, which [`block`] puts together, with [`passes`] for what the factor does
+//! not touch. [`weights`] multiplies weights as they are drawn, [`product`] any two matrices. [`wide`]
 //! is the vector of statistics in `f64`, [`row_passes`], [`row_maps`] and [`column_passes`] normalise
 //! rows and columns of data by them. [`triangular`] is for the small matrices beside the rows, which
 //! [`cholesky_qr`] makes of products, [`quadrature`] for the laws at infinite width,
