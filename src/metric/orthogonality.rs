@@ -21,7 +21,7 @@ use crate::{Error, Gram, Result, Scalar};
 ///
 /// let input = Input::gaussian(16, 8, Seed(1))?;
 /// let mut chain = Network::<f64>::new(4).chain(&input, Seed(2))?; // fewer neurons than samples
-/// let layer = chain.advance(30)?;
+/// let layer = chain.step()?;
 /// assert_eq!((layer.rank(), gap_floor(4, 8)?), (4, 0.125f64.sqrt()));
 /// assert!(layer.orthogonality_gap() > gap_floor(4, 8)?);
 /// # Ok::<(), orthogap::Error>(())
