@@ -384,7 +384,10 @@ mod tests {
                 "invalid value 'mnist' for '--data <SOURCE>': expected digits or cifar10:DIR",
             ),
             ("--batch 16 --width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
-            ("--batch 100 --width 128", "this batch: the 100 columns (samples) are linearly dependent"),
+            (
+                "--batch 100 --width 128",
+                "this batch: the 100 columns (samples) are linearly dependent",
+            ),
             ("--data cifar10:nowhere", "nowhere"),
         ] {
             let outcome = options(arguments).and_then(|options: Options| experiment(&options));

@@ -376,7 +376,10 @@ mod tests {
     fn bad_batches_get_one_clear_line() {
         for (arguments, message) in [
             ("--batch 16 --width 8", "a batch of 16 samples cannot be orthogonal in width 8"),
-            ("--batch 100 --width 128", "this batch: the 100 columns (samples) are linearly dependent"),
+            (
+                "--batch 100 --width 128",
+                "this batch: the 100 columns (samples) are linearly dependent",
+            ),
             ("--batch 2000 --width 4096", "a batch of 2000 from 1797 handwritten digits"),
             ("--data cifar10:nowhere", "nowhere"),
         ] {
