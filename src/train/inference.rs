@@ -16,8 +16,9 @@ impl<T: Scalar> Classifier<T> {
     /// mode: batch normalisation uses its running statistics.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the samples;
-    /// [`Error::LabelOutOfRange`]; those of normalisations.
+    /// [`Empty`](crate::Error::Empty), [`ShapeMismatch`](crate::Error::ShapeMismatch) and
+    /// [`NotFinite`](crate::Error::NotFinite) of the samples; [`LabelOutOfRange`](crate::Error::LabelOutOfRange);
+    /// those of normalisations.
     pub fn evaluate(&self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
         self.check_samples(samples)?;
         check_labels((self.classes(), samples.ncols()), labels)?;
@@ -62,7 +63,7 @@ impl<T: Scalar> Classifier<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`evaluate`](Self::evaluate); [`Error::ZeroMatrix`] of a layer that is silent.
+    /// Those of [`evaluate`](Self::evaluate); [`ZeroMatrix`](crate::Error::ZeroMatrix) of a layer that is silent.
     pub fn grams(&self, samples: &DMatrix<T>) -> Result<Vec<Gram>> {
         self.check_samples(samples)?;
         let mut pass = Pass::new(self)?;
