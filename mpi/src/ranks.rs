@@ -7,7 +7,7 @@ use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
+use mpi::traits::{Communicator as _, CommunicatorCollectives, Equivalence};
 use orthogap::chain::Communicator;
 
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ impl Ranks {
     /// The processes of a communicator, in a program that uses MPI for other things, too. Messages
     /// go by a duplicate of it and never meet others. It must be dropped before MPI ends.
     #[must_use]
-    pub fn new(communicator: &impl Communicator) -> Self {
+    pub fn new(communicator: &impl mpi::traits::Communicator) -> Self {
         Self { communicator: communicator.duplicate(), universe: None }
     }
 
