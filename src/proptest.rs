@@ -185,7 +185,8 @@ pub fn normalizations() -> impl Strategy<Value = Normalization> {
     ])
 }
 
-fn normals(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
+/// Independent standard normals of a seed.
+pub(crate) fn normals(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
     let mut matrix = DMatrix::zeros(rows, columns);
     Stream::from(Seed(seed)).fill_normal(matrix.as_mut_slice());
     matrix

@@ -212,14 +212,8 @@ pub fn triangle(columns: &DMatrix<f64>) -> Option<DMatrix<f64>> {
 mod tests {
     use super::*;
     use crate::kernel::line::fused_levels;
+    use crate::proptest::normals;
     use proptest::prelude::*;
-
-    fn normals(d: usize, n: usize, seed: u64) -> DMatrix<f64> {
-        let mut normals = DMatrix::zeros(d, n);
-        let stream = crate::Seed(seed).replicate(0).stream(crate::Purpose::User(0), 0, 0);
-        stream.fill_normal(normals.as_mut_slice());
-        normals
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]

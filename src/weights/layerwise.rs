@@ -7,7 +7,7 @@ use super::{Fans, LayerInit, Site};
 use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::gram::largest_entry;
-use crate::scalar::exponent;
+use crate::metric::orthogonality_gap;
 use crate::{Error, Replicate, Result, Scalar};
 
 /// The initial weights of a network, drawn layer by layer while a batch passes: one way to
@@ -208,8 +208,8 @@ impl<T: Scalar> LayerwiseInit<T> {
     /// [`Error::ZeroMatrix`] if all samples are zero, [`Error::NotFinite`] after an overflow.
     pub fn gap(&self) -> Result<f64> {
         match self.images {
-            Some(images) => gap(&images.flatten(&self.h)?.into_owned()),
-            None => gap(&self.h),
+            Some(images) => orthogonality_gap(&images.flatten(&self.h)?.into_owned()),
+            None => orthogonality_gap(&self.h),
         }
     }
 
@@ -258,31 +258,11 @@ fn layer<T: Scalar>(
         weights,
         convolution: None,
         flattened: None,
-        gap_before: gap(inputs)?,
-        gap_after: gap(&product)?,
+        gap_before: orthogonality_gap(inputs)?,
+        gap_after: orthogonality_gap(&product)?,
         scale: root_mean_square(&product)?,
     };
     Ok((layer, product))
-}
-
-/// [`Gram::orthogonality_gap`](crate::Gram::orthogonality_gap) of any number of samples, from the
-/// smaller one of $`H^\top H`$ and $`H H^\top`$: with `m < n` the latter has all eigenvalues but
-/// `n - m` zeros, so $`V^2 = \lVert H H^\top / \mathrm{tr} - I/m \rVert_F^2 + 1/m - 1/n`$.
-fn gap<T: Scalar>(h: &DMatrix<T>) -> Result<f64> {
-    let unit = 2f64.powi(exponent(largest_entry(h)?));
-    let columns = h.map(|x| -> f64 { x.into() }) / unit;
-    let (m, n) = columns.shape();
-    let (mut gram, beyond) = if m < n {
-        (&columns * columns.transpose(), 1.0 / m as f64 - 1.0 / n as f64)
-    } else {
-        (columns.transpose() * &columns, 0.0)
-    };
-    gram /= gram.trace();
-    let level = 1.0 / gram.nrows() as f64;
-    for k in 0..gram.nrows() {
-        gram[(k, k)] -= level;
-    }
-    Ok((gram.norm_squared() + beyond).sqrt())
 }
 
 #[cfg(test)]
@@ -310,7 +290,7 @@ mod tests {
         ) {
             let h = batch(m, n, seed) * 10f64.powi(log_unit);
             let expected = Gram::from_columns(&h).unwrap().orthogonality_gap();
-            prop_assert!((gap(&h).unwrap() - expected).abs() < 1e-13);
+            prop_assert!((orthogonality_gap(&h).unwrap() - expected).abs() < 1e-13);
         }
     }
 
