@@ -20,7 +20,7 @@ impl Ranks {
     /// Records travel, not statistics: every rank takes all of them in, in the order of runs.
     ///
     /// ```no_run
-    /// use orthogap::ensemble::{Ensemble, ChainExperiment};
+    /// use orthogap::ensemble::{ChainExperiment, Ensemble};
     /// use orthogap::{Input, Network, Seed};
     /// use orthogap_mpi::Ranks;
     ///

@@ -227,7 +227,7 @@ impl<T: Scalar> Chain<T> {
     }
 
     /// [`step`](Self::step) for layers so wide that several machines draw one together: every
-    /// member of a [`Communicator`] calls this on a chain of its own, of the same network, input and seed,
+    /// member of a [`Communicator`] calls this on its own chain, of the same network, input and seed,
     /// and all get the same layer, with the bits that `step` alone would give.
     ///
     /// The streamed engine shares out rows. Whatever else has a chain, every member computes for

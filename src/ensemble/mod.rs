@@ -6,7 +6,7 @@
 //! [`Summary`].
 //!
 //! ```
-//! use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
+//! use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
 //! use orthogap::{Input, Network, Seed};
 //!
 //! let (network, input) = (Network::<f64>::new(128), Input::spiked(4, 1e-6)?);

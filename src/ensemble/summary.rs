@@ -105,7 +105,7 @@ impl Summary {
     /// The runs in which samples died, by the layer at which the first did.
     ///
     /// ```
-    /// use orthogap::ensemble::{Ensemble, Metric, ChainExperiment};
+    /// use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
     /// use orthogap::{Activation, Input, Network, Seed, normalization::Normalization};
     ///
     /// let narrow = Network::<f64>::new(4)

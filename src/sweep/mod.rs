@@ -9,7 +9,7 @@
 //! included. As everywhere in JSON, `Some(None)` reads back as `None`.
 //!
 //! ```
-//! use orthogap::ensemble::{Ensemble, ChainExperiment};
+//! use orthogap::ensemble::{ChainExperiment, Ensemble};
 //! use orthogap::statistics::{Line, Weighting};
 //! use orthogap::sweep::Sweep;
 //! use orthogap::{Error, Input, Network, Seed};

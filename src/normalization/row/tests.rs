@@ -57,7 +57,7 @@ pub(in crate::normalization) enum Kind {
     /// Normals, rounded to multiples of the distance of floats, plus a number that large.
     Offset(f64),
     Constant(f64),
-    /// Normals, but for one entry.
+    /// Normals, except for one entry.
     Broken(f64),
 }
 
@@ -82,7 +82,7 @@ pub(in crate::normalization) fn bad_kinds() -> impl Strategy<Value = Kind> {
     ]
 }
 
-/// A matrix whose rows are of the kinds given by turns, with `other` in a row of its own.
+/// A matrix whose rows are of the kinds given by turns, with `other` in a separate row.
 pub(in crate::normalization) fn matrix<T: Scalar>(
     (d, n): (usize, usize),
     seed: u64,
