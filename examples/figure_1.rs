@@ -7,7 +7,7 @@
 use std::f64::consts::{PI, SQRT_2};
 use std::process::ExitCode;
 
-use orthogap::ensemble::{ChainExperiment, Observable, Summary};
+use orthogap::experiment::{ChainExperiment, Observable, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use orthogap::ensemble::{ChainExperiment, Observable, Summary};
+use orthogap::experiment::{ChainExperiment, Observable, Summary};
 use orthogap::report::{Table, Value};
 use orthogap::theory::stationary;
 use orthogap::{Input, Network};

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use orthogap::ensemble::{Summary, from_fn};
+use orthogap::experiment::{Summary, from_fn};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;

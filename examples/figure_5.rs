@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use orthogap::Activation::Relu;
 use orthogap::convolution::{self, Convolution};
-use orthogap::ensemble::{ChainExperiment, Observable, Summary};
+use orthogap::experiment::{ChainExperiment, Observable, Summary};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::report::{Table, Value};
 use orthogap::weights::Gaussian;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use orthogap::Activation;
 use orthogap::Activation::{Identity, Relu, ShiftedTanh, Sin, Tanh};
-use orthogap::ensemble::{ChainExperiment, Layers, Observable, Summary};
+use orthogap::experiment::{ChainExperiment, Layers, Observable, Summary};
 use orthogap::report::{Table, Value};
 use orthogap::statistics::{Line, Weighting};
 use orthogap::theory::stationary;

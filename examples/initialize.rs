@@ -12,10 +12,11 @@ use clap::Parser;
 use nalgebra::DMatrix;
 use orthogap::Activation::{Identity, Relu};
 use orthogap::report::file;
-use orthogap::weights::export::{self, Tensor};
-use orthogap::weights::{
-    InitialLayer, IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv, Uniform,
+use orthogap::train::export::{self, Tensor};
+use orthogap::train::init::{
+    InitialLayer, IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv,
 };
+use orthogap::weights::Uniform;
 use orthogap::{Seed, metric};
 
 use orthogap_examples::command::{self, Result, at_least, positive, seed};

@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, ValueEnum};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use orthogap::ensemble::{ChainExperiment, Ensemble, Summary};
+use orthogap::experiment::sweep::{Share, Sweep};
+use orthogap::experiment::{ChainExperiment, Ensemble, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::report::{Table, Value, file};
 use orthogap::statistics::{Line, Weighting};
-use orthogap::sweep::{Share, Sweep};
 use orthogap::{Activation, Input, Network, Order, Seed};
 use serde::Serialize;
 

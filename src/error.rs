@@ -245,7 +245,7 @@ pub enum Error {
         /// Its value in the ensemble.
         expected: String,
     },
-    /// An [`Experiment`](crate::ensemble::Experiment) failed for a reason of its author's. It ends
+    /// An [`Experiment`](crate::experiment::Experiment) failed for a reason of its author's. It ends
     /// the ensemble.
     Experiment {
         /// What happened, in words.

@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
+use crate::check;
 use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
 /// A batch of `n` input samples, the columns of a matrix with any number of rows.
@@ -185,20 +186,11 @@ impl Input {
 
 /// Whether a matrix of that many rows and columns can be thought of at all.
 fn in_memory(rows: usize, columns: usize) -> Result<()> {
-    if rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40) {
-        return Ok(());
-    }
-    Err(Error::InvalidParameter {
-        name: "dimension x batch size",
-        value: rows as f64 * columns as f64,
-        expected: "at most 2^40 numbers in a batch",
-    })
+    let valid = rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40);
+    let (name, expected) = ("dimension x batch size", "at most 2^40 numbers in a batch");
+    check::parameter(name, rows as f64 * columns as f64, valid, expected).map(|_| ())
 }
 
 fn in_unit_interval(name: &'static str, value: f64) -> Result<f64> {
-    if value > 0.0 && value <= 1.0 {
-        Ok(value)
-    } else {
-        Err(Error::InvalidParameter { name, value, expected: "0 < epsilon <= 1" })
-    }
+    check::parameter(name, value, value > 0.0 && value <= 1.0, "0 < epsilon <= 1")
 }

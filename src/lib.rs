@@ -51,12 +51,12 @@
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
 //! | what theory predicts, what the paper claims | [`theory`] |
-//! | the width below which rank is lost | [`collapse`] |
+//! | the width below which rank is lost | [`experiment::critical_width`] |
 //! | the Wasserstein-2 distance to a Gaussian | [`wasserstein`] |
-//! | many runs: means, intervals, quantiles | [`ensemble`], [`statistics`] |
-//! | a grid of them on disk, resumable | `sweep`, with the feature of that name |
+//! | many runs: means, intervals, quantiles | [`experiment`], [`statistics`] |
+//! | a grid of them on disk, resumable | `experiment::sweep`, with the feature `sweep` |
 //! | tables as text, CSV, JSON Lines | [`report`] |
-//! | training, gradients, and whether to trust them | [`train`], [`backward`] |
+//! | initial weights from a batch, training, and whether to trust gradients | [`train`], [`backward`] |
 //! | matrices of `ndarray` and `faer` | `interop`, with the features of these names |
 //! | property tests of a conjecture | `proptest`, with the feature of that name |
 //! | repeatability | [`Seed`] |
@@ -85,10 +85,10 @@ pub mod activation {
 mod approximate;
 pub mod backward;
 pub mod chain;
-pub mod collapse;
+mod check;
 pub mod convolution;
-pub mod ensemble;
 mod error;
+pub mod experiment;
 mod factorization;
 mod gram;
 pub mod guide;
@@ -107,8 +107,6 @@ mod scalar;
 mod seed;
 mod serialization;
 pub mod statistics;
-#[cfg(feature = "sweep")]
-pub mod sweep;
 pub mod theory;
 pub mod train;
 pub mod wasserstein;

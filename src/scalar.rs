@@ -2,11 +2,10 @@
 
 use std::f64::consts::LN_2;
 
-use nalgebra::{DMatrix, RealField};
+use nalgebra::RealField;
 use num_traits::{FromPrimitive, ToPrimitive};
 
 use crate::kernel::compiled::Kernels;
-use crate::{Error, Result};
 
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
@@ -123,21 +122,6 @@ pub(crate) fn exp_factors(log: f64) -> [f64; 4] {
     }
     let two_to = |share: f64| 2f64.powi((share / 3.0).floor() as i32);
     [rest.exp(), two_to(power), two_to(power + 1.0), two_to(power + 2.0)]
-}
-
-/// Refuses a matrix with an entry that is not finite.
-pub(crate) fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
-    match first_not_finite(matrix) {
-        None => Ok(()),
-        Some((row, column, value)) => Err(Error::NotFinite { row, column, value }),
-    }
-}
-
-/// Row, column and value of the first entry that is not finite.
-pub(crate) fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64)> {
-    let index = matrix.iter().position(|entry| !entry.is_finite())?;
-    let (row, column) = matrix.vector_to_matrix_index(index);
-    Some((row, column, matrix[index].into()))
 }
 
 #[cfg(test)]

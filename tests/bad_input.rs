@@ -99,7 +99,7 @@ fn recipes() {
     let (_, text) = error(Network::<f64>::new(0).chain(&input, Seed(1)));
     assert_eq!(text, "width = 0 is invalid: expected a width from 1 to 2^40");
     let (_, text) = error(BatchNorm::standard(-1e-5));
-    assert_eq!(text, "epsilon = -0.00001 is invalid: expected a finite epsilon >= 0");
+    assert_eq!(text, "epsilon = -0.00001 is invalid: expected a finite number >= 0");
     for gain in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(error(Gaussian::new(gain)).0, Error::InvalidParameter { .. }));
     }

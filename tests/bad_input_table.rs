@@ -6,21 +6,19 @@ use orthogap::Activation::{Identity, LeakyRelu, Relu, Tanh};
 use orthogap::backward::{Scaled, Tape};
 use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{ChainExperiment, Ensemble, Metric, Precision, Summary, from_fn};
+use orthogap::experiment::critical_width;
+use orthogap::experiment::{ChainExperiment, Ensemble, Metric, Precision, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::theory::mean_field;
 use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo};
 use orthogap::theory::{stationary, wasserstein_law};
+use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit, Lsuv, Scale};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
 use orthogap::wasserstein::{self, Directions, MatrixLaw, RowMoments, Sample};
-use orthogap::weights::{
-    Gaussian, Haar, IterativeOrthogonalization, LayerwiseInit, Lsuv, Scale, Spherical, Uniform,
-};
-use orthogap::{
-    Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed, collapse, metric,
-};
+use orthogap::weights::{Gaussian, Haar, Spherical, Uniform};
+use orthogap::{Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed, metric};
 
 /// Rows of what is done, how, and what it must print.
 macro_rules! refusals {
@@ -194,11 +192,11 @@ fn recipes() {
         "layers without weights":
             Tape::new(&wide(), 1, DMatrix::<f64>::identity(4, 4).into(), None, &zeros(8, 3))
             => "the weight matrix is 8 x 3, expected 8 x 4";
-        "growth of one": collapse::growth_rate(1, 9, 9999, Seed(1))
+        "growth of one": critical_width::growth_rate(1, 9, 9999, Seed(1))
             => "a batch of 1 is too small: at least 2 needed";
-        "growth in few layers": collapse::growth_rate(4, 9, 639, Seed(1))
+        "growth in few layers": critical_width::growth_rate(4, 9, 639, Seed(1))
             => "layers = 639 is invalid: expected at least 160 n layers";
-        "a critical width of one": collapse::critical_width(1, 9999, Seed(1))
+        "a critical width of one": critical_width::estimate(1, 9999, Seed(1))
             => "a batch of 1 is too small: at least 2 needed";
     }
 }
@@ -268,11 +266,11 @@ fn images() {
 fn normalizations() {
     refusals! {
         "a negative epsilon": BatchNorm::standard(-1e-5)
-            => "epsilon = -0.00001 is invalid: expected a finite epsilon >= 0";
+            => "epsilon = -0.00001 is invalid: expected a finite number >= 0";
         "a NaN epsilon": BatchNorm::paper().with_epsilon(f64::NAN)
-            => "epsilon = NaN is invalid: expected a finite epsilon >= 0";
+            => "epsilon = NaN is invalid: expected a finite number >= 0";
         "an infinite epsilon": SampleNorm::layer(f64::INFINITY)
-            => "epsilon = inf is invalid: expected a finite epsilon >= 0";
+            => "epsilon = inf is invalid: expected a finite number >= 0";
         "no groups": SampleNorm::group(0, 0.0)
             => "groups = 0 is invalid: expected at least one group";
         "a zero row": BatchNorm::paper().normalize(&dmatrix![1.0, 2.0; 0.0, 0.0])
@@ -599,9 +597,9 @@ fn distances() {
     refusals! {
         "no dimension": Gaussian::isotropic(0, 1.0) => "a 0 x 0 matrix holds no batch";
         "a negative deviation": Gaussian::isotropic(2, -1.0)
-            => "deviation = -1 is invalid: expected a finite number, not negative";
+            => "deviation = -1 is invalid: expected a finite number >= 0";
         "a NaN variance": Gaussian::diagonal(&[1.0, f64::NAN])
-            => "variance = NaN is invalid: expected a finite number, not negative";
+            => "variance = NaN is invalid: expected a finite number >= 0";
         "a covariance that is not square": Gaussian::from_covariance(&zeros(2, 3))
             => "the covariance is 2 x 3, expected 2 x 2";
         "a covariance that is not symmetric":
@@ -657,7 +655,7 @@ fn distances() {
         "a NaN number": normal_bins(1)?.w2(&[f64::NAN], 0.0, 1.0)
             => "entry (0, 0) is NaN, not a finite number";
         "a negative spread": normal_bins(1)?.w2(&[1.0], 0.0, -1.0)
-            => "deviation = -1 is invalid: expected a finite number, not negative";
+            => "deviation = -1 is invalid: expected a finite number >= 0";
         "weights that differ in number": weighted_line_w2(&[1.0], &[], 0.0, 1.0)
             => "the list of weights is 0 x 1, expected 1 x 1";
         "numbers whose squares overflow": normal_bins(2)?.w2(&[-1e231, 5e-323], 0.0, 0.0)
@@ -849,7 +847,7 @@ fn tables() {
 #[cfg(feature = "sweep")]
 #[test]
 fn sweeps() {
-    use orthogap::sweep::{Share, Sweep};
+    use orthogap::experiment::sweep::{Share, Sweep};
     refusals! {
         "a share beyond the last": Share::new(3, 3)
             => "share = 3 is invalid: expected a share from 0 to their number less one";

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use orthogap::Activation::Relu;
-use orthogap::ensemble::{
+use orthogap::experiment::{
     ChainExperiment, Ensemble, Experiment, Layers, Metric, Precision, Record, Summary, from_fn,
 };
 use orthogap::normalization::Normalization;

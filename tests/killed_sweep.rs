@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use orthogap::ensemble::{ChainExperiment, Ensemble};
-use orthogap::sweep::Sweep;
+use orthogap::experiment::sweep::Sweep;
+use orthogap::experiment::{ChainExperiment, Ensemble};
 use orthogap::{Error, Input, Network, Seed};
 
 const CELLS: usize = 8;

@@ -4,8 +4,8 @@
 use nalgebra::DMatrix;
 use orthogap::Activation::{Identity, Relu};
 use orthogap::theory::mean_field_activation::{quasi_monte_carlo, relu};
+use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
 use orthogap::wasserstein::{Gaussian, Sample};
-use orthogap::weights::{IterativeOrthogonalization, LayerwiseInit};
 use orthogap::{Gram, Purpose, Seed};
 
 fn normals(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {

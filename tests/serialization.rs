@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 use orthogap::Activation::{LeakyRelu, Relu};
 use orthogap::backward::GradientNorms;
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{ChainExperiment, Ensemble, Observable, Record, Summary, from_fn};
+use orthogap::experiment::{ChainExperiment, Ensemble, Observable, Record, Summary, from_fn};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::weights::{Fans, Gaussian, Haar, Spherical, Uniform, WeightInit, Weights};

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
+use orthogap::experiment::sweep::{Share, Sweep};
 use orthogap::statistics::{BatchMeans, Line, Weighting};
-use orthogap::sweep::{Share, Sweep};
 use orthogap::{Error, Result};
 
 /// A folder of a test's own, gone in the end.

@@ -4,7 +4,7 @@
 use nalgebra::{DMatrix, DVector, dmatrix};
 use orthogap::Activation;
 use orthogap::Activation::{Relu, ShiftedTanh, Tanh};
-use orthogap::collapse::{critical_width, growth_rate};
+use orthogap::experiment::critical_width::{estimate, growth_rate};
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::theory::mean_field::{MeanFieldChain, map, map_of_deviations};
@@ -469,7 +469,7 @@ proptest! {
 #[test]
 fn critical_widths() {
     for (n, expected) in [(2, 3), (3, 5), (4, 7), (6, 14), (8, 23)] {
-        let critical = critical_width(n, 20_000, Seed(1)).unwrap();
+        let critical = estimate(n, 20_000, Seed(1)).unwrap();
         assert!(critical.width.abs_diff(expected) <= 1, "{n}: {critical:?}");
         assert!(critical.standard_error < 0.2);
         let ratio = critical.crossing / critical_width::predicted(n);

@@ -1,6 +1,6 @@
 //! Claims about finite width, held against simulation.
 
-use orthogap::collapse;
+use orthogap::experiment::critical_width as measured;
 use orthogap::metric::MinSingularValue;
 use orthogap::normalization::Normalization;
 use orthogap::statistics::Moments;
@@ -365,7 +365,7 @@ fn assumption_a1(effort: Effort) -> Result<Claim> {
 
 fn rank_collapse(effort: Effort) -> Result<Vec<Claim>> {
     let layers = effort.scaled(160_000) as usize;
-    let decay = collapse::growth_rate(8, 16, layers, effort.seed)?;
+    let decay = measured::growth_rate(8, 16, layers, effort.seed)?;
     let mut claims = vec![Claim {
         name: "rank is kept whenever d >= n".to_owned(),
         source: "common reading of the paper",
@@ -378,7 +378,7 @@ fn rank_collapse(effort: Effort) -> Result<Vec<Claim>> {
         vacuous: false,
     }];
     for n in [2, 3, 4, 6, 8, 12] {
-        let critical = collapse::critical_width(n, layers / 2, effort.seed)?;
+        let critical = measured::estimate(n, layers / 2, effort.seed)?;
         claims.push(Claim {
             name: format!("critical width, n = {n}"),
             source: "rule of thumb n^2/4",

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use nalgebra::{DMatrix, DVector};
 use orthogap::report::file;
+use orthogap::train::export::{self, Tensor};
 use orthogap::train::{LayerParameters, Parameters, Progress, Trainer};
-use orthogap::weights::export::{self, Tensor};
 use orthogap::{Error, Replicate, Result, Scalar, convolution};
 use safetensors::{Dtype, SafeTensors};
 

@@ -9,9 +9,8 @@ use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::train::Classifier;
-use orthogap::weights::{
-    Gaussian, Haar, IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv, Uniform,
-};
+use orthogap::train::init::{IterativeOrthogonalization, LayerInit, LayerwiseInit, Lsuv};
+use orthogap::weights::{Gaussian, Haar, Uniform};
 use orthogap::{Network, Replicate, Result, Scalar};
 
 /// An initialisation; the head is Xavier's in all of them.

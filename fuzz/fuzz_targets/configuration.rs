@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use orthogap::backward::GradientNorms;
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::ensemble::{Record, Summary};
+use orthogap::experiment::{Record, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments};
 use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};

@@ -7,7 +7,8 @@ use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::BatchNorm;
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
-use orthogap::weights::{Alignment, IterativeOrthogonalization, Lsuv, Scale, LayerwiseInit, Uniform};
+use orthogap::train::init::{Alignment, IterativeOrthogonalization, Lsuv, Scale, LayerwiseInit};
+use orthogap::weights::Uniform;
 use orthogap::{Network, Result, Seed};
 use orthogap_fuzz::Floats;
 

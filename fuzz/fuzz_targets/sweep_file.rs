@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use orthogap::Error;
-use orthogap::sweep::Sweep;
+use orthogap::experiment::sweep::Sweep;
 
 /// A sweep with one cell, and the file of its result.
 static SWEEP: LazyLock<(Sweep, PathBuf)> = LazyLock::new(|| {

@@ -4,8 +4,8 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use orthogap::report::{Table, Value};
-use orthogap::sweep::Share;
-use orthogap::weights::export::{Tensor, write_npy, write_safetensors};
+use orthogap::experiment::sweep::Share;
+use orthogap::train::export::{Tensor, write_npy, write_safetensors};
 use orthogap_fuzz::Floats;
 use safetensors::SafeTensors;
 

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use orthogap::ensemble::{ChainExperiment, Ensemble};
+use orthogap::experiment::sweep::Sweep;
+use orthogap::experiment::{ChainExperiment, Ensemble};
 use orthogap::report::file;
-use orthogap::sweep::Sweep;
 use orthogap::{Input, Network, Seed};
 use orthogap_examples::command::{self, Result, at_least, positive, seed, threads};
 use orthogap_examples::{artifact, say};

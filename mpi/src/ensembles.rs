@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::ops::ControlFlow;
 
-use orthogap::ensemble::{Ensemble, Record, Summary};
-use orthogap::sweep::{Share, Sweep};
+use orthogap::experiment::sweep::{Share, Sweep};
+use orthogap::experiment::{Ensemble, Record, Summary};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,7 +20,7 @@ impl Ranks {
     /// Records travel, not statistics: every rank takes all of them in, in the order of runs.
     ///
     /// ```no_run
-    /// use orthogap::ensemble::{ChainExperiment, Ensemble};
+    /// use orthogap::experiment::{ChainExperiment, Ensemble};
     /// use orthogap::{Input, Network, Seed};
     /// use orthogap_mpi::Ranks;
     ///

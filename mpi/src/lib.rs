@@ -4,8 +4,8 @@
 //!
 //! - the rows of one very wide layer, because [`Ranks`] are a [`Communicator`](orthogap::chain::Communicator):
 //!   [`Chain::step_with`](orthogap::Chain::step_with);
-//! - the runs of an [`Ensemble`](orthogap::ensemble::Ensemble): [`Ranks::ensemble`];
-//! - the cells of a [`Sweep`](orthogap::sweep::Sweep): [`Ranks::sweep`];
+//! - the runs of an [`Ensemble`](orthogap::experiment::Ensemble): [`Ranks::ensemble`];
+//! - the cells of a [`Sweep`](orthogap::experiment::sweep::Sweep): [`Ranks::sweep`];
 //! - any other numbered jobs: [`Ranks::in_order`].
 //!
 //! Sums of floating point numbers depend on their order, and the order of an MPI reduction on the

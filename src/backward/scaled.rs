@@ -4,7 +4,8 @@ use std::f64::consts::LN_2;
 
 use nalgebra::DMatrix;
 
-use crate::scalar::{check_finite, exp_factors, exponent};
+use crate::check;
+use crate::scalar::{exp_factors, exponent};
 use crate::{Error, Result, Scalar};
 
 /// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
@@ -63,7 +64,7 @@ impl<T: Scalar> Scaled<T> {
 
     /// Refuses numbers that are not finite.
     pub(crate) fn check(&self) -> Result<()> {
-        check_finite(&self.matrix)?;
+        check::entries(&self.matrix)?;
         if !self.log_unit.is_finite() {
             let (name, expected) = ("log unit", "a finite number");
             return Err(Error::InvalidParameter { name, value: self.log_unit, expected });

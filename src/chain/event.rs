@@ -5,7 +5,7 @@ use std::fmt;
 use super::Layer;
 
 /// An event at a layer that no later layer is likely to undo. An ensemble
-/// [counts](crate::ensemble::Summary::dead_samples) the runs that met one.
+/// [counts](crate::experiment::Summary::dead_samples) the runs that met one.
 ///
 /// ```
 /// use orthogap::{Event, Input, Network, Seed};

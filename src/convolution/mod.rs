@@ -24,7 +24,7 @@ use nalgebra::DMatrix;
 pub use images::Images;
 pub use pooling::Pooling;
 
-use crate::scalar::{check_finite, first_not_finite};
+use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 use windows::Windows;
@@ -221,7 +221,7 @@ impl Convolution {
     ) -> Result<()> {
         let unfolded = self.unfolded(shape)?;
         let batch_size = shape.batch_size(h)?;
-        check_finite(h)?;
+        check::entries(h)?;
         unfolded.zeros_in(patches, batch_size)?;
         Windows::new(self, shape, unfolded).unfold(h.as_slice(), patches.as_mut_slice());
         Ok(())
@@ -252,7 +252,7 @@ impl Convolution {
     ) -> Result<()> {
         let unfolded = self.unfolded(shape)?;
         let batch_size = unfolded.batch_size_of("the batch of patches", patches)?;
-        check_finite(patches)?;
+        check::entries(patches)?;
         shape.zeros_in(h, batch_size)?;
         Windows::new(self, shape, unfolded).fold(patches.as_slice(), h.as_mut_slice());
         check_sums("folded patches", h)
@@ -281,8 +281,8 @@ impl Convolution {
         }
         let (output, unfolded) = (self.output(shape, out_channels)?, self.unfolded(shape)?);
         let batch_size = shape.batch_size(h)?;
-        check_finite(weights)?;
-        check_finite(h)?;
+        check::entries(weights)?;
+        check::entries(h)?;
         let samples = (PATCHES_AT_ONCE / unfolded.len()).clamp(1, batch_size);
         let windows = Windows::new(self, shape, unfolded);
         let mut patches = unfolded.zeros(samples)?;
@@ -376,7 +376,7 @@ fn check_overflow<T: Scalar>(what: &'static str, sums: DMatrix<T>) -> Result<DMa
 
 /// [`check_overflow`] of a matrix that is lent.
 fn check_sums<T: Scalar>(what: &'static str, sums: &DMatrix<T>) -> Result<()> {
-    match first_not_finite(sums) {
+    match check::first_not_finite(sums) {
         None => Ok(()),
         Some((row, _, value)) => Err(Error::Overflow { what, row, value }),
     }

@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Images, check_overflow};
-use crate::scalar::check_finite;
+use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
@@ -94,7 +94,7 @@ impl Pooling {
     pub fn apply<T: Scalar>(&self, shape: Images, h: &DMatrix<T>) -> Result<DMatrix<T>> {
         let output = self.output(shape)?;
         let batch_size = shape.batch_size(h)?;
-        check_finite(h)?;
+        check::entries(h)?;
         let mut pooled = output.zeros(batch_size)?;
         for (window, mut summary) in pooled.column_iter_mut().enumerate() {
             let mut pixels = self.pixels(shape, output, window).map(|pixel| h.column(pixel));
@@ -133,8 +133,8 @@ impl Pooling {
             let (what, found) = ("the gradient", gradient.shape());
             return Err(Error::ShapeMismatch { what, found, expected });
         }
-        check_finite(h)?;
-        check_finite(gradient)?;
+        check::entries(h)?;
+        check::entries(gradient)?;
         let mut result = DMatrix::zeros(h.nrows(), h.ncols());
         let mut winners = vec![0; shape.channels()];
         for (window, gradient) in gradient.column_iter().enumerate() {

@@ -33,14 +33,15 @@ use faer::{MatMut, MatRef};
 use nalgebra::DMatrix;
 
 use crate::Result;
-use crate::scalar::{check_finite, exponent};
+use crate::check;
+use crate::scalar::exponent;
 
 /// A finite matrix divided by the power of two beneath its largest entry, and that power.
 ///
 /// Exact except for entries that become subnormal. No square of the result overflows, and none that
 /// matters underflows.
 fn scaled(mut matrix: DMatrix<f64>) -> Result<(DMatrix<f64>, f64)> {
-    check_finite(&matrix)?;
+    check::entries(&matrix)?;
     let unit = 2f64.powi(exponent(matrix.amax()));
     matrix /= unit;
     Ok((matrix, unit))

@@ -25,7 +25,7 @@ use crate::{Error, Gram, Result, Scalar};
 macro_rules! metrics {
     (of $gram:ident and $spectrum:ident: $($metric:ident, $of:ident.$method:ident;)*) => {
         /// A metric of [`Gram`], as an observable of
-        /// [`ChainExperiment::observe_metrics`](crate::ensemble::ChainExperiment::observe_metrics).
+        /// [`ChainExperiment::observe_metrics`](crate::experiment::ChainExperiment::observe_metrics).
         ///
         /// ```
         /// use orthogap::metric::Metric;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
@@ -170,12 +171,8 @@ deserialize_checked!(Residual { weight: BranchWeight, post_norm: bool }, |weight
 });
 
 fn finite(weight: f64) -> Result<f64> {
-    if weight.is_finite() {
-        Ok(weight)
-    } else {
-        let expected = "a finite weight of the branch";
-        Err(Error::InvalidParameter { name: "residual weight", value: weight, expected })
-    }
+    let expected = "a finite weight of the branch";
+    check::parameter("residual weight", weight, weight.is_finite(), expected)
 }
 
 /// What is done to representations between linear maps.

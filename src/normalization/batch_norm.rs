@@ -9,6 +9,7 @@ use super::row::forward::normalize;
 use super::row::pullback::pull_back;
 use super::row::{Row, RowMap};
 use super::shape::{owned, same_shape};
+use crate::check;
 use crate::kernel::row_maps::Rule;
 use crate::serialization::deserialize_checked;
 use crate::statistics::SplitMean;
@@ -102,12 +103,7 @@ impl BatchNorm {
     /// # Errors
     /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
     pub fn with_epsilon(self, epsilon: f64) -> Result<Self> {
-        if epsilon.is_finite() && epsilon >= 0.0 {
-            Ok(Self { epsilon, ..self })
-        } else {
-            let expected = "a finite epsilon >= 0";
-            Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected })
-        }
+        Ok(Self { epsilon: check::not_negative("epsilon", epsilon)?, ..self })
     }
 
     /// The same with rows centred or not.

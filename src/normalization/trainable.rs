@@ -12,6 +12,7 @@ use super::row::blocks::{Checked, InPlace, Into, Source};
 use super::row::scratch::with_scratch;
 use super::row::{Row, RowMap};
 use super::shape::same_shape;
+use crate::check;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
 
@@ -55,14 +56,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// [`Error::InvalidParameter`] for a width of 0, a negative epsilon, or a momentum outside
     /// 0 to 1.
     pub fn new(width: usize, epsilon: f64, momentum: f64) -> Result<Self> {
-        let invalid =
-            |name, value, expected| Err(Error::InvalidParameter { name, value, expected });
-        if width == 0 {
-            return invalid("width", 0.0, "a width of at least 1");
-        }
-        if !(0.0..=1.0).contains(&momentum) {
-            return invalid("momentum", momentum, "0 <= momentum <= 1");
-        }
+        check::count("width", width, width > 0, "a width of at least 1")?;
+        let valid = (0.0..=1.0).contains(&momentum);
+        check::parameter("momentum", momentum, valid, "0 <= momentum <= 1")?;
         Ok(Self {
             operator: BatchNorm::standard(epsilon)?,
             momentum,

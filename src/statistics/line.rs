@@ -4,8 +4,9 @@ use super::Interval;
 use super::gamma::gamma_below_and_above;
 use super::mean::SplitMean;
 use super::student::two_sided;
+use crate::Result;
+use crate::check;
 use crate::serialization::deserialize_checked;
-use crate::{Error, Result};
 
 /// How much each point counts in a fit of points with errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Line {
 
     /// The line through `(x, y, standard error of y)`; the errors of `y`, independent of each other,
     /// give those of the line. Ensembles under one seed are not
-    /// [independent](crate::ensemble#repeatability).
+    /// [independent](crate::experiment#repeatability).
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for fewer than two points, for numbers that are not finite or
@@ -92,24 +93,14 @@ impl Line {
     pub fn with_errors(points: &[(f64, f64, f64)], weighting: Weighting) -> Result<Self> {
         enough(points.len(), 2, "at least 2 points")?;
         for &(x, y, error) in points {
-            finite("x", x)?;
-            finite("y", y)?;
-            if !(error > 0.0 && error.is_finite()) {
-                let expected = "a positive finite number";
-                return Err(Error::InvalidParameter {
-                    name: "standard error",
-                    value: error,
-                    expected,
-                });
-            }
+            check::finite("x", x)?;
+            check::finite("y", y)?;
+            check::positive("standard error", error)?;
         }
         let (least, most) = points.iter().fold((f64::MAX, f64::MIN), |(least, most), point| {
             (least.min(point.0), most.max(point.0))
         });
-        if least == most {
-            let expected = "points at different x";
-            return Err(Error::InvalidParameter { name: "x", value: least, expected });
-        }
+        check::parameter("x", least, least < most, "points at different x")?;
         in_range("the range of x", most - least)?;
         let best = Self::fitted(points, most - least, Weighting::InverseVariance)?;
         if weighting == Weighting::InverseVariance {
@@ -169,11 +160,9 @@ impl Line {
         }
         not_negative("chi squared", self.chi_squared.unwrap_or(0.0))?;
         let least = u64::from(self.chi_squared.is_none());
-        if !(least..=MOST).contains(&(self.degrees_of_freedom as u64)) {
-            let (name, value) = ("degrees of freedom", self.degrees_of_freedom as f64);
-            let expected = "up to 2^40, and at least 1 of points without errors";
-            return Err(Error::InvalidParameter { name, value, expected });
-        }
+        let valid = (least..=MOST).contains(&(self.degrees_of_freedom as u64));
+        let expected = "up to 2^40, and at least 1 of points without errors";
+        check::count("degrees of freedom", self.degrees_of_freedom, valid, expected)?;
         Ok(self)
     }
 
@@ -269,26 +258,15 @@ impl Line {
 }
 
 fn enough(points: usize, minimum: usize, expected: &'static str) -> Result<()> {
-    if points < minimum {
-        let (name, value) = ("the number of points", points as f64);
-        return Err(Error::InvalidParameter { name, value, expected });
-    }
-    Ok(())
+    check::count("the number of points", points, points >= minimum, expected).map(|_| ())
 }
 
 fn in_range(name: &'static str, value: f64) -> Result<f64> {
-    if !value.is_finite() {
-        let expected = "points whose squares do not overflow";
-        return Err(Error::InvalidParameter { name, value, expected });
-    }
-    Ok(value)
+    check::parameter(name, value, value.is_finite(), "points whose squares do not overflow")
 }
 
-fn not_negative(name: &'static str, value: f64) -> Result<()> {
-    if value.is_nan() || value < 0.0 {
-        return Err(Error::InvalidParameter { name, value, expected: "a number, not negative" });
-    }
-    Ok(())
+fn not_negative(name: &'static str, value: f64) -> Result<f64> {
+    check::parameter(name, value, value >= 0.0, "a number, not negative")
 }
 
 deserialize_checked!(
@@ -306,13 +284,6 @@ deserialize_checked!(
             .checked()
     }
 );
-
-fn finite(name: &'static str, value: f64) -> Result<()> {
-    if !value.is_finite() {
-        return Err(Error::InvalidParameter { name, value, expected: "a finite number" });
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

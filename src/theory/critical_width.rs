@@ -1,6 +1,6 @@
 //! The width below which the paper's networks lose rank although `d >= n`.
 //!
-//! [`collapse`](crate::collapse) measures it: 3, 5, 7, 14, 23, 47, 78, 168, 284 for n = 2, 3, 4, 6,
+//! [`experiment::critical_width`](crate::experiment::critical_width) measures it: 3, 5, 7, 14, 23, 47, 78, 168, 284 for n = 2, 3, 4, 6,
 //! 8, 12, 16, 24, 32, each within one (the larger ones within a few).
 
 /// A rule of thumb for the critical width, `n²/4`, and never less than `n`.

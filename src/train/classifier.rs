@@ -4,10 +4,10 @@ use nalgebra::{DMatrix, DVector};
 
 use super::parameters::{LayerParameters, Parameters};
 use super::plan::Plan;
+use crate::check;
 use crate::convolution::Images;
 use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
-use crate::scalar::check_finite;
 use crate::weights::{Fans, WeightInit, Weights};
 use crate::{Error, Network, Purpose, Replicate, Result, Scalar};
 
@@ -311,5 +311,5 @@ fn fits<T: Scalar>(
     if matrix.is_empty() {
         return Err(Error::Empty { rows: found.0, columns: found.1 });
     }
-    check_finite(matrix)
+    check::entries(matrix)
 }

@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use crate::scalar::check_finite;
+use crate::check;
 use crate::{Error, Result, Scalar};
 
 /// The loss of a batch, and how many of its samples are classified correctly.
@@ -42,7 +42,7 @@ impl Loss {
     /// [`Error::LabelOutOfRange`]; [`Error::NotFinite`].
     pub fn of<T: Scalar>(logits: &DMatrix<T>, labels: &[usize]) -> Result<Self> {
         check_labels(logits.shape(), labels)?;
-        check_finite(logits)?;
+        check::entries(logits)?;
         let mut loss = Self::default();
         for (logits, &label) in logits.as_slice().chunks_exact(logits.nrows()).zip(labels) {
             loss.add(logits, label);
@@ -73,7 +73,7 @@ impl Loss {
         labels: &[usize],
     ) -> Result<(Self, DMatrix<T>)> {
         check_labels(logits.shape(), labels)?;
-        check_finite(logits)?;
+        check::entries(logits)?;
         let mut gradient = logits.clone();
         let loss = Self::pull_back(&mut gradient, labels)?;
         Ok((loss, gradient))

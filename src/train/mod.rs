@@ -5,6 +5,9 @@
 //! and [`Classifier::gradient_error`] says whether the digits of the one are enough: under deep batch
 //! normalisation those of `f32` are not.
 //!
+//! Initial weights are those of a recipe, or come from [`init`], which can look at a batch;
+//! [`export`] writes weights for other frameworks.
+//!
 //! ```
 //! use orthogap::nalgebra::DMatrix;
 //! use orthogap::normalization::Normalization;
@@ -34,7 +37,9 @@
 //! ```
 
 mod classifier;
+pub mod export;
 mod inference;
+pub mod init;
 mod loss;
 mod parameters;
 mod pass;

@@ -1,6 +1,7 @@
 //! Stochastic gradient descent with momentum and weight decay.
 
-use crate::{Error, Result, Scalar};
+use crate::check;
+use crate::{Result, Scalar};
 
 /// Stochastic gradient descent as PyTorch's `SGD` has it.
 ///
@@ -34,7 +35,7 @@ impl Sgd {
     /// # Errors
     /// [`Error::InvalidParameter`] if the learning rate is negative or not finite.
     pub fn new(learning_rate: f64) -> Result<Self> {
-        let learning_rate = non_negative("learning rate", learning_rate)?;
+        let learning_rate = check::not_negative("learning rate", learning_rate)?;
         Ok(Self { learning_rate, momentum: 0.0, weight_decay: 0.0 })
     }
 
@@ -43,12 +44,9 @@ impl Sgd {
     /// # Errors
     /// [`Error::InvalidParameter`] unless it is at least 0 and less than 1.
     pub fn with_momentum(self, momentum: f64) -> Result<Self> {
-        if (0.0..1.0).contains(&momentum) {
-            Ok(Self { momentum, ..self })
-        } else {
-            let expected = "0 <= momentum < 1";
-            Err(Error::InvalidParameter { name: "momentum", value: momentum, expected })
-        }
+        let valid = (0.0..1.0).contains(&momentum);
+        let momentum = check::parameter("momentum", momentum, valid, "0 <= momentum < 1")?;
+        Ok(Self { momentum, ..self })
     }
 
     /// The same with weight decay $`\lambda`$, the weight of half the squared norm in the loss.
@@ -56,7 +54,7 @@ impl Sgd {
     /// # Errors
     /// [`Error::InvalidParameter`] if it is negative or not finite.
     pub fn with_weight_decay(self, weight_decay: f64) -> Result<Self> {
-        Ok(Self { weight_decay: non_negative("weight decay", weight_decay)?, ..self })
+        Ok(Self { weight_decay: check::not_negative("weight decay", weight_decay)?, ..self })
     }
 
     /// The same with another step size, as a schedule may want.
@@ -64,7 +62,7 @@ impl Sgd {
     /// # Errors
     /// [`Error::InvalidParameter`] if it is negative or not finite.
     pub fn with_learning_rate(self, learning_rate: f64) -> Result<Self> {
-        Ok(Self { learning_rate: non_negative("learning rate", learning_rate)?, ..self })
+        Ok(Self { learning_rate: check::not_negative("learning rate", learning_rate)?, ..self })
     }
 
     /// The step size $`\eta`$.
@@ -101,10 +99,8 @@ impl Sgd {
         for (name, value) in
             [("learning rate", self.learning_rate), ("weight decay", self.weight_decay)]
         {
-            if !T::of(value).is_finite() {
-                let expected = "a number that is finite in the arithmetic of the network";
-                return Err(Error::InvalidParameter { name, value, expected });
-            }
+            let expected = "a number that is finite in the arithmetic of the network";
+            check::parameter(name, value, T::of(value).is_finite(), expected)?;
         }
         Ok(())
     }
@@ -140,13 +136,5 @@ impl Sgd {
             let v = momentum * v + (g + decay * w);
             (w - rate * v, v)
         }
-    }
-}
-
-fn non_negative(name: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() && value >= 0.0 {
-        Ok(value)
-    } else {
-        Err(Error::InvalidParameter { name, value, expected: "a finite number >= 0" })
     }
 }

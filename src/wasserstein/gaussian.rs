@@ -2,8 +2,8 @@
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
+use crate::check;
 use crate::factorization::{check_symmetric, cholesky, symmetric_eigenvalues};
-use crate::scalar::check_finite;
 use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
 /// A Gaussian law on vectors of n numbers, possibly singular.
@@ -56,10 +56,7 @@ impl Gaussian {
     /// [`Error::Empty`] in dimension 0, [`Error::InvalidParameter`] for a deviation that is
     /// negative or not finite, or whose square overflows.
     pub fn isotropic(dimension: usize, deviation: f64) -> Result<Self> {
-        let expected = "a finite number, not negative";
-        if !(deviation >= 0.0 && deviation.is_finite()) {
-            return Err(Error::InvalidParameter { name: "deviation", value: deviation, expected });
-        }
+        check::not_negative("deviation", deviation)?;
         Self::centered(dimension, Shape::Isotropic(deviation))
     }
 
@@ -69,9 +66,8 @@ impl Gaussian {
     /// [`Error::Empty`], [`Error::InvalidParameter`] for a variance that is negative or not finite,
     /// and for a total above 1e300.
     pub fn diagonal(variances: &[f64]) -> Result<Self> {
-        let expected = "a finite number, not negative";
-        if let Some(&value) = variances.iter().find(|v| !(**v >= 0.0 && v.is_finite())) {
-            return Err(Error::InvalidParameter { name: "variance", value, expected });
+        for &variance in variances {
+            check::not_negative("variance", variance)?;
         }
         let deviations =
             DVector::from_iterator(variances.len(), variances.iter().map(|v| v.sqrt()));
@@ -276,16 +272,13 @@ where
         return Err(Error::Empty { rows, columns });
     }
     let matrix = DMatrix::from_fn(rows, columns, |i, j| matrix[(i, j)].into());
-    check_finite(&matrix)?;
+    check::entries(&matrix)?;
     Ok(matrix)
 }
 
 /// Whether a few sums of squares like this one can be added up.
 pub(super) fn in_range(name: &'static str, sum_of_squares: f64) -> Result<()> {
-    if sum_of_squares <= 1e300 {
-        return Ok(());
-    }
-    Err(Error::InvalidParameter { name, value: sum_of_squares, expected: "at most 1e300" })
+    check::parameter(name, sum_of_squares, sum_of_squares <= 1e300, "at most 1e300").map(|_| ())
 }
 
 /// A factor `F` (`n x r`) of a symmetric positive semidefinite matrix, $`F F^\top = A`$, by the

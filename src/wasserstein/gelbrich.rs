@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::check;
 use crate::factorization::symmetric_eigen;
 use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
 use crate::{Error, Result};
@@ -184,11 +185,9 @@ impl RowMoments {
 
 /// Refuses a product of variances that does not keep its digits.
 fn check_product(value: f64) -> Result<()> {
-    if (1e-290..=1e300).contains(&value) {
-        return Ok(());
-    }
+    let valid = (1e-290..=1e300).contains(&value);
     let (name, expected) = ("product of the variances", "from 1e-290 to 1e300, unless one is zero");
-    Err(Error::InvalidParameter { name, value, expected })
+    check::parameter(name, value, valid, expected).map(|_| ())
 }
 
 impl Sample {

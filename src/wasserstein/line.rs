@@ -1,5 +1,6 @@
 //! On a line: the exact distance of numbers to a normal law, and its three parts.
 
+use crate::check;
 use crate::statistics::SplitMean;
 use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
@@ -110,11 +111,7 @@ pub(super) fn check_count(count: usize) -> Result<()> {
     if count == 0 {
         return Err(Error::Empty { rows: 0, columns: 1 });
     }
-    if count >= 1 << 31 {
-        let expected = "fewer than 2^31 samples";
-        return Err(Error::InvalidParameter { name: "count", value: count as f64, expected });
-    }
-    Ok(())
+    check::count("count", count, count < 1 << 31, "fewer than 2^31 samples").map(|_| ())
 }
 
 /// $`E \sum_i w_i (x_{(i+1)} - x_{(i)})`$ for N sorted numbers from N(0, 1).
@@ -387,14 +384,8 @@ pub(super) fn finite<T: Scalar>(numbers: &[T]) -> Result<Vec<f64>> {
 }
 
 pub(super) fn check_normal(mean: f64, deviation: f64) -> Result<()> {
-    let invalid = |name, value, expected| Err(Error::InvalidParameter { name, value, expected });
-    if !mean.is_finite() {
-        return invalid("mean", mean, "a finite number");
-    }
-    if !(deviation >= 0.0 && deviation.is_finite()) {
-        return invalid("deviation", deviation, "a finite number, not negative");
-    }
-    Ok(())
+    check::finite("mean", mean)?;
+    check::not_negative("deviation", deviation).map(|_| ())
 }
 
 #[cfg(test)]

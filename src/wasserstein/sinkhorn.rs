@@ -1,5 +1,6 @@
 //! Entropic optimal transport between samples, and between Gaussians (feature `sinkhorn`).
 
+use crate::check;
 use crate::wasserstein::bures::singular_values;
 use crate::wasserstein::entropic_plan::EntropicPlan;
 use crate::wasserstein::gaussian::in_range;
@@ -72,7 +73,7 @@ impl Sample {
     /// The entropic transport, if so many passes are enough.
     fn entropic_within(&self, other: &Self, epsilon: f64, budget: usize) -> Result<Entropic> {
         self.check_dimension("the other sample", other.dimension())?;
-        check_epsilon(epsilon)?;
+        check::positive("epsilon", epsilon)?;
         let (few, many) = if self.count() <= other.count() { (self, other) } else { (other, self) };
         let cost = few.squared_distances(many);
         let largest = cost.max();
@@ -143,7 +144,7 @@ impl Gaussian {
         if found != expected {
             return Err(Error::ShapeMismatch { what: "the mean", found, expected });
         }
-        check_epsilon(epsilon)?;
+        check::positive("epsilon", epsilon)?;
         let through = other.factor().tr_mul(&self.factor());
         let term = |sigma: f64| {
             let size = 4.0 * sigma;
@@ -182,14 +183,6 @@ impl Gaussian {
         let within = |law: &Self| law.entropic_transport(law, epsilon);
         Ok(across - (within(self)? + within(other)?) / 2.0)
     }
-}
-
-fn check_epsilon(epsilon: f64) -> Result<()> {
-    if epsilon > 0.0 && epsilon.is_finite() {
-        return Ok(());
-    }
-    let expected = "a positive finite number";
-    Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected })
 }
 
 #[cfg(test)]

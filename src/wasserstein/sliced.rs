@@ -2,9 +2,10 @@
 
 use nalgebra::DVector;
 
+use crate::check;
 use crate::wasserstein::line::Scratch;
 use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins, parallel};
-use crate::{Error, Result};
+use crate::{Result};
 
 /// The squared distances of projections to the target's.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,10 +150,7 @@ impl Gaussian {
     /// # Errors
     /// [`Error::InvalidParameter`] for a deviation that is negative or not finite.
     pub fn sliced_to_isotropic(&self, deviation: f64) -> Result<f64> {
-        if !(deviation >= 0.0 && deviation.is_finite()) {
-            let expected = "a finite number, not negative";
-            return Err(Error::InvalidParameter { name: "deviation", value: deviation, expected });
-        }
+        check::not_negative("deviation", deviation)?;
         let n = self.dimension() as f64;
         let variances: Vec<f64> = super::bures::singular_values(&self.factor())
             .into_iter()

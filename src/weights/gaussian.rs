@@ -2,7 +2,8 @@
 
 use nalgebra::DMatrix;
 
-use super::{Fan, Fans, ProductLaw, WeightInit, positive};
+use super::{Fan, Fans, ProductLaw, WeightInit};
+use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
@@ -34,7 +35,7 @@ impl Gaussian {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
     /// finite.
     pub fn new(gain: f64) -> Result<Self> {
-        Ok(Self { gain: positive("gain", gain)?, fan: Fan::In })
+        Ok(Self { gain: check::positive("gain", gain)?, fan: Fan::In })
     }
 
     /// Variance 2/m: what ReLU needs to keep its second moment (He et al. 2015).
@@ -55,7 +56,7 @@ impl Gaussian {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
     /// finite.
     pub fn with_gain(self, gain: f64) -> Result<Self> {
-        Ok(Self { gain: positive("gain", gain)?, ..self })
+        Ok(Self { gain: check::positive("gain", gain)?, ..self })
     }
 
     /// The gain.

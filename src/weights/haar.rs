@@ -2,7 +2,8 @@
 
 use nalgebra::DMatrix;
 
-use super::{Fans, ProductLaw, WeightInit, positive};
+use super::{Fans, ProductLaw, WeightInit};
+use crate::check;
 use crate::factorization::orthonormal;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
@@ -38,7 +39,7 @@ impl Haar {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
     /// finite.
     pub fn new(gain: f64) -> Result<Self> {
-        Ok(Self { gain: positive("gain", gain)? })
+        Ok(Self { gain: check::positive("gain", gain)? })
     }
 }
 

@@ -9,10 +9,8 @@
 //! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
 //! | your own [`WeightInit`] | your own | `W` itself |
 //!
-//! Those do not see any data. Two initialisations look at a batch, layer by layer, and are for
-//! networks that will be trained: [`IterativeOrthogonalization`] makes its samples orthogonal, [`Lsuv`] only scales
-//! them. A [`LayerwiseInit`] draws the weights of a whole network with any of them, and [`export`] writes
-//! them for other frameworks.
+//! Those do not see any data. Initialisations that look at a batch are in
+//! [`train::init`](crate::train::init).
 //!
 //! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
 //! `W`.
@@ -53,13 +51,8 @@
 //! ```
 
 mod custom;
-pub mod export;
 mod gaussian;
 mod haar;
-mod layer_init;
-mod layerwise;
-mod lsuv;
-mod orthogonalization;
 mod spherical;
 mod uniform;
 
@@ -71,14 +64,10 @@ pub use custom::Custom;
 pub use gaussian::Gaussian;
 pub use haar::Haar;
 pub(crate) use haar::frame;
-pub use layer_init::{LayerInit, Site};
-pub use layerwise::{InitialLayer, LayerwiseInit};
-pub use lsuv::Lsuv;
-pub use orthogonalization::{Alignment, IterativeOrthogonalization, Scale};
 pub use spherical::Spherical;
 pub use uniform::Uniform;
 
-use crate::{Error, Result, Scalar, Stream};
+use crate::{Scalar, Stream};
 
 /// The law of the weights of a network, as a value.
 ///
@@ -245,13 +234,5 @@ impl Fan {
             Self::In => inputs as f64,
             Self::Average => 0.5 * (inputs as f64 + outputs as f64),
         }
-    }
-}
-
-fn positive(name: &'static str, value: f64) -> Result<f64> {
-    if value.is_finite() && value > 0.0 {
-        Ok(value)
-    } else {
-        Err(Error::InvalidParameter { name, value, expected: "a positive finite number" })
     }
 }

@@ -3,7 +3,8 @@
 use nalgebra::DMatrix;
 use rand::RngExt;
 
-use super::{Fan, Fans, WeightInit, positive};
+use super::{Fan, Fans, WeightInit};
+use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
@@ -43,7 +44,7 @@ impl Uniform {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
     /// finite.
     pub fn with_gain(self, gain: f64) -> Result<Self> {
-        Ok(Self { gain: positive("gain", gain)?, ..self })
+        Ok(Self { gain: check::positive("gain", gain)?, ..self })
     }
 
     /// The gain.

@@ -1,8 +1,8 @@
 //! Means, quantiles and differences over runs, rules that stop them, and the measured critical
 //! width.
 
-use orthogap::collapse::critical_width;
-use orthogap::ensemble::{Ensemble, Precision, Summary, from_fn};
+use orthogap::experiment::critical_width;
+use orthogap::experiment::{Ensemble, Precision, Summary, from_fn};
 use orthogap::statistics::{Interval, Moments};
 use orthogap::{Purpose, Replicate, Result, Seed};
 use rand::RngExt;
@@ -137,7 +137,7 @@ fn differences_of_means() {
 }
 
 /// At two batch sizes, whose true crossings are measured with 200 times as many layers: 4.2591(57)
-/// and 22.778(28) by `critical_width(n, 400_000, Seed(1))`. The errors of the growth come from few
+/// and 22.778(28) by `estimate(n, 400_000, Seed(1))`. The errors of the growth come from few
 /// blocks of layers, 83 and 31. 2 cases.
 #[test]
 fn critical_widths() {
@@ -149,7 +149,8 @@ fn critical_widths() {
             Case { shortfall: 0.02, excess: 0.03, ..case("critical_width", &law, repetitions) };
         let (mut crossings, mut stated) = (Moments::new(), Moments::new());
         case.check(|seed| {
-            let critical = critical_width(batch_size, layers, Seed(seed)).expect("a width");
+            let critical =
+                critical_width::estimate(batch_size, layers, Seed(seed)).expect("a width");
             crossings.push(critical.crossing);
             stated.push(critical.standard_error);
             let error = (critical.crossing - crossing).abs() / critical.standard_error;

@@ -4,8 +4,9 @@ use core::f64::consts::PI;
 
 use super::Activation;
 use super::exponential::exp_minus_square;
+use crate::Result;
+use crate::check;
 use crate::kernel::line::Line;
-use crate::{Error, Result};
 use fearless_simd::{Level, dispatch, f64x8, prelude::*};
 
 impl Activation {
@@ -65,16 +66,10 @@ impl Activation {
             }
         }
         let value = sum * LENGTH / (2.0 * PI).sqrt();
-        if value > 0.0 && value.is_finite() && ends <= NEGLIGIBLE * sum {
-            Ok(1.0 / value.sqrt())
-        } else {
-            let expected = "positive, finite and not made of |Z| near 32";
-            Err(Error::InvalidParameter {
-                name: "second moment of the activation",
-                value,
-                expected,
-            })
-        }
+        let valid = value > 0.0 && value.is_finite() && ends <= NEGLIGIBLE * sum;
+        let expected = "positive, finite and not made of |Z| near 32";
+        check::parameter("second moment of the activation", value, valid, expected)?;
+        Ok(1.0 / value.sqrt())
     }
 }
 
@@ -108,6 +103,7 @@ const WEIGHTS: [f64; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::kernel::activation::Activation::*;
 
     fn second_moment(activation: Activation) -> f64 {

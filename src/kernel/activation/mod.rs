@@ -34,9 +34,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fearless_simd::{Level, dispatch, prelude::*};
+use nalgebra::{RealField, convert};
 
+use crate::Result;
+use crate::check;
 use crate::kernel::line::{Lanes, Line};
-use crate::{Error, Result, Scalar};
 
 /// An element-wise function between the layers of a network.
 ///
@@ -353,7 +355,7 @@ impl Activation {
     ///
     /// # Errors
     /// [`Error::MissingDerivative`] of a custom activation without one.
-    pub(crate) fn pull_back<T: Scalar>(
+    pub(crate) fn pull_back<T: RealField + Copy + Into<f64>>(
         &self,
         x: &[T],
         unit: f64,
@@ -362,7 +364,7 @@ impl Activation {
         if self.is_linear() {
             return Ok(());
         }
-        let unit = T::of(unit);
+        let unit: T = convert(unit);
         with_function!(
             self,
             function => scale(gradient, x, |x| function.derivative((x * unit).into())),
@@ -415,9 +417,9 @@ impl Activation {
     /// Refuses a slope that `f32` cannot hold.
     pub(crate) fn check(&self) -> Result<()> {
         match *self {
-            Self::LeakyRelu { slope } if !(slope as f32).is_finite() => {
-                let expected = "a slope that is finite in f32";
-                Err(Error::InvalidParameter { name: "slope", value: slope, expected })
+            Self::LeakyRelu { slope } => {
+                let valid = (slope as f32).is_finite();
+                check::parameter("slope", slope, valid, "a slope that is finite in f32").map(|_| ())
             }
             _ => Ok(()),
         }
@@ -491,9 +493,9 @@ activate! {
 }
 
 /// Multiplies numbers by a function of others.
-fn scale<T: Scalar>(numbers: &mut [T], x: &[T], factor: impl Fn(T) -> f64) {
+fn scale<T: RealField + Copy>(numbers: &mut [T], x: &[T], factor: impl Fn(T) -> f64) {
     for (number, &x) in numbers.iter_mut().zip(x) {
-        *number *= T::of(factor(x));
+        *number *= convert::<f64, T>(factor(x));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the bounds assume: a width, and singular values that stay away from zero.
 
 use super::nonempty;
+use crate::check;
 use crate::{Error, Gram, Result};
 
 /// The width of a network with at least as many neurons as samples, or the limit of wide networks.
@@ -44,10 +45,8 @@ impl Width {
     /// number of at least `n`.
     pub fn of(batch_size: usize, width: f64) -> Result<Self> {
         let n = nonempty(batch_size)?;
-        if !(width >= n && width.is_finite()) {
-            let expected = "a finite width of at least the batch size";
-            return Err(Error::InvalidParameter { name: "width", value: width, expected });
-        }
+        let expected = "a finite width of at least the batch size";
+        check::parameter("width", width, width >= n && width.is_finite(), expected)?;
         Ok(Self { noise: width.sqrt().recip() })
     }
 }
@@ -79,10 +78,8 @@ impl A1 {
         nonempty(batch_size)?;
         // A rounding of 1/sqrt(n) is forgiven: the largest alpha is the most interesting one.
         let largest = (batch_size as f64).sqrt().recip() * (1.0 + 4.0 * f64::EPSILON);
-        if !(alpha > 0.0 && alpha <= largest) {
-            let expected = "0 < alpha <= 1/sqrt(n)";
-            return Err(Error::InvalidParameter { name: "alpha", value: alpha, expected });
-        }
+        let valid = alpha > 0.0 && alpha <= largest;
+        check::parameter("alpha", alpha, valid, "0 < alpha <= 1/sqrt(n)")?;
         Ok(Self { batch_size, alpha, layers })
     }
 

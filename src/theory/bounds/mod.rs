@@ -46,7 +46,8 @@ pub use initialization::appendix_e;
 pub use lyapunov::{appendix_b1, lemma_8, theorem_5};
 pub use noise::{lemma_6, lemma_7, lemma_7_sharp, noise};
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::check;
 
 /// An upper bound, beside what holds anyway.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,25 +92,21 @@ fn largest_gap(n: f64) -> f64 {
 }
 
 fn nonempty(batch_size: usize) -> Result<f64> {
-    if batch_size == 0 {
-        return Err(Error::BatchTooSmall { batch_size, minimum: 1 });
-    }
+    check::batch(batch_size, 1)?;
     Ok(batch_size as f64)
 }
 
 /// A number from 0 to `largest`, except for rounding.
 fn within(name: &'static str, value: f64, largest: f64, expected: &'static str) -> Result<f64> {
     const ROUNDING: f64 = 1e-14;
-    if value >= -ROUNDING && value <= largest + ROUNDING {
-        Ok(value)
-    } else {
-        Err(Error::InvalidParameter { name, value, expected })
-    }
+    let valid = value >= -ROUNDING && value <= largest + ROUNDING;
+    check::parameter(name, value, valid, expected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use approx::assert_relative_eq;
 
     const VERSIONS: [Version; 3] = [Version::Printed, Version::Repaired, Version::Sharp];

@@ -4,8 +4,8 @@ use std::f64::consts::{PI, TAU};
 
 use nalgebra::DMatrix;
 
+use crate::check;
 use crate::factorization::{check_symmetric, symmetric_eigenvalues};
-use crate::scalar::check_finite;
 use crate::{Error, Result};
 
 /// The mean product $`E \, F(x) F(y)`$ of two centred jointly Gaussian numbers, in closed form.
@@ -104,7 +104,7 @@ impl Kernel {
                 expected,
             });
         }
-        check_finite(covariance)?;
+        check::entries(covariance)?;
         if let Some(&value) = covariance.diagonal().iter().find(|&&variance| variance < 0.0) {
             let expected = "a number >= 0";
             return Err(Error::InvalidParameter { name: "variance", value, expected });

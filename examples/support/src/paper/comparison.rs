@@ -1,6 +1,6 @@
 //! Measured numbers beside known ones.
 
-use orthogap::ensemble::Observable;
+use orthogap::experiment::Observable;
 use orthogap::report::{Table, Value};
 use orthogap::statistics::Line;
 

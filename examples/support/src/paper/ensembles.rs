@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use orthogap::ensemble::{Ensemble, Experiment, Observable, Summary};
+use orthogap::experiment::{Ensemble, Experiment, Observable, Summary};
 use orthogap::report::Value;
 
 use super::Options;

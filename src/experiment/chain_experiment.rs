@@ -12,7 +12,7 @@ use crate::{Input, Layer, Network, Replicate, Result, Scalar};
 /// counts. Samples that die and ranks that fall are [counted](super::Summary::dead_samples).
 ///
 /// ```
-/// use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
+/// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
 /// use orthogap::{Activation, Input, Network, Seed};
 ///
 /// let network = Network::<f32>::new(64).with_activation(Activation::Relu);
@@ -51,7 +51,7 @@ impl<'a> ChainExperiment<'a> {
     /// Runs that send each its own batch through a network, such as one drawn from a data set.
     ///
     /// ```
-    /// use orthogap::ensemble::{ChainExperiment, Ensemble};
+    /// use orthogap::experiment::{ChainExperiment, Ensemble};
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let network = Network::<f64>::new(64);
@@ -118,7 +118,7 @@ impl<'a> ChainExperiment<'a> {
     /// that lost its rank, stops the run.
     ///
     /// ```
-    /// use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
+    /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use nalgebra::DMatrix;
 
-use super::{Fans, WeightInit};
+use crate::weights::{Fans, WeightInit};
 use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
 /// How a layer is initialised: by a law of weights, or from what the layer sees of a batch.
@@ -57,7 +57,8 @@ impl Site {
     /// ```
     /// use orthogap::nalgebra::DMatrix;
     /// use orthogap::Seed;
-    /// use orthogap::weights::{IterativeOrthogonalization, Fans, LayerInit, Site};
+    /// use orthogap::train::init::{IterativeOrthogonalization, LayerInit, Site};
+    /// use orthogap::weights::Fans;
     ///
     /// // One layer from a batch of your own: here a single feature, seen by two neurons.
     /// let inputs = DMatrix::from_row_slice(1, 2, &[3.0f64, 4.0]);

@@ -9,9 +9,9 @@
 //! included. As everywhere in JSON, `Some(None)` reads back as `None`.
 //!
 //! ```
-//! use orthogap::ensemble::{ChainExperiment, Ensemble};
+//! use orthogap::experiment::{ChainExperiment, Ensemble};
 //! use orthogap::statistics::{Line, Weighting};
-//! use orthogap::sweep::Sweep;
+//! use orthogap::experiment::sweep::Sweep;
 //! use orthogap::{Error, Input, Network, Seed};
 //!
 //! #[derive(serde::Serialize)]
@@ -258,7 +258,7 @@ fn difference(found: &Value, expected: &Value, place: String) -> Option<(String,
 /// A share of the cells of a grid: every `of`-th, from number `index` on.
 ///
 /// ```
-/// use orthogap::sweep::Share;
+/// use orthogap::experiment::sweep::Share;
 ///
 /// assert_eq!("2/10".parse(), Ok(Share::new(2, 10)?)); // as in --share $ID/10
 /// assert!("10/10".parse::<Share>().is_err()); // counted from 0

@@ -3,11 +3,12 @@
 use nalgebra::DMatrix;
 
 use super::lsuv::root_mean_square;
-use super::{Fans, LayerInit, Site};
+use super::{LayerInit, Site};
 use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::gram::largest_entry;
 use crate::metric::orthogonality_gap;
+use crate::weights::Fans;
 use crate::{Error, Replicate, Result, Scalar};
 
 /// The initial weights of a network, drawn layer by layer while a batch passes: one way to
@@ -19,7 +20,8 @@ use crate::{Error, Replicate, Result, Scalar};
 /// ```
 /// use orthogap::{Activation::{Identity, Relu}, Input, Seed};
 /// use orthogap::convolution::{Convolution, Images, Pooling};
-/// use orthogap::weights::{Gaussian, IterativeOrthogonalization, LayerwiseInit};
+/// use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
+/// use orthogap::weights::Gaussian;
 ///
 /// let images = Images::new(3, 8, 8)?;
 /// let pixels = Input::gaussian(images.len(), 20, Seed(1))?.columns().clone();
@@ -270,7 +272,8 @@ mod tests {
     use super::*;
     use crate::activation::Activation::{Identity, Relu};
     use crate::normalization::Normalization;
-    use crate::weights::{Gaussian, Lsuv, Uniform, WeightInit};
+    use crate::train::init::Lsuv;
+    use crate::weights::{Gaussian, Uniform, WeightInit};
     use crate::{Gram, Input, Network, Purpose, Seed};
     use proptest::prelude::*;
 

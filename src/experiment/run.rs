@@ -36,7 +36,7 @@ pub trait Experiment: Sync {
 /// The layers that a row of a [`Record`] is about: one, or a stretch that is averaged over.
 ///
 /// ```
-/// use orthogap::ensemble::Layers;
+/// use orthogap::experiment::Layers;
 ///
 /// assert_eq!(Layers::from(7).to_string(), "7");
 /// assert_eq!(Layers::from(101..=500).to_string(), "101-500");
@@ -211,7 +211,7 @@ pub struct FromFn<F> {
 /// The logarithm of a run's mean gap, which is not the mean of its logarithm:
 ///
 /// ```
-/// use orthogap::ensemble::{Ensemble, from_fn};
+/// use orthogap::experiment::{Ensemble, from_fn};
 /// use orthogap::{Input, Network, Result, Seed};
 ///
 /// let (network, input) = (Network::<f64>::new(32), Input::orthogonal(4)?);

@@ -6,9 +6,10 @@ mod principal;
 use nalgebra::DMatrix;
 
 use super::lsuv::{root_mean_square, scaled};
-use super::{Fans, LayerInit, Site, Uniform, WeightInit, positive};
-use crate::weights::frame as haar;
-use crate::{Error, Result, Scalar};
+use super::{LayerInit, Site};
+use crate::check;
+use crate::weights::{Fans, Uniform, WeightInit, frame as haar};
+use crate::{Result, Scalar};
 use principal::Principal;
 
 /// Weights from the singular value decomposition of what a layer sees of a batch, so that samples
@@ -105,7 +106,8 @@ use principal::Principal;
 /// Cost: `m n min(m, n)` multiply-adds and two eigendecompositions, of order `min(m, n)` and `d`.
 ///
 /// ```
-/// use orthogap::{Activation::Relu, Input, Seed, weights::{IterativeOrthogonalization, LayerwiseInit, Uniform}};
+/// use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
+/// use orthogap::{Activation::Relu, Input, Seed, weights::Uniform};
 ///
 /// let batch = Input::near_collinear(8, 0.1)?.columns().clone();
 /// let mut network = LayerwiseInit::new(batch.clone(), Seed(1))?;
@@ -190,12 +192,9 @@ impl IterativeOrthogonalization {
     /// # Errors
     /// [`Error::InvalidParameter`] unless 0 < p <= 1: elsewhere the gap grows or need not fall.
     pub fn with_power(self, power: f64) -> Result<Self> {
-        if power > 0.0 && power <= 1.0 {
-            Ok(Self { power, ..self })
-        } else {
-            let expected = "a number above 0, at most 1";
-            Err(Error::InvalidParameter { name: "power", value: power, expected })
-        }
+        let valid = power > 0.0 && power <= 1.0;
+        let power = check::parameter("power", power, valid, "a number above 0, at most 1")?;
+        Ok(Self { power, ..self })
     }
 
     /// The same with another `V'`.
@@ -210,7 +209,7 @@ impl IterativeOrthogonalization {
     /// [`Error::InvalidParameter`] unless a root mean square is positive and finite.
     pub fn with_scale(self, scale: Scale) -> Result<Self> {
         if let Scale::RootMeanSquare(value) = scale {
-            positive("root mean square", value)?;
+            check::positive("root mean square", value)?;
         }
         Ok(Self { scale, ..self })
     }

@@ -11,7 +11,9 @@
 //!
 //! ```
 //! use orthogap::{Activation::{Identity, Relu}, Input, Seed};
-//! use orthogap::weights::{IterativeOrthogonalization, LayerwiseInit, Uniform, export};
+//! use orthogap::train::export;
+//! use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
+//! use orthogap::weights::Uniform;
 //!
 //! let mut network = LayerwiseInit::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
 //! network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
@@ -79,7 +81,7 @@ use std::io::{self, Write};
 
 use nalgebra::DMatrix;
 
-use super::{InitialLayer, LayerwiseInit};
+use super::init::{InitialLayer, LayerwiseInit};
 use crate::json;
 use crate::{Result, Scalar};
 
@@ -95,7 +97,7 @@ impl<T: Scalar> Tensor<T> {
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
-    /// use orthogap::weights::export::Tensor;
+    /// use orthogap::train::export::Tensor;
     ///
     /// let tensor = Tensor::from_matrix(&dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0]);
     /// assert_eq!(tensor.shape(), [2, 3]);

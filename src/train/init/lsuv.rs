@@ -2,8 +2,9 @@
 
 use nalgebra::DMatrix;
 
-use super::{Fans, Haar, LayerInit, Site, WeightInit};
+use super::{LayerInit, Site};
 use crate::gram::largest_entry;
+use crate::weights::{Fans, Haar, WeightInit};
 use crate::{Error, Result, Scalar};
 
 /// Layer-sequential unit variance (Mishkin and Matas 2016,
@@ -16,7 +17,8 @@ use crate::{Error, Result, Scalar};
 /// activation, but not the angles: samples become as parallel as with He's or Xavier's weights.
 ///
 /// ```
-/// use orthogap::{Activation, Input, Seed, weights::{Lsuv, LayerwiseInit}};
+/// use orthogap::train::init::{LayerwiseInit, Lsuv};
+/// use orthogap::{Activation, Input, Seed};
 ///
 /// let batch = Input::gaussian(50, 20, Seed(1))?.columns().clone();
 /// let mut network = LayerwiseInit::new(batch, Seed(2))?;

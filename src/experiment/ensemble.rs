@@ -1,66 +1,10 @@
-//! Replicates of an experiment: statistics of many independent runs that can be trusted, and
-//! repeated to the bit on any number of threads.
-//!
-//! An [`Experiment`] says what one run is and what is recorded of it; [`ChainExperiment`] is the one that
-//! sends a batch through a network and looks at its layers. An [`Ensemble`] repeats it and makes a
-//! [`Summary`].
-//!
-//! ```
-//! use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
-//! use orthogap::{Input, Network, Seed};
-//!
-//! let (network, input) = (Network::<f64>::new(128), Input::spiked(4, 1e-6)?);
-//! let experiment = ChainExperiment::new(&network, &input)
-//!     .observe_metrics([Metric::OrthogonalityGap, Metric::EffectiveRank])
-//!     .observe("first_cosine", |layer| layer.cosine(0, 1))
-//!     .at((0..=40).step_by(10))
-//!     .mean_over(31..=40);
-//! let summary = Ensemble::new(&experiment, Seed(7)).run(200)?;
-//!
-//! let gap = summary.mean(40, "orthogonality_gap")?;
-//! assert!(gap.runs == 200 && gap.interval.contains(0.1) && gap.interval.high < 0.12);
-//! println!("{gap}\n{}", summary.table());
-//! # Ok::<(), orthogap::Error>(())
-//! ```
-//!
-//! # Runs that end early, and runs that are absorbed
-//!
-//! A run that cannot go on, because its representations collapsed, became zero or left the range of
-//! floating point, stops, and the ensemble goes on. Means at the layers beyond are means of the
-//! runs that got there: [`Summary::stopped`] counts the stops.
-//!
-//! A run goes on after an [`Event`](crate::Event): samples that died, as they do under a rectifier,
-//! or a rank that fell. Its layers count like those of any other run, so a mean mixes absorbed runs
-//! with living ones. [`Summary::dead_samples`] and [`Summary::rank_loss`] count the absorbed runs
-//! by layer, as do the last two columns of [`Summary::table`].
-//!
-//! # Repeatability
-//!
-//! Run `k` of an ensemble is [`Seed::replicate`]`(k)` on every machine. Records come back in the order
-//! of runs and are taken in one by one, so equal seeds give equal bits on any number of threads or
-//! machines, and 100 runs followed by 100 more are the same as 200.
-//!
-//! Run `k` draws from the same random numbers whatever the network: those of widths `d` and `2 d`
-//! have half of theirs in common, and their means are correlated. Where errors of several ensembles
-//! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
-//! needs a seed of its own: [`Seed::branch`].
-
-mod chain_experiment;
-mod events;
-mod experiment;
-mod observable;
-mod summary;
-
-pub use crate::metric::Metric;
-pub use chain_experiment::ChainExperiment;
-pub use events::EventCount;
-pub use experiment::{Experiment, FromFn, Layers, Record, from_fn};
-pub use observable::{Mean, Observable};
-pub use summary::{Stop, Summary};
+//! Many runs of an experiment, on all threads, in the order of runs.
 
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
+use super::{Experiment, Record, Summary};
+use crate::check;
 use crate::statistics::Moments;
 use crate::{Error, Result, Seed};
 
@@ -74,7 +18,7 @@ pub struct Ensemble<'a> {
 /// When an ensemble has seen enough.
 ///
 /// ```
-/// use orthogap::ensemble::{Ensemble, ChainExperiment, Precision};
+/// use orthogap::experiment::{Ensemble, ChainExperiment, Precision};
 /// use orthogap::{Input, Network, Seed};
 ///
 /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
@@ -134,7 +78,7 @@ impl<'a> Ensemble<'a> {
     ///
     /// ```
     /// use orthogap::Seed;
-    /// use orthogap::ensemble::{Ensemble, from_fn};
+    /// use orthogap::experiment::{Ensemble, from_fn};
     ///
     /// let experiment = from_fn(["index"], 0, |run| Ok([f64::from(run.index())]));
     /// let ensemble = Ensemble::new(&experiment, Seed(1));
@@ -188,10 +132,8 @@ impl<'a> Ensemble<'a> {
         let mut summary = self.empty();
         let Precision { layer, observable, standard_error } = enough;
         let (row, column) = summary.position(|layers| layers.last == layer, layer, observable)?;
-        if standard_error.is_nan() || standard_error <= 0.0 {
-            let (name, expected) = ("standard error", "a positive number");
-            return Err(Error::InvalidParameter { name, value: standard_error, expected });
-        }
+        let valid = standard_error > 0.0;
+        check::parameter("standard error", standard_error, valid, "a positive number")?;
         let mut values = Vec::new();
         while summary.runs() < most {
             let done = summary.runs();
@@ -220,7 +162,7 @@ impl<'a> Ensemble<'a> {
     /// ```
     /// use std::ops::ControlFlow;
     /// use orthogap::Seed;
-    /// use orthogap::ensemble::{Ensemble, from_fn};
+    /// use orthogap::experiment::{Ensemble, from_fn};
     ///
     /// let experiment = from_fn(["index"], 0, |run| Ok([f64::from(run.index())]));
     /// let ensemble = Ensemble::new(&experiment, Seed(1));
@@ -289,7 +231,7 @@ impl<'a> Ensemble<'a> {
     pub fn records(&self, runs: Range<u32>) -> Vec<Result<Record>> {
         let record = |index| {
             let run = self.seed.replicate(index);
-            experiment::check(self.experiment.observables(), self.experiment.layers())?;
+            super::run::check(self.experiment.observables(), self.experiment.layers())?;
             let mut record = Record::new(self.experiment, run);
             match self.experiment.run(run, &mut record) {
                 Err(error) if error.ends_a_run() => record.stop(&error),

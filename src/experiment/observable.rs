@@ -70,7 +70,7 @@ impl Observable {
 /// The mean of an observable over runs, with its errors.
 ///
 /// ```
-/// use orthogap::ensemble::Mean;
+/// use orthogap::experiment::Mean;
 /// use orthogap::statistics::Interval;
 ///
 /// let interval = Interval { low: 0.0912, high: 0.0956 };

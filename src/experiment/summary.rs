@@ -105,7 +105,7 @@ impl Summary {
     /// The runs in which samples died, by the layer at which the first did.
     ///
     /// ```
-    /// use orthogap::ensemble::{ChainExperiment, Ensemble, Metric};
+    /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
     /// use orthogap::{Activation, Input, Network, Seed, normalization::Normalization};
     ///
     /// let narrow = Network::<f64>::new(4)
@@ -135,7 +135,7 @@ impl Summary {
     ///
     /// ```
     /// use orthogap::Seed;
-    /// use orthogap::ensemble::{Ensemble, from_fn};
+    /// use orthogap::experiment::{Ensemble, from_fn};
     ///
     /// let experiment = from_fn(["index"], 50, |run| Ok([f64::from(run.index())]));
     /// let summary = Ensemble::new(&experiment, Seed(1)).run(9)?;
@@ -341,7 +341,7 @@ deserialize_checked!(
         rank_loss: EventCount
     },
     |observables, layers, seed, first_run, runs, cells, stopped, stops, dead_samples, rank_loss| {
-        super::experiment::check(&observables, &layers)?;
+        super::run::check(&observables, &layers)?;
         let expected = (layers.len(), observables.len());
         if cells.len() != expected.0 * expected.1 {
             let (found, expected) = ((cells.len(), 1), (expected.0 * expected.1, 1));

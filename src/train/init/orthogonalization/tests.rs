@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::metric::orthogonality_gap;
-use crate::{Purpose, Seed};
+use crate::{Error, Purpose, Seed};
 use nalgebra::dmatrix;
 use proptest::prelude::*;
 
@@ -237,7 +237,7 @@ fn bad_parameters_and_batches_are_refused() {
 #[test]
 fn deep_weights_of_the_recommended_kind_are_nearly_orthogonal() {
     use crate::activation::Activation::Relu;
-    use crate::weights::LayerwiseInit;
+    use crate::train::init::LayerwiseInit;
     let deep = |init: IterativeOrthogonalization| {
         let mut stack = LayerwiseInit::new(batch(48, 96, 1), Seed(2)).unwrap();
         for _ in 0..25 {

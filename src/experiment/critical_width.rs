@@ -6,7 +6,7 @@
 //! is lost irreversibly, exponentially fast, although the network has more neurons than samples.
 //!
 //! ```
-//! use orthogap::{Seed, collapse::growth_rate};
+//! use orthogap::{Seed, experiment::critical_width::growth_rate};
 //!
 //! let narrow = growth_rate(4, 5, 2000, Seed(1))?;
 //! let wide = growth_rate(4, 32, 2000, Seed(1))?;
@@ -115,9 +115,9 @@ pub struct CriticalWidth {
 /// Cost: about `2 log2(n) + 4` calls of [`growth_rate`].
 ///
 /// ```
-/// use orthogap::{Seed, collapse::critical_width};
+/// use orthogap::{Seed, experiment::critical_width};
 ///
-/// let critical = critical_width(3, 20_000, Seed(1))?;
+/// let critical = critical_width::estimate(3, 20_000, Seed(1))?;
 /// assert_eq!(critical.width, 5);
 /// assert!(critical.standard_error < 0.1);
 /// # Ok::<(), orthogap::Error>(())
@@ -125,7 +125,7 @@ pub struct CriticalWidth {
 ///
 /// # Errors
 /// Those of [`growth_rate`].
-pub fn critical_width(batch_size: usize, layers: usize, seed: Seed) -> Result<CriticalWidth> {
+pub fn estimate(batch_size: usize, layers: usize, seed: Seed) -> Result<CriticalWidth> {
     let growth = |stage, width| {
         growth_rate(batch_size, width, layers, seed.branch(stage).branch(width as u64))
     };

@@ -1,0 +1,62 @@
+//! Refuses numbers and matrices for which an operation is not defined, by name and value.
+
+use nalgebra::{DMatrix, RealField};
+
+use crate::{Error, Result};
+
+/// The value if it is `valid`, else [`Error::InvalidParameter`].
+pub(crate) fn parameter(
+    name: &'static str,
+    value: f64,
+    valid: bool,
+    expected: &'static str,
+) -> Result<f64> {
+    if valid { Ok(value) } else { Err(Error::InvalidParameter { name, value, expected }) }
+}
+
+pub(crate) fn finite(name: &'static str, value: f64) -> Result<f64> {
+    parameter(name, value, value.is_finite(), "a finite number")
+}
+
+pub(crate) fn positive(name: &'static str, value: f64) -> Result<f64> {
+    parameter(name, value, value.is_finite() && value > 0.0, "a positive finite number")
+}
+
+pub(crate) fn not_negative(name: &'static str, value: f64) -> Result<f64> {
+    parameter(name, value, value.is_finite() && value >= 0.0, "a finite number >= 0")
+}
+
+/// The count if it is `valid`, else [`Error::InvalidParameter`].
+pub(crate) fn count(
+    name: &'static str,
+    count: usize,
+    valid: bool,
+    expected: &'static str,
+) -> Result<usize> {
+    parameter(name, count as f64, valid, expected).map(|_| count)
+}
+
+/// Refuses a batch of fewer than `minimum` samples.
+pub(crate) fn batch(batch_size: usize, minimum: usize) -> Result<()> {
+    if batch_size < minimum {
+        return Err(Error::BatchTooSmall { batch_size, minimum });
+    }
+    Ok(())
+}
+
+/// Refuses a matrix with an entry that is not finite.
+pub(crate) fn entries<T: RealField + Copy + Into<f64>>(matrix: &DMatrix<T>) -> Result<()> {
+    match first_not_finite(matrix) {
+        None => Ok(()),
+        Some((row, column, value)) => Err(Error::NotFinite { row, column, value }),
+    }
+}
+
+/// Row, column and value of the first entry that is not finite.
+pub(crate) fn first_not_finite<T: RealField + Copy + Into<f64>>(
+    matrix: &DMatrix<T>,
+) -> Option<(usize, usize, f64)> {
+    let index = matrix.iter().position(|entry| !entry.is_finite())?;
+    let (row, column) = matrix.vector_to_matrix_index(index);
+    Some((row, column, matrix[index].into()))
+}
