@@ -2,10 +2,10 @@
 
 use nalgebra::DVector;
 
+use crate::Result;
 use crate::check;
 use crate::wasserstein::line::Scratch;
 use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins, parallel};
-use crate::{Result};
 
 /// The squared distances of projections to the target's.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,6 +188,7 @@ fn mean_root(eigenvalues: &[f64], n: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use nalgebra::{DMatrix, dmatrix};
 
     /// Any number of copies of one direction is the line itself, errors and all.
