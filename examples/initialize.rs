@@ -175,7 +175,7 @@ fn experiment(options: &Options) -> Result<()> {
         writeln!(csv, "{index},{before:e},{after:e},{scale:e},{fresh_gap:e}")?;
     }
     say!("");
-    let tensors = export::named(&network)?;
+    let tensors = export::named(&network);
     let mut bytes = Vec::new();
     export::write_safetensors(&mut bytes, &tensors)?;
     let mut outputs = vec![(options.out.clone(), bytes), (options.csv.clone(), csv.into())];

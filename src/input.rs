@@ -1,5 +1,7 @@
 //! The batch that enters a network.
 
+use std::fmt;
+
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
 use crate::check;
@@ -18,11 +20,23 @@ use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 /// assert!(input.gram().orthogonality_gap() > 0.7);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Input {
     columns: DMatrix<f64>,
     gram: Gram,
     log_scale: f64,
+}
+
+/// Names the shape, the rank and the scale; the numbers are in [`Input::columns`].
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input")
+            .field("dimension", &self.dimension())
+            .field("batch_size", &self.batch_size())
+            .field("rank", &self.gram.rank())
+            .field("log_scale", &self.log_scale)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Input {

@@ -5,6 +5,7 @@
 //! | [`idea`] | why an `n x n` matrix is enough |
 //! | [`engines`] | which of the three ways to draw a layer runs, and what each costs |
 //! | [`estimators`] | how far from Gaussian, and how to know |
+//! | [`conjectures`] | how to test a conjecture on random batches and networks |
 //! | [`reproducibility`] | what equal seeds promise, and what can change numbers |
 //! | [`performance`] | how to measure many networks quickly |
 //! | [`comparison`] | what to use beside this crate, or in its place |
@@ -21,6 +22,9 @@ pub mod engines {}
 
 #[doc = include_str!("estimators.md")]
 pub mod estimators {}
+
+#[doc = include_str!("conjectures.md")]
+pub mod conjectures {}
 
 #[doc = include_str!("reproducibility.md")]
 pub mod reproducibility {}

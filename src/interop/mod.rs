@@ -19,4 +19,4 @@ mod ndarray;
 #[cfg(feature = "faer")]
 pub use faer::{from_faer, to_faer};
 #[cfg(feature = "ndarray")]
-pub use ndarray::{from_ndarray, to_ndarray};
+pub use ndarray::{from_ndarray, from_ndarray_mut, to_ndarray};

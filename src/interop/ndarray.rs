@@ -1,6 +1,6 @@
 //! Views of `ndarray` arrays, and as such.
 
-use nalgebra::{Dim, Dyn, IsContiguous, Matrix, MatrixView, RawStorage};
+use nalgebra::{Dim, Dyn, IsContiguous, Matrix, MatrixView, MatrixViewMut, RawStorage};
 use ndarray::{ArrayRef2, ArrayView2, ShapeBuilder};
 
 use crate::{Error, Result, Scalar};
@@ -30,26 +30,57 @@ use crate::{Error, Result, Scalar};
 pub fn from_ndarray<T: Scalar>(
     array: &ArrayRef2<T>,
 ) -> Result<MatrixView<'_, T, Dyn, Dyn, Dyn, Dyn>> {
-    let ((rows, columns), strides) = (array.dim(), array.strides());
+    let shape = array.dim();
+    let strides = strides(shape, array.strides(), array.as_slice_memory_order().is_some())?;
+    let numbers = array.as_slice_memory_order().expect("strides found no gaps");
+    let (rows, columns) = (Dyn(shape.0), Dyn(shape.1));
+    Ok(MatrixView::from_slice_with_strides_generic(numbers, rows, columns, strides.0, strides.1))
+}
+
+/// An array as a matrix of the same shape whose entries can be changed: what
+/// [`from_ndarray`] is to a shared array.
+///
+/// ```
+/// use ndarray::array;
+/// use orthogap::interop::from_ndarray_mut;
+/// use orthogap::normalization::BatchNorm;
+///
+/// let mut h = array![[3.0, 4.0], [0.0, 2.0]]; // d x n: two neurons, two samples
+/// BatchNorm::paper().normalize_mut(&mut from_ndarray_mut(&mut h)?)?;
+/// assert_eq!(h, array![[0.6, 0.8], [0.0, 1.0]]);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`from_ndarray`].
+pub fn from_ndarray_mut<T: Scalar>(
+    array: &mut ArrayRef2<T>,
+) -> Result<MatrixViewMut<'_, T, Dyn, Dyn, Dyn, Dyn>> {
+    let shape = array.dim();
+    let strides = strides(shape, array.strides(), array.as_slice_memory_order().is_some())?;
+    let numbers = array.as_slice_memory_order_mut().expect("strides found no gaps");
+    let (rows, columns) = (Dyn(shape.0), Dyn(shape.1));
+    Ok(MatrixViewMut::from_slice_with_strides_generic(numbers, rows, columns, strides.0, strides.1))
+}
+
+/// The steps from a row to the next and from a column to the next, of an array without gaps.
+fn strides(
+    (rows, columns): (usize, usize),
+    strides: &[isize],
+    without_gaps: bool,
+) -> Result<(Dyn, Dyn)> {
     if let Some(&stride) = strides.iter().find(|&&stride| stride < 0) {
         let expected = "an array whose axes are not reversed";
         return Err(Error::InvalidParameter { name: "stride", value: stride as f64, expected });
     }
-    let Some(numbers) = array.as_slice_memory_order() else {
+    if !without_gaps {
         let value = strides.iter().copied().max().unwrap_or(0) as f64;
         let expected = "an array without gaps";
         return Err(Error::InvalidParameter { name: "stride", value, expected });
-    };
+    }
     // The stride of an axis of length one means nothing, and may be anything.
     let by_columns = columns <= 1 || rows > 1 && strides[0] == 1;
-    let (down, right) = if by_columns { (1, rows) } else { (columns, 1) };
-    Ok(MatrixView::from_slice_with_strides_generic(
-        numbers,
-        Dyn(rows),
-        Dyn(columns),
-        Dyn(down),
-        Dyn(right),
-    ))
+    Ok(if by_columns { (Dyn(1), Dyn(rows)) } else { (Dyn(columns), Dyn(1)) })
 }
 
 /// A matrix as an array of the same shape: a view of the same numbers, column by column.

@@ -19,7 +19,7 @@
 //! network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
 //! network.dense(&Uniform::xavier(), 10, &Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File
-//! export::write_safetensors(&mut file, &export::named(&network)?)?;
+//! export::write_safetensors(&mut file, &export::named(&network))?;
 //! let header = String::from_utf8_lossy(&file[8..]);
 //! assert!(header.contains(r#""layers.1.weight":{"dtype":"F64","shape":[10,16]"#));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -82,8 +82,8 @@ use std::io::{self, Write};
 use nalgebra::DMatrix;
 
 use super::init::{InitialLayer, LayerwiseInit};
+use crate::Scalar;
 use crate::json;
-use crate::{Result, Scalar};
 
 /// Numbers in the order of frameworks: the last index runs fastest.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,23 +111,23 @@ impl<T: Scalar> Tensor<T> {
 
     /// The weights of a layer as frameworks have them: (out, in), or (out, in, k, k) of a
     /// convolution.
-    ///
-    /// # Errors
-    /// None, if the layer comes from a [`LayerwiseInit`].
-    pub fn from_layer(layer: &InitialLayer<T>) -> Result<Self> {
+    #[must_use]
+    pub fn from_layer(layer: &InitialLayer<T>) -> Self {
+        const SHAPE: &str = "a LayerwiseInit drew the weights for this shape";
         let weights = layer.weights();
         if let Some(convolution) = layer.convolution() {
             let (side, rows) = (convolution.kernel(), weights.nrows());
             let channels = weights.ncols() / side.pow(2);
-            let values = convolution.weights_to_oihw(weights)?.transpose().as_slice().to_vec();
-            return Ok(Self { shape: vec![rows, channels, side, side], values });
+            let oihw = convolution.weights_to_oihw(weights).expect(SHAPE);
+            let values = oihw.transpose().as_slice().to_vec();
+            return Self { shape: vec![rows, channels, side, side], values };
         }
         match layer.flattened() {
-            None => Ok(Self::from_matrix(weights)),
+            None => Self::from_matrix(weights),
             Some(images) => {
                 // Each row is an image.
-                let rows = images.unflatten(weights.transpose())?;
-                Ok(Self::from_matrix(&images.batch_to_nchw(&rows)?.transpose()))
+                let rows = images.unflatten(weights.transpose()).expect(SHAPE);
+                Self::from_matrix(&images.batch_to_nchw(&rows).expect(SHAPE).transpose())
             }
         }
     }
@@ -159,11 +159,9 @@ impl<T: Scalar> Tensor<T> {
 }
 
 /// The weights of a network under the names `layers.0.weight`, `layers.1.weight` and so on.
-///
-/// # Errors
-/// None.
-pub fn named<T: Scalar>(network: &LayerwiseInit<T>) -> Result<Vec<(String, Tensor<T>)>> {
-    let named = |(index, layer)| Ok((format!("layers.{index}.weight"), Tensor::from_layer(layer)?));
+#[must_use]
+pub fn named<T: Scalar>(network: &LayerwiseInit<T>) -> Vec<(String, Tensor<T>)> {
+    let named = |(index, layer)| (format!("layers.{index}.weight"), Tensor::from_layer(layer));
     network.layers().iter().enumerate().map(named).collect()
 }
 
@@ -302,7 +300,7 @@ mod tests {
         let mut network = LayerwiseInit::of_images(images, batch, Seed(1)).unwrap();
         network.convolution(&Gaussian::he(), kernel, 3, &Identity).unwrap();
         network.dense(&Gaussian::he(), 4, &Identity).unwrap();
-        let tensors = named(&network).unwrap();
+        let tensors = named(&network);
         let [(first, filters), (second, dense)] = &tensors[..] else { panic!("two layers") };
         assert_eq!((&first[..], &second[..]), ("layers.0.weight", "layers.1.weight"));
         assert_eq!((filters.shape(), dense.shape()), (&[3, 2, 2, 2][..], &[4, 6][..]));
