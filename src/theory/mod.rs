@@ -8,12 +8,14 @@
 //! | large width, many layers: gap, singular values, relaxation | [`stationary`] |
 //! | large width, many layers: distance to a Gaussian | [`wasserstein_law`] |
 //! | small width: loss of rank | [`critical_width`] |
+//! | infinite width without coupling of samples: the map of a cosine, its fixed points | [`kernel_map`] |
 //! | vanilla linear networks: Lyapunov exponents | [`growth`] |
 
 pub mod bounds;
 pub mod critical_width;
 mod gaussian_ensemble;
 pub mod growth;
+pub mod kernel_map;
 pub mod mean_field;
 pub mod mean_field_activation;
 pub mod stationary;

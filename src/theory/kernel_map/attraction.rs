@@ -1,0 +1,216 @@
+//! How fast cosines approach the fixed point: a theorem of a successor of the paper.
+
+use super::{KernelMap, cosine_in_range};
+use crate::theory::bounds::Version;
+use crate::{Error, Result};
+
+/// Which of four statements of the theorem applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Case {
+    /// $`\kappa(0) = 0`$: samples become orthogonal.
+    Orthogonal,
+    /// $`\kappa(0) > 0`$, $`\kappa'(1) < 1`$: samples align exponentially fast.
+    Aligned,
+    /// $`\kappa(0) > 0`$, $`\kappa'(1) = 1`$: samples align like a power of the depth.
+    Critical,
+    /// $`\kappa(0) > 0`$, $`\kappa'(1) > 1`$: samples come to an angle.
+    Angle,
+}
+
+/// The theorem on global attraction (Joudaki and Hofmann, *Emergence of globally attracting fixed
+/// points in deep neural networks with nonlinear activations*, AISTATS 2025,
+/// [arXiv 2410.20107](https://arxiv.org/abs/2410.20107)): a bound on the distance of the cosine
+/// from the fixed point at every layer.
+///
+/// | case | bound on the distance after l layers | |
+/// | --- | --- | --- |
+/// | [`Orthogonal`](Case::Orthogonal) | $`x/(1+x)`$, $`x = a^l \lvert\rho_0\rvert/(1-\lvert\rho_0\rvert)`$ | $`a = 1/(2 - \kappa'(0))`$ |
+/// | [`Aligned`](Case::Aligned) | $`a^l \lvert 1 - \rho_0 \rvert`$ | $`a = \kappa'(1)`$ |
+/// | [`Critical`](Case::Critical) | $`\lvert 1 - \rho_0 \rvert/(l a \lvert 1 - \rho_0 \rvert + 1)`$ | $`a = 1 - \kappa(0) - \kappa'(0)`$ |
+/// | [`Angle`](Case::Angle) | $`a^l \lvert\rho_0 - \rho^*\rvert/(1 - \lvert\rho_0\rvert)`$ | below |
+///
+/// The last case is printed with
+/// $`a = \max\{1 - \kappa(0), \kappa'(\rho^*), (1 - \rho^*)/(2 - \kappa'(\rho^*))\}`$, and false: its proof
+/// takes $`\sum a_k (1 - \rho^*)^{k-1}`$ for $`1 - \rho^*`$. [`Version::Repaired`] has
+/// $`1/(2 - \kappa'(\rho^*))`$ in place of the last term. That is supported by a search, not by a proof:
+/// of 20,000 random power series none exceeded .894 of it. There is no sharper reading:
+/// [`Version::Sharp`] is the repaired one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attraction {
+    case: Case,
+    cosine: f64,
+    rate: f64,
+}
+
+impl Attraction {
+    /// The theorem for a map.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    /// use orthogap::theory::bounds::Version;
+    /// use orthogap::theory::kernel_map::{Attraction, Case, KernelMap};
+    ///
+    /// let tanh = KernelMap::new(&Activation::Tanh)?;
+    /// let theorem = Attraction::new(&tanh, Version::Printed)?;
+    /// assert_eq!(theorem.case(), Case::Orthogonal);
+    /// let tenth = tanh.layers(0.9).nth(9).expect("no end")?;
+    /// assert!(tenth <= theorem.distance(0.9, 10)?);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`KernelMap::fixed_point`]; [`Error::Unsupported`] of a linear map, which has none.
+    pub fn new(map: &KernelMap, version: Version) -> Result<Self> {
+        let Some(attracting) = map.fixed_point()? else {
+            return Err(Error::Unsupported {
+                what: "attraction to a fixed point",
+                needs: "an activation that is not linear",
+            });
+        };
+        let (at_zero, at_one) = ([map.value(0.0)?, map.derivative(0.0)?], map.derivative(1.0)?);
+        let fixed = [attracting.cosine, attracting.rate];
+        Ok(Self::of(version, at_zero, at_one, fixed))
+    }
+
+    /// From the value and the slope at 0, the slope at 1, the fixed point and the slope there.
+    fn of(version: Version, zero: [f64; 2], slope_at_one: f64, fixed: [f64; 2]) -> Self {
+        let ([value, slope], [cosine, rate]) = (zero, fixed);
+        let (case, rate) = if cosine == 0.0 {
+            (Case::Orthogonal, 1.0 / (2.0 - slope))
+        } else if cosine < 1.0 {
+            let share = if version == Version::Printed { 1.0 - cosine } else { 1.0 };
+            (Case::Angle, (1.0 - value).max(rate).max(share / (2.0 - rate)))
+        } else if slope_at_one < 1.0 - 1e-11 {
+            (Case::Aligned, slope_at_one)
+        } else {
+            (Case::Critical, 1.0 - value - slope)
+        };
+        Self { case, cosine, rate }
+    }
+
+    /// The statement that applies.
+    #[must_use]
+    pub fn case(&self) -> Case {
+        self.case
+    }
+
+    /// The number `a` of the statement.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// The bound on $`\lvert \rho_l - \rho^* \rvert`$ after `layers` layers from `start`; infinite
+    /// where the theorem says nothing, from ±1 on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] unless `start` is a cosine.
+    pub fn distance(&self, start: f64, layers: u32) -> Result<f64> {
+        cosine_in_range(start)?;
+        let power = self.rate.powf(f64::from(layers));
+        let odds = |distance: f64| distance / (1.0 - start.abs());
+        Ok(match self.case {
+            _ if start.abs() == 1.0 && self.cosine < 1.0 => f64::INFINITY,
+            Case::Orthogonal => {
+                let bound = odds(start.abs()) * power;
+                bound / (1.0 + bound)
+            }
+            Case::Angle => odds((start - self.cosine).abs()) * power,
+            Case::Aligned => (1.0 - start) * power,
+            Case::Critical => (1.0 - start) / (f64::from(layers) * self.rate * (1.0 - start) + 1.0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation;
+    use proptest::prelude::*;
+
+    /// A power series with coefficients that are not negative and add up to one.
+    fn series(coefficients: &[f64]) -> (impl Fn(f64) -> f64 + '_, impl Fn(f64) -> f64 + '_) {
+        let value = |rho: f64| coefficients.iter().rev().fold(0.0, |sum, a| sum * rho + a);
+        let slope = |rho: f64| {
+            let terms = coefficients.iter().enumerate().skip(1);
+            terms.map(|(k, a)| k as f64 * a * rho.powi(k as i32 - 1)).sum()
+        };
+        (value, slope)
+    }
+
+    /// The largest ratio of the distance to the bound over 60 layers, without what is rounding.
+    fn worst(coefficients: &[f64], start: f64, version: Version) -> f64 {
+        let (value, slope) = series(coefficients);
+        let cosine = if coefficients[0] == 0.0 {
+            0.0
+        } else if slope(1.0) <= 1.0 {
+            1.0
+        } else {
+            let (mut low, mut high) = (0.0, 1.0 - f64::EPSILON);
+            for _ in 0..60 {
+                let middle: f64 = 0.5 * (low + high);
+                *if value(middle) > middle { &mut low } else { &mut high } = middle;
+            }
+            0.5 * (low + high)
+        };
+        let zero = [value(0.0), slope(0.0)];
+        let theorem = Attraction::of(version, zero, slope(1.0), [cosine, slope(cosine)]);
+        let mut rho = start;
+        (1..=60).fold(0.0, |worst: f64, layer| {
+            rho = value(rho);
+            // A layer rounds a few times.
+            let distance = (rho - cosine).abs() - 4.0 * f64::EPSILON * f64::from(layer);
+            let bound = theorem.distance(start, layer).unwrap();
+            worst.max(distance / bound)
+        })
+    }
+
+    /// The case that the paper gets wrong: kappa = (1 + rho³)/2.
+    #[test]
+    fn the_printed_rate_of_the_last_case_is_false() {
+        let cubic = [0.5, 0.0, 0.0, 0.5];
+        let printed = worst(&cubic, 1.0 - 1e-6, Version::Printed);
+        assert!((printed - 49.0).abs() < 1.0, "{printed}");
+        assert!(worst(&cubic, 1.0 - 1e-9, Version::Printed) > 600.0);
+        assert!(worst(&cubic, 1.0 - 1e-6, Version::Repaired) <= 1.0);
+    }
+
+    /// The same map of an activation: F = 1 + (x³ - 3x)/sqrt(6).
+    #[test]
+    fn an_activation_has_the_false_case() {
+        let activation = Activation::custom("cubic", |x| 1.0 + (x * x * x - 3.0 * x) / 6f64.sqrt())
+            .with_derivative(|x| (3.0 * x * x - 3.0) / 6f64.sqrt());
+        let map = KernelMap::new(&activation).unwrap();
+        assert!((map.value(0.7).unwrap() - 0.5 * (1.0 + 0.343)).abs() < 1e-11);
+        let theorem = Attraction::new(&map, Version::Printed).unwrap();
+        assert_eq!(theorem.case(), Case::Angle);
+        assert!((theorem.rate() - 0.572_949).abs() < 1e-6);
+        assert!((theorem.cosine - 0.5 * (5f64.sqrt() - 1.0)).abs() < 1e-10);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A search for maps that break what holds: none may.
+        #[test]
+        fn no_map_breaks_the_repaired_theorem(
+            mut coefficients in prop::collection::vec(-6.0..0.0f64, 2..8),
+            constant in any::<bool>(),
+            start in prop_oneof![-0.999..0.999f64, (-9.0..-1.0f64).prop_map(|x| 1.0 - 10f64.powf(x))],
+        ) {
+            for log in &mut coefficients {
+                *log = 10f64.powf(*log);
+            }
+            if !constant {
+                coefficients[0] = 0.0;
+            }
+            let sum: f64 = coefficients.iter().sum();
+            for coefficient in &mut coefficients {
+                *coefficient /= sum;
+            }
+            let ratio = worst(&coefficients, start, Version::Repaired);
+            prop_assert!(ratio <= 1.0 + 1e-6, "{coefficients:?} from {start}: {ratio}");
+        }
+    }
+}

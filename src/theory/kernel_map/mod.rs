@@ -1,0 +1,336 @@
+//! The cosine of two samples from layer to layer, at infinite width and without coupling between
+//! samples: per-sample normalisation, or pre-activations of variance one.
+//!
+//! There the cosine $`\rho`$ of two samples follows a map, its kernel map:
+//!
+//! ```math
+//! \rho' = \kappa(\rho) = \frac{E \, F(x) F(y)}{E \, F(x)^2},
+//! \qquad x, y \sim N(0, 1), \quad E \, x y = \rho.
+//! ```
+//!
+//! $`\kappa`$ is a power series with coefficients that are not negative and add up to one (those of F in
+//! Hermite polynomials, squared). So it is convex on [0, 1], and besides 1 it has at most one
+//! attracting fixed point there: where $`\kappa'(1) > 1`$. On [-1, 0) only -1 can be fixed, where F
+//! is odd. [`KernelMap::fixed_point`] finds the attracting one and the rate there.
+//!
+//! ```
+//! use orthogap::Activation;
+//! use orthogap::theory::kernel_map::KernelMap;
+//!
+//! for name in ["tanh", "relu", "gelu", "silu"] {
+//!     let map = KernelMap::new(&name.parse()?)?;
+//!     let attracting = map.fixed_point()?.expect("not linear");
+//!     println!("{name:5} {:.6} at rate {:.6}", attracting.cosine, attracting.rate);
+//! }
+//! let gelu = KernelMap::new(&Activation::Gelu)?.fixed_point()?.expect("not linear");
+//! assert!((gelu.cosine - 0.760402).abs() < 1e-6);
+//! # Ok::<(), orthogap::Error>(())
+//! ```
+
+mod attraction;
+mod product;
+mod quadrature;
+
+pub use attraction::{Attraction, Case};
+
+use product::{derivative_product, product};
+
+use crate::check;
+use crate::{Activation, Result};
+
+/// The map $`\kappa`$ of the cosine of two samples by one layer of an activation.
+///
+/// Closed forms for the identity, ReLU, leaky ReLU, sin and erf; else adaptive quadrature in the
+/// plane, to 1e-12. Cost of a value: nanoseconds or some
+/// milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelMap {
+    activation: Activation,
+    /// Where its derivative is not continuous, except for zero.
+    kinks: Vec<f64>,
+    /// E F(x)².
+    second_moment: f64,
+    /// The square of the weight of the skip connection.
+    skip: f64,
+    /// What is taken off $`\kappa`$ before it is scaled to one at one: its value at zero.
+    offset: f64,
+}
+
+/// Where the kernel map sends cosines in the end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixedPoint {
+    /// The fixed point $`\rho^*`$.
+    pub cosine: f64,
+    /// $`\kappa'(\rho^*)`$, the factor of the distance to it a layer. At 1 the distance falls like a
+    /// power of the depth: ReLU's $`1 - \rho_l`$ like $`9\pi^2/(2 l^2)`$.
+    pub rate: f64,
+}
+
+impl KernelMap {
+    /// The map of an activation that is smooth except for a kink or jump at zero, as all built-in ones
+    /// are.
+    ///
+    /// # Errors
+    /// [`Error::NotConverged`](crate::Error::NotConverged) unless $`E \, F(x)^2`$ exists, and where it
+    /// cannot be found to 1e-12; [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is zero.
+    pub fn new(activation: &Activation) -> Result<Self> {
+        Self::with_kinks(activation, [])
+    }
+
+    /// The map of an activation with kinks or jumps away from zero, at which its derivative is not
+    /// continuous.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    /// use orthogap::theory::kernel_map::KernelMap;
+    ///
+    /// let hard_tanh = Activation::custom("hard_tanh", |x| x.clamp(-1.0, 1.0))
+    ///     .with_derivative(|x| f64::from(u8::from(x.abs() < 1.0)));
+    /// let map = KernelMap::with_kinks(&hard_tanh, [-1.0, 1.0])?;
+    /// let attracting = map.fixed_point()?.expect("not linear");
+    /// assert_eq!(attracting.cosine, 0.0);
+    /// assert!((attracting.rate - 0.903124).abs() < 1e-6);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a
+    /// kink that is not finite.
+    pub fn with_kinks(
+        activation: &Activation,
+        kinks: impl IntoIterator<Item = f64>,
+    ) -> Result<Self> {
+        let finite = kinks.into_iter().map(|kink| check::finite("kink", kink));
+        let mut kinks = finite.collect::<Result<Vec<f64>>>()?;
+        kinks.retain(|&kink| kink != 0.0);
+        let second_moment = product(activation, &kinks, 1.0)?;
+        check::positive("second moment of the activation", second_moment)?;
+        Ok(Self { activation: activation.clone(), kinks, second_moment, skip: 0.0, offset: 0.0 })
+    }
+
+    /// The same with a skip connection of weight r: $`(1 - r^2) \kappa(\rho) + r^2 \rho`$, where both
+    /// branches have norm one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 <= r < 1.
+    pub fn with_residual(self, weight: f64) -> Result<Self> {
+        let valid = (0.0..1.0).contains(&weight);
+        check::parameter("residual weight", weight, valid, "0 <= r < 1")?;
+        Ok(Self { skip: weight * weight, ..self })
+    }
+
+    /// The same with the mean of the activation taken off:
+    /// $`(\kappa(\rho) - \kappa(0))/(1 - \kappa(0))`$, which fixes zero.
+    ///
+    /// # Errors
+    /// [`Error::NotConverged`](crate::Error::NotConverged);
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of a constant activation.
+    pub fn centered(self) -> Result<Self> {
+        let offset = product(&self.activation, &self.kinks, 0.0)? / self.second_moment;
+        check::positive("share of the activation that is not constant", 1.0 - offset)?;
+        Ok(Self { offset, ..self })
+    }
+
+    /// $`\kappa(\rho)`$, for $`-1 \le \rho \le 1`$.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    /// use orthogap::theory::kernel_map::KernelMap;
+    ///
+    /// let relu = KernelMap::new(&Activation::Relu)?;
+    /// assert!((relu.value(0.0)? - 1.0 / std::f64::consts::PI).abs() < 1e-15);
+    /// assert_eq!(relu.centered()?.value(0.0)?, 0.0);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of another cosine;
+    /// [`Error::NotConverged`](crate::Error::NotConverged).
+    pub fn value(&self, cosine: f64) -> Result<f64> {
+        cosine_in_range(cosine)?;
+        let plain = product(&self.activation, &self.kinks, cosine)? / self.second_moment;
+        let branch = (plain - self.offset) / (1.0 - self.offset);
+        Ok((1.0 - self.skip) * branch + self.skip * cosine)
+    }
+
+    /// $`\kappa'(\rho) = E \, F'(x) F'(y) / E \, F(x)^2`$.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    /// use orthogap::theory::kernel_map::KernelMap;
+    ///
+    /// assert_eq!(KernelMap::new(&Activation::Relu)?.derivative(1.0)?, 1.0);
+    /// let gelu = KernelMap::new(&Activation::Gelu)?;
+    /// assert!((gelu.derivative(1.0)? - 1.072032).abs() < 1e-6);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`value`](Self::value);
+    /// [`Error::MissingDerivative`](crate::Error::MissingDerivative) of a custom activation without one.
+    pub fn derivative(&self, cosine: f64) -> Result<f64> {
+        cosine_in_range(cosine)?;
+        let plain = derivative_product(&self.activation, &self.kinks, cosine)? / self.second_moment;
+        Ok((1.0 - self.skip) * plain / (1.0 - self.offset) + self.skip)
+    }
+
+    /// The attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); none if the map
+    /// is the identity.
+    ///
+    /// # Errors
+    /// Those of [`derivative`](Self::derivative).
+    pub fn fixed_point(&self) -> Result<Option<FixedPoint>> {
+        const ROUNDING: f64 = 1e-11;
+        let (at_zero, slope) = (self.value(0.0)?, self.derivative(1.0)?);
+        let at = |cosine| Ok(Some(FixedPoint { cosine, rate: self.derivative(cosine)? }));
+        if at_zero <= ROUNDING {
+            // Convex with kappa(0) = 0 and kappa(1) = 1: below the diagonal, or the diagonal itself.
+            let is_identity = self.derivative(0.0)? >= 1.0 - ROUNDING;
+            return if is_identity { Ok(None) } else { at(0.0) };
+        }
+        if slope <= 1.0 + ROUNDING {
+            return at(1.0);
+        }
+        // Above the diagonal at 0, below it just left of 1.
+        let (mut low, mut high) = (0.0, 1.0 - f64::EPSILON);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            *if self.value(middle)? > middle { &mut low } else { &mut high } = middle;
+        }
+        at(0.5 * (low + high))
+    }
+
+    /// The cosine of `layers` layers on, from the first on: an iterator that ends after an error.
+    ///
+    /// ```
+    /// use orthogap::Activation;
+    /// use orthogap::theory::kernel_map::KernelMap;
+    ///
+    /// // ReLU aligns samples like a power of the depth.
+    /// let relu = KernelMap::new(&Activation::Relu)?;
+    /// let last = relu.layers(0.3).nth(1999).expect("no end")?;
+    /// let law = 4.5 * (std::f64::consts::PI / 2000.0).powi(2);
+    /// assert!(((1.0 - last) / law - 0.984).abs() < 1e-3);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    pub fn layers(&self, cosine: f64) -> impl Iterator<Item = Result<f64>> + '_ {
+        let mut state = Some(cosine);
+        std::iter::from_fn(move || {
+            let next = self.value(state?).map(|next| next.clamp(-1.0, 1.0));
+            state = next.as_ref().ok().copied();
+            Some(next)
+        })
+    }
+
+    /// The number of layers from `cosine` until the distance to [`fixed_point`](Self::fixed_point) is
+    /// at most `tolerance`; none if `most` layers are not enough, or there is no such point.
+    ///
+    /// # Errors
+    /// Those of [`fixed_point`](Self::fixed_point).
+    pub fn layers_to(&self, cosine: f64, tolerance: f64, most: usize) -> Result<Option<usize>> {
+        cosine_in_range(cosine)?;
+        let Some(goal) = self.fixed_point()? else { return Ok(None) };
+        let near = |cosine: f64| (cosine - goal.cosine).abs() <= tolerance;
+        if near(cosine) {
+            return Ok(Some(0));
+        }
+        for (index, cosine) in self.layers(cosine).take(most).enumerate() {
+            if near(cosine?) {
+                return Ok(Some(index + 1));
+            }
+        }
+        Ok(None)
+    }
+
+    /// $`\beta_0 = c_1^2 / \sum_{k \ge 1} c_k^2`$, the share of the linear part in what is not constant,
+    /// where $`c_k`$ are the coefficients of F in normalised Hermite polynomials: $`\kappa'(0)`$ of the
+    /// [`centered`](Self::centered) map (Joudaki, Daneshmand and Bach 2023,
+    /// [arXiv 2305.18399](https://arxiv.org/abs/2305.18399)).
+    ///
+    /// One only for affine activations. The smaller it is, the faster a layer makes samples orthogonal.
+    ///
+    /// # Errors
+    /// Those of [`derivative`](Self::derivative) and [`centered`](Self::centered).
+    pub fn linear_share(&self) -> Result<f64> {
+        Self { skip: 0.0, ..self.clone() }.centered()?.derivative(0.0)
+    }
+}
+
+fn cosine_in_range(cosine: f64) -> Result<f64> {
+    check::parameter("cosine", cosine, (-1.0..=1.0).contains(&cosine), "-1 <= rho <= 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation::*;
+    use approx::assert_abs_diff_eq;
+
+    /// NumPy and mpmath, apart from this code.
+    #[test]
+    fn attracting_fixed_points_of_the_built_in_activations() {
+        for (activation, cosine) in [(Gelu, 0.760_402), (Silu, 0.658_667), (Elu, 0.597_568)] {
+            let found = KernelMap::new(&activation).unwrap().fixed_point().unwrap().unwrap();
+            assert_abs_diff_eq!(found.cosine, cosine, epsilon = 1e-6);
+            assert!(found.rate < 1.0);
+        }
+        let tanh = KernelMap::new(&Tanh).unwrap();
+        assert_abs_diff_eq!(tanh.derivative(0.0).unwrap(), 0.930_470, epsilon = 1e-6);
+        assert_eq!(tanh.fixed_point().unwrap().unwrap().cosine, 0.0);
+        assert_eq!(KernelMap::new(&Identity).unwrap().fixed_point().unwrap(), None);
+        let relu = KernelMap::new(&Relu).unwrap().fixed_point().unwrap().unwrap();
+        assert_eq!((relu.cosine, relu.rate), (1.0, 1.0));
+    }
+
+    /// The derivative is that of the value, for every variant.
+    #[test]
+    fn derivatives_are_those_of_the_values() {
+        for activation in [Relu, Gelu, Tanh, ShiftedTanh, Logistic, LeakyRelu { slope: 0.2 }] {
+            let plain = KernelMap::new(&activation).unwrap();
+            let residual = plain.clone().with_residual(0.6).unwrap();
+            let both = residual.clone().centered().unwrap();
+            for map in [plain, residual, both] {
+                assert_abs_diff_eq!(map.value(1.0).unwrap(), 1.0, epsilon = 1e-12);
+                for rho in [-0.7, 0.1, 0.8] {
+                    let [low, high] = [-1e-4, 1e-4].map(|by| map.value(rho + by).unwrap());
+                    let slope = map.derivative(rho).unwrap();
+                    assert_abs_diff_eq!((high - low) / 2e-4, slope, epsilon = 1e-7);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cosines_are_counted_to_their_fixed_point() {
+        let map = KernelMap::new(&Sin).unwrap();
+        let rate = map.fixed_point().unwrap().unwrap().rate;
+        assert_abs_diff_eq!(rate, 1.0 / 1f64.sinh(), epsilon = 1e-15);
+        let layers = map.layers_to(0.5, 1e-3, 1000).unwrap().unwrap();
+        let before = map.layers(0.5).nth(layers - 2).unwrap().unwrap();
+        assert!(before > 1e-3 && map.value(before).unwrap() <= 1e-3);
+        assert_eq!(map.layers_to(0.5, 1e-3, layers - 1).unwrap(), None);
+        assert_eq!(map.layers_to(1e-4, 1e-3, 0).unwrap(), Some(0));
+    }
+
+    #[test]
+    fn linear_parts_of_relu_and_of_odd_functions() {
+        // c_1² = 1/4, E F² - (E F)² = 1/2 - 1/(2π).
+        let relu = KernelMap::new(&Relu).unwrap().linear_share().unwrap();
+        let exact = 0.25 / (0.5 - 0.5 / std::f64::consts::PI);
+        assert_abs_diff_eq!(relu, exact, epsilon = 1e-15);
+        assert_eq!(KernelMap::new(&Identity).unwrap().linear_share().unwrap(), 1.0);
+    }
+
+    #[test]
+    fn what_has_no_map_is_refused() {
+        let text = |error: crate::Error| error.to_string();
+        let zero = Activation::custom("zero", |_| 0.0);
+        assert!(text(KernelMap::new(&zero).unwrap_err()).contains("second moment"));
+        let plain = Activation::custom("abs", f64::abs);
+        let error = KernelMap::new(&plain).unwrap().derivative(0.1).unwrap_err();
+        assert!(text(error).contains("has no derivative"));
+        let relu = KernelMap::new(&Relu).unwrap();
+        assert!(text(relu.value(1.5).unwrap_err()).contains("cosine = 1.5"));
+        assert!(text(relu.with_residual(1.0).unwrap_err()).contains("residual weight = 1"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Mean products of an activation, and of its derivative, at two normal numbers.
+
+use std::f64::consts::{FRAC_PI_2, PI};
+
+use super::quadrature::mean_product;
+use crate::theory::mean_field_activation::Kernel;
+use crate::{Activation, Result};
+
+/// $`E \, F(x) F(y)`$.
+pub(super) fn product(activation: &Activation, kinks: &[f64], rho: f64) -> Result<f64> {
+    let unit = (1.0, 1.0);
+    Ok(match *activation {
+        Activation::Identity => rho,
+        Activation::Relu => Kernel::ArcCosine.mean_product(unit, rho),
+        Activation::LeakyRelu { slope } => {
+            // F(x) = (1 + s)/2 x + (1 - s)/2 |x|.
+            let (sine, angle) = sine_and_angle(rho);
+            let (odd, even) = halves(slope);
+            odd * odd * rho + even * even * (sine + rho * (FRAC_PI_2 - angle)) / FRAC_PI_2
+        }
+        Activation::Sin => Kernel::Sine.mean_product(unit, rho),
+        Activation::Erf => Kernel::ArcSine.mean_product(unit, rho),
+        _ => {
+            let value = |x| activation.value(x);
+            mean_product(&value, kinks, rho)?
+        }
+    })
+}
+
+/// $`E \, F'(x) F'(y)`$, the derivative of [`product`] by `rho`.
+pub(super) fn derivative_product(activation: &Activation, kinks: &[f64], rho: f64) -> Result<f64> {
+    Ok(match *activation {
+        Activation::Identity => 1.0,
+        Activation::Relu => (PI - sine_and_angle(rho).1) / (2.0 * PI),
+        Activation::LeakyRelu { slope } => {
+            let (odd, even) = halves(slope);
+            odd * odd + even * even * (FRAC_PI_2 - sine_and_angle(rho).1) / FRAC_PI_2
+        }
+        Activation::Sin => (-1f64).exp() * rho.cosh(),
+        Activation::Erf => (4.0 / (3.0 * PI)) / (1.0 - 4.0 / 9.0 * rho * rho).sqrt(),
+        _ => {
+            activation.derivative(0.0)?; // a custom one may have none
+            let derivative = |x| activation.derivative(x).unwrap_or(f64::NAN);
+            mean_product(&derivative, kinks, rho)?
+        }
+    })
+}
+
+fn halves(slope: f64) -> (f64, f64) {
+    (0.5 * (1.0 + slope), 0.5 * (1.0 - slope))
+}
+
+fn sine_and_angle(rho: f64) -> (f64, f64) {
+    let sine = ((1.0 - rho) * (1.0 + rho)).sqrt();
+    (sine, sine.atan2(rho))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Closed forms against quadrature, which is what all others rest on.
+        #[test]
+        fn closed_forms_are_the_integrals(rho in -1.0..=1.0f64, slope in -2.0..2.0f64) {
+            use Activation::*;
+            for activation in [Identity, Relu, LeakyRelu { slope }, Sin, Erf] {
+                let value = |x| activation.value(x);
+                let slopes = |x| activation.derivative(x).unwrap();
+                let exact = product(&activation, &[], rho)?;
+                let steep = derivative_product(&activation, &[], rho)?;
+                let close = |found: f64, exact: f64| (found - exact).abs() < 4e-12;
+                prop_assert!(close(mean_product(&value, &[], rho)?, exact), "{activation}");
+                prop_assert!(close(mean_product(&slopes, &[], rho)?, steep), "{activation}");
+            }
+        }
+    }
+}
