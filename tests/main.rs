@@ -10,6 +10,7 @@ mod documentation;
 mod engines;
 mod ensemble;
 mod golden_values;
+mod gradients;
 mod invariants;
 mod normals;
 mod paper_figures;
