@@ -3,7 +3,6 @@
 use nalgebra::DMatrix;
 
 use crate::factorization::{orthonormal, triangle};
-use crate::kernel::triangular::cholesky;
 
 /// A root `B`, `k x n`, of a positive semidefinite matrix $`A = B^\top B`$ of rank `k`.
 ///
@@ -45,7 +44,7 @@ pub(super) fn right_inverse(factor: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     let upper = triangle(transposed.clone());
     let mut frame = orthonormal(transposed).transpose();
     // With F^T = Q R, F^+ = Q R^-T.
-    upper.tr_solve_upper_triangular_mut(&mut frame).then(|| frame.transpose())
+    upper.solve_upper_triangular_mut(&mut frame).then(|| frame.transpose())
 }
 
 /// What goes down from the layer above: $`G = Q U + (I - Q Q^\top) Z B`$, in units of its weights'
@@ -65,47 +64,66 @@ pub(super) struct Below {
 }
 
 impl Below {
-    /// The coefficients `K` of the rows $`g = K^\top (p, \zeta)`$ of `G`, `(k + n) x n`, where
-    /// coordinates `p` are a basis of the columns of `Q`, with $`P^\top P = T^\top T`$ and `Q` the columns
-    /// `kept` (of that `T`) of $`P T^{-1}`$:
+    /// The coefficients `K` of the rows $`g = K^\top (p, \zeta)`$ of `G`, `(k + n) x n`, from the
+    /// products of the columns of $`[P\ Z]`$: with $`P^\top P = T^\top T`$ and $`S = Q^\top Z`$,
     ///
     /// ```math
-    /// K = \begin{pmatrix} T^{-1} (U - S B) \\ B \end{pmatrix}, \qquad S = Q^\top Z.
+    /// K = \begin{pmatrix} T^{-1} (U - S B) \\ B \end{pmatrix}, \qquad Q = P T^{-1}.
     /// ```
     ///
-    /// `lower` is the transpose of `T`, `products` is $`P^\top Z`$.
-    pub(super) fn coefficients(
-        &self,
-        lower: &DMatrix<f64>,
-        products: &DMatrix<f64>,
-        kept: &[usize],
-    ) -> DMatrix<f64> {
-        let (k, n) = products.shape();
-        let mut shares = products.clone();
-        // The diagonal is positive, so this cannot fail.
+    /// Row `u` of `U` belongs to column `places[u]` of $`P T^{-1}`$. Coordinates that depend on those
+    /// before them are left out: they are rounding of directions that `X` does not have.
+    pub(super) fn coefficients(&self, products: &DMatrix<f64>, places: &[usize]) -> DMatrix<f64> {
+        let n = self.across.ncols();
+        let k = products.nrows() - n;
+        let (own, lower) = independent_root(&products.view((0, 0), (k, k)).into_owned());
+        let mut shares = products.view((0, k), (k, n)).select_rows(&own);
+        // Diagonals are positive, so neither solution fails.
         lower.solve_lower_triangular_mut(&mut shares);
-        let along = &self.along - shares.select_rows(kept) * &self.across;
-        let mut embedded = DMatrix::zeros(k, n);
-        for (row, &place) in along.row_iter().zip(kept) {
-            embedded.set_row(place, &row);
+        let mut along = DMatrix::zeros(own.len(), n);
+        for (row, place) in self.along.row_iter().zip(places) {
+            if let Some(index) = own.iter().position(|own| own == place) {
+                along.set_row(index, &(row - shares.row(index) * &self.across));
+            }
         }
-        lower.tr_solve_lower_triangular_mut(&mut embedded);
+        lower.tr_solve_lower_triangular_mut(&mut along);
         let mut all = DMatrix::zeros(k + n, n);
-        all.rows_mut(0, k).copy_from(&embedded);
+        for (row, &coordinate) in along.row_iter().zip(&own) {
+            all.set_row(coordinate, &row);
+        }
         all.rows_mut(k, n).copy_from(&self.across);
         all
     }
 }
 
-/// The lower triangular root of products of columns that are independent; none if they are not.
-pub(super) fn lower_root(mut products: DMatrix<f64>) -> Option<DMatrix<f64>> {
-    let smallest = cholesky(&mut products);
-    products.fill_upper_triangle(0.0, 1);
-    (smallest > 0.0).then_some(products)
+/// The columns that do not depend on those before them, by the products of all, and the lower
+/// triangular root of theirs.
+fn independent_root(products: &DMatrix<f64>) -> (Vec<usize>, DMatrix<f64>) {
+    let k = products.nrows();
+    let rounding = k as f64 * f64::EPSILON;
+    let (mut own, mut rows) = (Vec::new(), Vec::<Vec<f64>>::new());
+    for j in 0..k {
+        let mut row: Vec<f64> = Vec::with_capacity(own.len() + 1);
+        for (i, above) in own.iter().zip(&rows) {
+            let explained: f64 = above.iter().zip(&row).map(|(a, b)| a * b).sum();
+            row.push((products[(*i, j)] - explained) / above[row.len()]);
+        }
+        let square = products[(j, j)];
+        let pivot = square - row.iter().map(|x| x * x).sum::<f64>();
+        if pivot > rounding * square {
+            row.push(pivot.sqrt());
+            own.push(j);
+            rows.push(row);
+        }
+    }
+    let order = own.len();
+    let lower = DMatrix::from_fn(order, order, |i, j| rows[i].get(j).copied().unwrap_or_default());
+    (own, lower)
 }
 
 #[cfg(test)]
 mod tests {
+    use nalgebra::dmatrix;
     use proptest::prelude::*;
 
     use super::*;
@@ -164,22 +182,23 @@ mod tests {
                 own_rows: true,
                 log_unit: 0.0,
             };
-            let lower = lower_root(p.transpose() * &p).unwrap();
-            let coefficients = below.coefficients(&lower, &(p.transpose() * &z), &kept);
             let q = orthonormal(p.clone()).select_columns(&kept);
             let rest = &z - &q * (q.transpose() * &z);
             let naive = &q * &below.along + rest * &below.across;
             let mut both = p.insert_columns(k, n, 0.0);
             both.columns_mut(k, n).copy_from(&z);
-            let ours = both * coefficients;
+            let products = both.transpose() * &both;
+            let ours = &both * below.coefficients(&products, &kept);
             let size = 1.0 + naive.amax();
             prop_assert!((ours - naive).amax() < 1e-8 * size);
         }
     }
 
     #[test]
-    fn zero_has_a_root_without_rows() {
+    fn dependent_columns_are_left_out() {
         assert_eq!(semidefinite_root(&DMatrix::zeros(3, 3), 1e-15).shape(), (0, 3));
-        assert!(lower_root(DMatrix::zeros(2, 2)).is_none());
+        assert_eq!(independent_root(&DMatrix::zeros(2, 2)).0, [0; 0]);
+        let (own, lower) = independent_root(&dmatrix![4.0, 2.0, 0.0; 2.0, 1.0, 0.0; 0.0, 0.0, 9.0]);
+        assert_eq!((own, lower), (vec![0, 2], dmatrix![2.0, 0.0; 0.0, 3.0]));
     }
 }

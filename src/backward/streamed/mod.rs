@@ -44,12 +44,13 @@ use std::borrow::Cow;
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use self::algebra::{Below, lower_root, right_inverse, semidefinite_root};
+use self::algebra::{Below, right_inverse, semidefinite_root};
 use self::rows::{Coordinates, OPERATIONS, Origin, Rows, Source};
 use self::sums::{Workers, symmetric};
 use super::batch_gradient::{BatchGradient, ByWeights};
 use super::{Scaled, Top};
 use crate::chain::{Communicator, RowFactor, in_units, layer_coordinate, operate};
+use crate::factorization::cholesky;
 use crate::kernel::plan::Plan;
 use crate::{Error, Gram, Input, Network, Purpose, Replicate, Result, Scalar};
 
@@ -165,19 +166,11 @@ impl<T: Scalar> Streamed<T> {
                     rows.add_coordinates(level, &coordinates, fresh, block, worker)
                 })?;
                 let products = symmetric(&sums, k + n);
-                let lower = lower_root(products.view((0, 0), (k, k)).into_owned()).ok_or(
-                    Error::ScaleOutOfRange { layer: depth, log_scale: images[depth].log_scale },
-                )?;
-                let kept = drawn
-                    .as_ref()
-                    .filter(|_| below.own_rows)
-                    .map_or_else(|| (0..k).collect(), |drawn| drawn.kept(&coordinates, &lower));
-                if kept.len() != below.along.nrows() {
-                    let log_scale = images[depth].log_scale;
-                    return Err(Error::ScaleOutOfRange { layer: depth, log_scale });
-                }
-                let shares = products.view((0, k), (k, n)).into_owned();
-                let coefficients = below.coefficients(&lower, &shares, &kept).map(T::of);
+                let places = drawn.as_ref().filter(|_| below.own_rows).map_or_else(
+                    || (0..k).collect(),
+                    |drawn| drawn.places(&coordinates, &products),
+                );
+                let coefficients = below.coefficients(&products, &places).map(T::of);
                 let coordinates = &coordinates;
                 (Origin::Above { coefficients, coordinates, fresh }, 2, below.log_unit)
             }
@@ -307,14 +300,20 @@ impl Drawn {
         }
     }
 
-    /// The rows of the next factor, $`T F`$, that are not lost to underflow.
-    fn kept<T: Scalar>(&self, coordinates: &Coordinates<T>, lower: &DMatrix<f64>) -> Vec<usize> {
-        let all = 0..coordinates.count();
-        if let Coordinates::OfNormals(_) = coordinates {
+    /// Where the rows of the next factor, `F'`, are among those of $`T F`$: some are lost to underflow.
+    fn places<T: Scalar>(
+        &self,
+        coordinates: &Coordinates<T>,
+        products: &DMatrix<f64>,
+    ) -> Vec<usize> {
+        let k = coordinates.count();
+        if let Coordinates::OfNormals(_) = coordinates
+            && let Some(lower) = cholesky(products.view((0, 0), (k, k)).into_owned())
+        {
             let next = lower.transpose() * &self.factor;
-            return all.filter(|&row| next.row(row).iter().any(|&x| x != 0.0)).collect();
+            return (0..k).filter(|&row| next.row(row).iter().any(|&x| x != 0.0)).collect();
         }
-        all.collect()
+        (0..k).collect()
     }
 }
 
