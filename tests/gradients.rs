@@ -6,7 +6,7 @@ use orthogap::backward::{BatchGradient, Top};
 use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::normalization::{BatchNorm, Centering, Normalization};
 use orthogap::weights::{Fans, Gaussian, WeightInit, Weights};
-use orthogap::{Activation, Engine, Error, Gram, Input, Network, Order, Scalar, Seed, Stream};
+use orthogap::{Engine, Error, Gram, Input, Network, Order, Scalar, Seed, Stream};
 
 use crate::significance::kolmogorov_smirnov;
 
@@ -15,7 +15,7 @@ const ORDERS: [Order; 3] =
 
 /// Gaussian weights of which the engine does not know that they are Gaussian.
 #[derive(Debug)]
-struct Unknown(Gaussian);
+pub struct Unknown(pub Gaussian);
 
 impl WeightInit for Unknown {
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream) {

@@ -18,6 +18,7 @@ mod rank_deficient;
 mod repeatability;
 mod significance;
 mod stationary;
+mod tangent_kernel;
 mod team;
 mod theory;
 #[cfg(feature = "rayon")]

@@ -32,6 +32,8 @@ pub struct BatchGradient {
     log_norm: f64,
     log_sample_norms: Vec<f64>,
     cosines: DMatrix<f64>,
+    /// $`H^\top H`$.
+    representation: Scaled<f64>,
     weights: Option<ByWeights>,
 }
 
@@ -45,14 +47,16 @@ pub(super) struct ByWeights {
 }
 
 impl BatchGradient {
-    /// Of layer `depth`, by the products of the columns of `[H G]`, `2n x 2n`, in units of
-    /// exp(`log_unit`) as far as `G` is concerned, and a factor of $`G^\top G`$ in the same units.
+    /// Of layer `depth`, by the products of the columns of `[H G]`, `2n x 2n`, a factor of
+    /// $`G^\top G`$, and the logarithms of the units of `H` and `G`.
     pub(super) fn new(
         depth: usize,
-        (products, root, log_unit): (&DMatrix<f64>, DMatrix<f64>, f64),
+        (products, root): (&DMatrix<f64>, DMatrix<f64>),
+        [of_h, log_unit]: [f64; 2],
         weights: Option<ByWeights>,
     ) -> Result<Self> {
         let n = products.nrows() / 2;
+        let representation = Scaled::new(products.view((0, 0), (n, n)).into_owned(), 2.0 * of_h);
         let square = |j: usize| products[(j, j)];
         let log_sample_norms: Vec<f64> =
             (n..2 * n).map(|j| log_unit + 0.5 * square(j).ln()).collect();
@@ -65,7 +69,7 @@ impl BatchGradient {
             Err(Error::ZeroMatrix { .. } | Error::Empty { .. }) => None,
             gram => Some(gram?),
         };
-        Ok(Self { depth, gram, log_norm, log_sample_norms, cosines, weights })
+        Ok(Self { depth, gram, log_norm, log_sample_norms, cosines, representation, weights })
     }
 
     /// Returns the number of the layer; 0 is the input.
@@ -124,6 +128,11 @@ impl BatchGradient {
                 Err(Error::InvalidParameter { name, value: sample as f64, expected })
             }
         }
+    }
+
+    /// The inner products of the samples, $`H^\top H`$.
+    pub(super) fn representation(&self) -> &Scaled<f64> {
+        &self.representation
     }
 
     /// Returns the natural logarithm of the Frobenius norm of the gradient

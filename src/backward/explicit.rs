@@ -80,7 +80,7 @@ impl<T: Scalar> Explicit<T> {
         let depth = self.layers.len();
         let h = flattened(&self.output.matrix, n).map(|x| -> f64 { x.into() });
         let g = flattened(&self.gradient.matrix, n).map(|x| -> f64 { x.into() });
-        let log_unit = self.gradient.log_unit;
+        let units = [self.output.log_unit, self.gradient.log_unit];
         let root = match Gram::with_log_norm(&g, 0.0) {
             Err(Error::ZeroMatrix { .. }) => DMatrix::zeros(0, n),
             other => {
@@ -98,7 +98,7 @@ impl<T: Scalar> Explicit<T> {
             );
         let products = both.transpose() * &both;
         let weights = self.descend(|gradient: &LayerGradient<'_, T>| by_weights(gradient, n))?;
-        BatchGradient::new(depth, (&products, root, log_unit), weights)
+        BatchGradient::new(depth, (&products, root), units, weights)
     }
 }
 

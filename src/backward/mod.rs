@@ -17,6 +17,7 @@ mod product;
 mod record;
 mod scaled;
 mod streamed;
+mod tangent_kernel;
 mod tape;
 mod top;
 
@@ -27,6 +28,7 @@ pub(crate) use product::Products;
 pub(crate) use record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 pub use scaled::Scaled;
 pub(crate) use scaled::fit;
+pub use tangent_kernel::TangentKernel;
 pub use tape::{LayerGradient, Tape};
 pub use top::Top;
 

@@ -192,11 +192,11 @@ impl<T: Scalar> Streamed<T> {
         if self.below.is_none() && *top == Top::RandomDirection {
             log_unit -= 0.5 * by_h.trace().ln();
         }
-        let of_h_unit = log_unit + rows.log_factor(from, ends);
+        let of_both = [rows.units[ends], log_unit + rows.log_factor(from, ends)];
         let rounding = rounding::<T>(n);
         let root = semidefinite_root(&by_h, rounding);
         let Some(drawn) = drawn else {
-            let gradient = BatchGradient::new(depth, (&products, root, of_h_unit), None)?;
+            let gradient = BatchGradient::new(depth, (&products, root), of_both, None)?;
             self.images.pop();
             return Ok(gradient);
         };
@@ -225,7 +225,7 @@ impl<T: Scalar> Streamed<T> {
                 2.0 * of_weights,
             ),
         };
-        let gradient = BatchGradient::new(depth, (&products, root, of_h_unit), Some(weights))?;
+        let gradient = BatchGradient::new(depth, (&products, root), of_both, Some(weights))?;
         let rank = across.nrows();
         self.below = Some(Below {
             along: delta.view((n, 0), (r, n)).into_owned(),
