@@ -1,13 +1,18 @@
 //! Backwards through a network: the gradients of a loss, exactly, on the weights that were drawn.
 //!
+//! [`Network::gradients`] is the reverse pass of a random network, from layer to layer, with what the
+//! batch sees of each gradient: its norm by `H` and by `W`, its Gram matrix, its angles to `H`. On the
+//! streamed engine neither weights nor representations are held, at any width and exactly in law.
+//! [`Network::gradient_norms`] is its short form, and [`Network::tangent_kernel`] one reverse pass of all
+//! outputs at once.
+//!
 //! A layer on given weights is recorded on a [`Tape`], which takes the gradient of a loss by the
 //! layer's output to those by its input and its weights. The formulas of the reverse pass are where
 //! the operators are ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
 //! [`Activation::derivative`](crate::Activation::derivative)); here is the order in which they apply.
 //!
-//! [`Network::gradient_norms`] measures how the gradient of a random network grows or falls from
-//! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
+//! Everything is in logarithmic units ([`Scaled`]), so neither a vanilla network nor the explosion of
 //! gradients under batch normalisation leaves the range of floating point at any depth.
 
 mod batch_gradient;
@@ -93,9 +98,9 @@ deserialize_checked!(
 );
 
 impl<T: Scalar> Network<T> {
-    /// The gradient by every layer of a loss that is linear in the output, in a random direction of
-    /// norm one (the same in every network and at every depth, except for its shape):
-    /// [`gradient_norms_of`](Self::gradient_norms_of) the loss $`\langle G, H_L \rangle`$.
+    /// Draws the norms of the gradients by every layer of a loss that is linear in the output, in a
+    /// random direction of norm one: those of [`gradients`](Self::gradients) with
+    /// [`Top::RandomDirection`], at the cost and on the engine told there.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
     /// normalization*): a row has next to no length along some directions, and dividing by it
@@ -115,7 +120,7 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`gradient_norms_of`](Self::gradient_norms_of).
+    /// Those of [`gradients`](Self::gradients) and its steps.
     pub fn gradient_norms(
         &self,
         input: &Input,

@@ -498,6 +498,20 @@ mod tests {
             prop_assert!(difference.amax() < 1e-13 * plain.norm_squared());
         }
 
+        /// Rows that are drawn with one and centred are those drawn with the other.
+        #[test]
+        fn a_constant_last_row_is_lost_by_centring(n in 2usize..9, seed in any::<u64>()) {
+            let factor = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
+            let factor = factor.view((0, 0), (n, n)).into_owned();
+            let rotated = mean_last(&factor);
+            let tolerance = 1e-13 * factor.norm_squared().max(1.0);
+            let square = factor.transpose() * &factor - rotated.transpose() * &rotated;
+            prop_assert!(square.amax() < tolerance);
+            let short = centered_rank(&factor);
+            let difference = centered(&rotated) - short.resize_vertically(n, 0.0);
+            prop_assert!(difference.amax() < tolerance);
+        }
+
         /// Of integers far from zero, whose mean is not a float.
         #[test]
         fn offsets_are_subtracted_exactly(
