@@ -10,6 +10,7 @@ mod documentation;
 mod engines;
 mod ensemble;
 mod golden_values;
+mod gradient_laws;
 mod gradients;
 mod invariants;
 mod normals;

@@ -9,7 +9,9 @@
 //! | large width, many layers: distance to a Gaussian | [`wasserstein_law`] |
 //! | small width: loss of rank | [`critical_width`] |
 //! | vanilla linear networks: Lyapunov exponents | [`growth`] |
+//! | gradients: how they grow from layer to layer | [`backward`] |
 
+pub mod backward;
 pub mod bounds;
 pub mod critical_width;
 mod gaussian_ensemble;
