@@ -55,7 +55,7 @@ pub struct GradientNorms {
 
 impl GradientNorms {
     /// The same in the order of layers, of norms from the output down.
-    fn from_the_input(mut self) -> Self {
+    fn in_order_of_layers(mut self) -> Self {
         self.representations.reverse();
         self.weights.reverse();
         self
@@ -133,7 +133,7 @@ impl<T: Scalar> Network<T> {
             norms.representations.push(layer.log_norm());
             norms.weights.extend(layer.log_weights_norm());
         }
-        Ok(norms.from_the_input())
+        Ok(norms.in_order_of_layers())
     }
 
     /// The gradient by every layer of any loss, by its gradient at the output of `depth` layers.
@@ -178,6 +178,6 @@ impl<T: Scalar> Network<T> {
             norms.weights.push(weights);
             norms.representations.push(explicit.gradient().log_norm());
         }
-        Ok(norms.from_the_input())
+        Ok(norms.in_order_of_layers())
     }
 }
