@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 use orthogap::Activation::{Identity, Relu, Tanh};
 use orthogap::backward::{BatchGradient, Top};
-use orthogap::chain::{Communicator, SingleProcess};
+use orthogap::chain::Communicator;
 use orthogap::normalization::{BatchNorm, Centering, Normalization};
 use orthogap::weights::{Fans, Gaussian, WeightInit, Weights};
 use orthogap::{Engine, Error, Gram, Input, Network, Order, Scalar, Seed, Stream};
@@ -359,7 +359,7 @@ fn threads_change_no_bit() {
         ] {
             let on = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| pass(&network, &input, &mut SingleProcess))
+                pool.install(|| pass(&network, &input, &mut orthogap::chain::SingleProcess))
             };
             let alone = on(1);
             assert!(on(2) == alone && on(7) == alone, "{network:?}");
