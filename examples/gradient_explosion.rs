@@ -2,7 +2,7 @@
 //!
 //! The log squared norm of the gradient by `H`, of the paper's batch norm, the centred one, that with
 //! rectifiers, and vanilla networks with He weights, on the streamed reverse pass; and of Haar weights,
-//! on explicit ones up to width 128. Prints growth rates beside the laws of `theory::backward` and
+//! on explicit ones up to width 128. The law with rectifiers is that of an infinite batch. Prints growth rates beside the laws of `theory::backward` and
 //! writes them as CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
@@ -110,16 +110,21 @@ fn widths(options: &Options) -> impl Iterator<Item = usize> {
         .filter(move |width| (2 * batch..=most).contains(width))
 }
 
-/// The growth of the log squared norm a layer in one run.
+/// The growth of the log squared norm a layer in one run; without normalisation, whose law is that of
+/// one sample, by the first sample.
 fn growth(network: &Network<f64>, input: &Input, options: &Options, run: u32) -> Result<f64> {
     let layers = usize::from(options.layers);
     let run = Seed(options.seed).replicate(run);
     let (mut top, mut bottom) = (0.0, 0.0);
     for layer in network.gradients(input, run, layers + 2 * ENDS, Top::RandomDirection)? {
         let layer = layer?;
+        let log_norm = match network.normalization() {
+            Normalization::None => layer.log_sample_norms()[0],
+            _ => layer.log_norm(),
+        };
         match layer.depth() {
-            depth if depth == layers + ENDS => top = layer.log_norm(),
-            ENDS => bottom = layer.log_norm(),
+            depth if depth == layers + ENDS => top = log_norm,
+            ENDS => bottom = log_norm,
             _ => (),
         }
     }
