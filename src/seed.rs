@@ -138,6 +138,8 @@ pub enum Purpose {
     Shuffle,
     /// The last digits of weights, to see what depends on them.
     Rounding,
+    /// The part of a layer's gradient that no representation explains, in the streamed reverse pass.
+    Gradients,
     /// Anything of the caller's own.
     User(u8),
 }
@@ -156,6 +158,7 @@ impl Purpose {
             Self::Targets => 7,
             Self::Shuffle => 8,
             Self::Rounding => 9,
+            Self::Gradients => 11,
             Self::User(own) => 0x100 | u16::from(own),
         }
     }
@@ -268,6 +271,7 @@ mod tests {
                     Purpose::Targets,
                     Purpose::Shuffle,
                     Purpose::Rounding,
+                    Purpose::Gradients,
                     Purpose::User(0),
                 ] {
                     for layer in [0, 1, 2] {

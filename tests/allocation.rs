@@ -6,9 +6,10 @@
 
 use allocation_counter::measure;
 use orthogap::Activation::Relu;
+use orthogap::backward::Top;
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, Sgd, Trainer};
-use orthogap::{Input, Network, Scalar, Seed};
+use orthogap::{Input, Network, Order, Scalar, Seed};
 
 fn steps_allocate_nothing<T: Scalar>() {
     for (width, batch_size) in [(64, 4), (512, 16), (1000, 40)] {
@@ -104,6 +105,23 @@ fn normalizations_allocate_nothing<T: Scalar>() {
 fn normalizations() {
     normalizations_allocate_nothing::<f64>();
     normalizations_allocate_nothing::<f32>();
+}
+
+/// A streamed reverse pass holds less than one column of a wide layer, 8 MB.
+#[test]
+fn gradients_hold_no_layer() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let input = Input::orthogonal(3).unwrap();
+    for order in [Order::LinearNormActivation, Order::ActivationLinearNorm] {
+        let network = Network::<f64>::new(1_000_000).with_activation(Relu).with_order(order);
+        let seen = pool.install(|| {
+            measure(|| {
+                let gradients = network.gradients(&input, Seed(1), 2, Top::default()).unwrap();
+                assert!(gradients.into_iter().all(|layer| layer.is_ok()));
+            })
+        });
+        assert!(seen.bytes_max < 8_000_000, "{seen:?}");
+    }
 }
 
 /// What the others find missing is what is counted here.

@@ -292,3 +292,38 @@ fn batches_larger_than_the_width() {
         assert_eq!((layer.rank(), layer.events()), (5, &[lost][..]));
     }
 }
+
+/// Where a pass centres rows that another pass does not, both draw the same rows: successive layers
+/// depend on each other as with weights drawn. Four sums and differences of two layers.
+#[test]
+fn successive_layers_depend_on_each_other() {
+    let input = Input::gaussian(6, 3, Seed(10)).unwrap();
+    let network = Network::<f64>::new(4)
+        .with_normalization(BatchNorm::standard(0.1).unwrap())
+        .with_order(Order::NormActivationLinear);
+    for activation in [Tanh, Sin] {
+        let network = network.clone().with_activation(activation);
+        let measure = |layers: Vec<Layer>| {
+            let [first, second] = [&layers[0], &layers[1]];
+            let (gap, next) = (gap(first), gap(second));
+            let (cosine, after) = (first.cosine(0, 1).unwrap(), second.cosine(0, 1).unwrap());
+            [gap - next, gap + next, cosine - after, first.log_scale() - second.log_scale()]
+        };
+        const MANY: u32 = 4 * RUNS;
+        let streamed = |run| {
+            let chain = network.chain(&input, Seed(1).replicate(run)).unwrap();
+            measure(chain.take(2).collect::<Result<_, _>>().unwrap())
+        };
+        let explicit = |run| {
+            let chain = network.explicit_chain(&input, Seed(2).replicate(run)).unwrap();
+            measure(chain.take(2).collect::<Result<_, _>>().unwrap())
+        };
+        let streamed: Vec<_> = (0..MANY).map(streamed).collect();
+        let explicit: Vec<_> = (0..MANY).map(explicit).collect();
+        for index in 0..4 {
+            let column = |values: &[[f64; 4]]| values.iter().map(|value| value[index]).collect();
+            let p = kolmogorov_smirnov(column(&streamed), column(&explicit));
+            assert!(p > 1e-3 / 4.0, "{network:?}, number {index}: p = {p}");
+        }
+    }
+}

@@ -10,6 +10,8 @@ mod documentation;
 mod engines;
 mod ensemble;
 mod golden_values;
+mod gradient_laws;
+mod gradients;
 mod invariants;
 mod normals;
 mod paper_figures;
@@ -17,6 +19,7 @@ mod rank_deficient;
 mod repeatability;
 mod significance;
 mod stationary;
+mod tangent_kernel;
 mod team;
 mod theory;
 #[cfg(feature = "rayon")]

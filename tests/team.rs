@@ -9,6 +9,7 @@ use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::{Engine, Error, Input, Network, Order, Residual, Result, Scalar, Seed};
 
+use crate::gradients;
 use crate::repeatability::bits;
 
 /// Where threads meet that play the members of a team.
@@ -110,6 +111,23 @@ fn shapes_agree<T: Scalar>() {
         &Network::<T>::new(200_000).with_order(Order::ActivationLinearNorm).with_activation(Relu),
         16,
     );
+}
+
+/// Reverse passes, forward passes and all, of teams of 1 to 4.
+#[test]
+fn gradients() {
+    let input = Input::gaussian(20, 16, Seed(8)).unwrap();
+    let orders = [Order::LinearNormActivation, Order::ActivationLinearNorm];
+    for (width, order) in [20, 90_000].into_iter().zip(orders) {
+        let network = Network::<f64>::new(width).with_order(order).with_activation(Relu);
+        let expected = gradients::pass(&network, &input, &mut SingleProcess);
+        for members in [2, 4] {
+            let found = together(members, usize::MAX, |mut member| {
+                gradients::pass(&network, &input, &mut member)
+            });
+            assert!(found.iter().all(|found| *found == expected), "{members}, width {width}");
+        }
+    }
 }
 
 #[test]

@@ -1,32 +1,46 @@
 //! Backwards through a network: the gradients of a loss, exactly, on the weights that were drawn.
 //!
+//! [`Network::gradients`] is the reverse pass of a random network, from layer to layer, with what the
+//! batch sees of each gradient: its norm by `H` and by `W`, its Gram matrix, its angles to `H`. On the
+//! streamed engine neither weights nor representations are held, at any width and exactly in law.
+//! [`Network::gradient_norms`] is its short form, and [`Network::tangent_kernel`] one reverse pass of all
+//! outputs at once.
+//!
 //! A layer on given weights is recorded on a [`Tape`], which takes the gradient of a loss by the
 //! layer's output to those by its input and its weights. The formulas of the reverse pass are where
 //! the operators are ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
 //! [`Activation::derivative`](crate::Activation::derivative)); here is the order in which they apply.
 //!
-//! [`Network::gradient_norms`] measures how the gradient of a random network grows or falls from
-//! layer to layer. Everything is [`Scaled`], so neither a vanilla network nor the explosion of
+//! Everything is in logarithmic units ([`Scaled`]), so neither a vanilla network nor the explosion of
 //! gradients under batch normalisation leaves the range of floating point at any depth.
 
+mod batch_gradient;
+mod explicit;
+mod gradients;
 mod product;
 mod record;
 mod scaled;
+mod streamed;
+mod tangent_kernel;
 mod tape;
+mod top;
 
-use nalgebra::DMatrix;
-
+pub use batch_gradient::BatchGradient;
+use explicit::Explicit;
+pub use gradients::Gradients;
 pub(crate) use product::Products;
 pub(crate) use record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 pub use scaled::Scaled;
 pub(crate) use scaled::fit;
+pub use tangent_kernel::TangentKernel;
 pub use tape::{LayerGradient, Tape};
+pub use top::Top;
 
-#[cfg(feature = "serde")]
-use crate::serialization::Extended;
 use crate::serialization::deserialize_checked;
-use crate::{Error, Input, Network, Purpose, Replicate, Result, Scalar};
+#[cfg(feature = "serde")]
+use crate::{Error, serialization::Extended};
+use crate::{Input, Network, Replicate, Result, Scalar};
 
 /// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
 /// minus infinity where a gradient is zero.
@@ -40,6 +54,13 @@ pub struct GradientNorms {
 }
 
 impl GradientNorms {
+    /// The same in the order of layers, of norms from the output down.
+    fn in_order_of_layers(mut self) -> Self {
+        self.representations.reverse();
+        self.weights.reverse();
+        self
+    }
+
     /// Of the gradients by the representations: entry `l` is that of layer `l`, from the input, 0,
     /// to the output.
     #[must_use]
@@ -77,9 +98,9 @@ deserialize_checked!(
 );
 
 impl<T: Scalar> Network<T> {
-    /// The gradient by every layer of a loss that is linear in the output, in a random direction of
-    /// norm one (the same in every network and at every depth, except for its shape):
-    /// [`gradient_norms_of`](Self::gradient_norms_of) the loss $`\langle G, H_L \rangle`$.
+    /// Draws the norms of the gradients by every layer of a loss that is linear in the output, in a
+    /// random direction of norm one: those of [`gradients`](Self::gradients) with
+    /// [`Top::RandomDirection`], at the cost and on the engine told there.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
     /// normalization*): a row has next to no length along some directions, and dividing by it
@@ -99,21 +120,20 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`gradient_norms_of`](Self::gradient_norms_of).
+    /// Those of [`gradients`](Self::gradients) and its steps.
     pub fn gradient_norms(
         &self,
         input: &Input,
         run: impl Into<Replicate>,
         depth: usize,
     ) -> Result<GradientNorms> {
-        let run = run.into();
-        self.gradient_norms_of(input, run, depth, |output| {
-            let (rows, columns) = output.matrix().shape();
-            let mut direction = DMatrix::<T>::zeros(rows, columns);
-            run.stream(Purpose::LossGradient, 0, 0).fill_normal(direction.as_mut_slice());
-            direction.normalize_mut();
-            direction
-        })
+        let mut norms = GradientNorms { representations: Vec::new(), weights: Vec::new() };
+        for layer in self.gradients(input, run, depth, Top::RandomDirection)? {
+            let layer = layer?;
+            norms.representations.push(layer.log_norm());
+            norms.weights.extend(layer.log_weights_norm());
+        }
+        Ok(norms.in_order_of_layers())
     }
 
     /// The gradient by every layer of any loss, by its gradient at the output of `depth` layers.
@@ -151,34 +171,13 @@ impl<T: Scalar> Network<T> {
         depth: usize,
         loss_gradient: impl FnOnce(&Scaled<T>) -> G,
     ) -> Result<GradientNorms> {
-        let mut chain = self.explicit_chain(input, run)?;
-        let held = |(h, log_unit, _): (&DMatrix<T>, f64, _)| Scaled::new(h.clone(), log_unit);
-        let mut layers = Vec::with_capacity(depth);
-        for _ in 0..depth {
-            let (input, images) = (held(chain.held()), chain.held().2);
-            layers.push((input, images, chain.step()?.draw().clone()));
+        let mut explicit = Explicit::new(self, input, run.into(), depth, loss_gradient)?;
+        let mut norms = GradientNorms { representations: Vec::new(), weights: Vec::new() };
+        norms.representations.push(explicit.gradient().log_norm());
+        while let Some(weights) = explicit.descend(|by_layer| by_layer.log_weights_norm())? {
+            norms.weights.push(weights);
+            norms.representations.push(explicit.gradient().log_norm());
         }
-        let output = held(chain.held());
-        drop(chain);
-
-        let mut gradient = loss_gradient(&output).into();
-        let (found, expected) = (gradient.matrix().shape(), output.matrix().shape());
-        if found != expected {
-            return Err(Error::ShapeMismatch { what: "the gradient", found, expected });
-        }
-        gradient.check()?;
-        let mut norms =
-            GradientNorms { representations: vec![gradient.log_norm()], weights: Vec::new() };
-        while let Some((input, images, draw)) = layers.pop() {
-            let weights = draw.weights();
-            let tape = Tape::new(self, layers.len() + 1, input, images, &weights)?;
-            let by_layer = tape.pull_back(gradient)?;
-            norms.weights.push(by_layer.log_weights_norm()?);
-            gradient = by_layer.into_input();
-            norms.representations.push(gradient.log_norm());
-        }
-        norms.representations.reverse();
-        norms.weights.reverse();
-        Ok(norms)
+        Ok(norms.in_order_of_layers())
     }
 }

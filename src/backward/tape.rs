@@ -145,6 +145,11 @@ impl<T: Scalar> LayerGradient<'_, T> {
         self.input
     }
 
+    /// The gradient `G` by the product `W X`, and `X`.
+    pub(super) fn factors(&self) -> (&Scaled<T>, &Scaled<T>) {
+        (&self.product, self.multiplied)
+    }
+
     /// The gradient $`G X^\top`$ by the weights, of their shape, where `G` is the gradient by the
     /// product `W X`.
     ///

@@ -61,7 +61,7 @@ impl Communicator for SingleProcess {
 }
 
 /// How members share the waves of super-blocks of one layer: each as it has workers.
-pub(super) struct Shares<'a> {
+pub(crate) struct Shares<'a> {
     team: &'a mut dyn Communicator,
     /// Workers of all members together.
     workers: usize,
@@ -81,7 +81,7 @@ struct Exchange {
 impl<'a> Shares<'a> {
     /// Agrees with the others on the shares, and makes sure that all draw the layer of the same
     /// `fingerprint`.
-    pub(super) fn agree(
+    pub(crate) fn agree(
         team: &'a mut dyn Communicator,
         workers: usize,
         fingerprint: impl FnOnce() -> u64,
@@ -114,12 +114,12 @@ impl<'a> Shares<'a> {
     }
 
     /// Super-blocks of a full wave.
-    pub(super) fn wave(&self) -> usize {
+    pub(crate) fn wave(&self) -> usize {
         self.workers
     }
 
     /// Which of a wave's super-blocks this member draws, at most as many as it has workers.
-    pub(super) fn own(&self, wave: usize) -> Range<usize> {
+    pub(crate) fn own(&self, wave: usize) -> Range<usize> {
         match &self.exchange {
             None => 0..wave,
             Some(exchange) => exchange.share(self.team.rank(), wave),
@@ -128,7 +128,7 @@ impl<'a> Shares<'a> {
 
     /// Hands the sums over the super-blocks of a wave, each of `length` numbers, to `add`, in the
     /// order of the blocks. Returns whether any member wants to break off.
-    pub(super) fn add_up<'b>(
+    pub(crate) fn add_up<'b>(
         &mut self,
         wave: usize,
         length: usize,

@@ -175,7 +175,7 @@ impl<T: Scalar> Materialized<T> {
 }
 
 /// An operation on all of a representation in units of exp(`log_unit`).
-pub(super) fn operate<T: Scalar>(
+pub(crate) fn operate<T: Scalar>(
     network: &Network<T>,
     operation: Operation,
     h: &mut DMatrix<T>,
@@ -190,7 +190,7 @@ pub(super) fn operate<T: Scalar>(
 }
 
 /// The samples of an input in units of their root mean square.
-pub(super) fn in_units<T: Scalar>(input: &Input) -> (DMatrix<T>, f64) {
+pub(crate) fn in_units<T: Scalar>(input: &Input) -> (DMatrix<T>, f64) {
     let unit = input.log_scale().exp();
     (input.columns().map(|x| T::of(x / unit)), input.log_scale())
 }

@@ -11,12 +11,17 @@ mod stream;
 
 use std::ops::{ControlFlow, Deref};
 
+pub(crate) use communicator::Shares;
 pub use communicator::{Communicator, SingleProcess};
 pub use event::Event;
 use event::EventTracker;
 pub use explicit::{ExplicitChain, ExplicitLayer};
 use materialized::Materialized;
+pub(crate) use materialized::{in_units, operate};
+pub(crate) use parallel::{for_each, workers};
+pub(crate) use product::Draw as WeightDraw;
 use product::Source;
+pub(crate) use rows::RowFactor;
 use stream::Streamed;
 
 use crate::{Engine, Error, Gram, Input, Network, Replicate, Result, Scalar};
@@ -175,6 +180,14 @@ impl<T: Scalar> Chain<T> {
         &self.layer
     }
 
+    /// What the next weights multiply, where the engine holds it apart from the layer.
+    pub(crate) fn image(&self) -> Option<&Layer> {
+        match &self.state {
+            State::Streamed(streamed) => streamed.image(),
+            State::Materialized(_) => None,
+        }
+    }
+
     /// Everything that has happened so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
@@ -308,7 +321,7 @@ impl<T: Scalar> Iterator for Chain<T> {
 }
 
 /// A layer as a coordinate of random streams.
-fn layer_coordinate(depth: usize) -> Result<u32> {
+pub(crate) fn layer_coordinate(depth: usize) -> Result<u32> {
     let exhausted = |_| Error::StreamExhausted { coordinate: "layer", value: depth };
     u32::try_from(depth).map_err(exhausted)
 }

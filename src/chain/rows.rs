@@ -1,5 +1,6 @@
 //! The rows of a streamed layer: drawn, weighed, summed up and forgotten.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fearless_simd::Level;
@@ -41,6 +42,72 @@ pub(super) struct RowStream<T: Scalar> {
     /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the
     /// lower triangle of this column-major matrix; the rest stays zero.
     moment: DMatrix<f64>,
+}
+
+/// The matrix `F` of the rows of a layer, $`y = F^\top z`$ with independent normals `z`.
+///
+/// It is made of a factor `R` of what the weights multiply, without what the rows do not show.
+#[derive(Clone, Debug)]
+pub(crate) struct RowFactor<'a> {
+    /// `F`, without the columns of samples that are zero and stay so.
+    pub factor: Cow<'a, DMatrix<f64>>,
+    /// The columns that are left, if some are not.
+    pub live: Option<Vec<usize>>,
+    /// How many normals a row takes: as many as `F` has rows, or more, which do not matter.
+    pub order: usize,
+    /// Whether the rows of `F` are not those of `R`, perhaps centred, but a rotation of them.
+    pub rotated: bool,
+}
+
+impl<'a> RowFactor<'a> {
+    /// Of rows to which `operations` are done; none if all samples are zero.
+    ///
+    /// Rows that are `shared` by two passes are made of as many normals in both.
+    pub(crate) fn new<T: Scalar>(
+        network: &Network<T>,
+        operations: &[Operation],
+        shared: bool,
+        gram: &'a Gram,
+    ) -> Result<Option<Self>> {
+        let linear = network.activation().is_linear() || !operations.contains(&Operation::Activate);
+        let centers = network
+            .normalization()
+            .batch_norm()
+            .is_some_and(|norm| norm.centering() == Centering::Batch);
+        let r = gram.factor();
+        let square = r.is_square();
+        let (factor, mut rotated) = if !centers {
+            (Cow::Borrowed(r), false)
+        } else if operations.contains(&Operation::Normalize) {
+            if linear || shared {
+                (Cow::Owned(centered_rank(r)), square)
+            } else {
+                (Cow::Owned(centered(r)), false)
+            }
+        } else if shared && square {
+            (Cow::Owned(mean_last(r)), true)
+        } else {
+            (Cow::Borrowed(r), false)
+        };
+        // Samples that are zero and stay so are left out: they would spoil the factorisation.
+        let live = live_columns(&factor).filter(|_| network.activation().value(0.0) == 0.0);
+        if live.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(None);
+        }
+        // Where one pass centres rows and the other does not, they see different samples as zero.
+        let alike = !(centers && shared && network.stages().after.is_empty());
+        let live = live.filter(|_| alike);
+        let factor = match &live {
+            Some(live) => {
+                rotated |= factor.nrows() > live.len();
+                Cow::Owned(low(factor.select_columns(live))?)
+            }
+            None => factor,
+        };
+        // A row takes as many normals as there are samples, or, alone, as there are directions.
+        let order = if linear && !shared { factor.nrows() } else { factor.ncols() };
+        Ok(Some(Self { factor, live, order, rotated }))
+    }
 }
 
 /// Room for the sum over one super-block of rows.
@@ -119,29 +186,19 @@ impl<T: Scalar> RowStream<T> {
             return Err(breakdown());
         }
         let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), team, proceed };
-        let centered = batch_norm
-            .filter(|batch_norm| batch_norm.centering() == Centering::Batch)
-            .map(|_| if linear || pass.shared { centered_rank } else { centered })
-            .map(|center: fn(&DMatrix<f64>) -> _| center(from.factor()));
-        let factor = centered.as_ref().unwrap_or(from.factor());
-        // Samples that are zero and stay so are left out: they would spoil the factorisation.
-        let live = live_columns(factor).filter(|_| network.activation().value(0.0) == 0.0);
-        if live.as_ref().is_some_and(Vec::is_empty) {
+        let Some(drawn) = RowFactor::new(network, pass.operations, pass.shared, &from.gram)? else {
             return Err(Error::AllSamplesZero { layer: depth, batch_size: n });
-        }
-        let selected = live.as_ref().map(|live| low(factor.select_columns(live))).transpose()?;
-        let factor = selected.as_ref().unwrap_or(factor);
-        // A row takes as many normals as there are samples, or, alone, as there are directions.
-        let padded = (linear && pass.shared && factor.nrows() < factor.ncols())
-            .then(|| factor.clone().resize_vertically(factor.ncols(), 0.0));
-        let factor = padded.as_ref().unwrap_or(factor);
+        };
+        let padded = (linear && drawn.factor.nrows() < drawn.order)
+            .then(|| drawn.factor.clone().into_owned().resize_vertically(drawn.order, 0.0));
+        let factor = padded.as_ref().unwrap_or(&drawn.factor);
         let norm = if linear {
             self.linear(draw, factor, &mut to.gram)?
         } else {
             self.curved(draw, factor, unit, network.activation(), &mut to.gram)?
         };
-        if let Some(live) = live {
-            to.gram.spread(&live, n);
+        if let Some(live) = &drawn.live {
+            to.gram.spread(live, n);
         }
         if norm == 0.0 {
             return Err(Error::AllSamplesZero { layer: depth, batch_size: n });
@@ -363,16 +420,30 @@ fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
     if r < n {
         return centered;
     }
-    // Helmert's orthonormal basis of the rows of mean zero.
-    let basis = DMatrix::from_fn(n, n - 1, |i, k| {
+    let basis = helmert(n);
+    triangle(centered * &basis) * basis.transpose()
+}
+
+/// A rotation of `R` (`n x n`) whose first rows, centred, are those of [`centered_rank`], and whose
+/// last row is constant: rows that are drawn with it and then centred are those drawn with the other.
+fn mean_last(factor: &DMatrix<f64>) -> DMatrix<f64> {
+    let n = factor.nrows();
+    let mut basis = helmert(n).insert_column(n - 1, (n as f64).sqrt().recip());
+    let upper = triangle(factor * &basis);
+    basis.transpose_mut();
+    upper * basis
+}
+
+/// Helmert's orthonormal basis of the rows of mean zero, `n x (n - 1)`.
+fn helmert(n: usize) -> DMatrix<f64> {
+    DMatrix::from_fn(n, n - 1, |i, k| {
         let norm = (((k + 1) * (k + 2)) as f64).sqrt();
         match i {
             _ if i <= k => 1.0 / norm,
             _ if i == k + 1 => -((k + 1) as f64) / norm,
             _ => 0.0,
         }
-    });
-    triangle(centered * &basis) * basis.transpose()
+    })
 }
 
 /// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
@@ -425,6 +496,20 @@ mod tests {
             prop_assert_eq!(ranked.nrows(), n - 1);
             let difference = plain.transpose() * &plain - ranked.transpose() * ranked;
             prop_assert!(difference.amax() < 1e-13 * plain.norm_squared());
+        }
+
+        /// Rows that are drawn with one and centred are those drawn with the other.
+        #[test]
+        fn a_constant_last_row_is_lost_by_centring(n in 2usize..9, seed in any::<u64>()) {
+            let factor = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
+            let factor = factor.view((0, 0), (n, n)).into_owned();
+            let rotated = mean_last(&factor);
+            let tolerance = 1e-13 * factor.norm_squared().max(1.0);
+            let square = factor.transpose() * &factor - rotated.transpose() * &rotated;
+            prop_assert!(square.amax() < tolerance);
+            let short = centered_rank(&factor);
+            let difference = centered(&rotated) - short.resize_vertically(n, 0.0);
+            prop_assert!(difference.amax() < tolerance);
         }
 
         /// Of integers far from zero, whose mean is not a float.

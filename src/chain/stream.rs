@@ -57,6 +57,11 @@ impl<T: Scalar> Streamed<T> {
         Ok(Self { rows, log_gain, next: layer, image })
     }
 
+    /// What the next weights multiply, where that is not the layer.
+    pub(super) fn image(&self) -> Option<&Layer> {
+        self.image.as_ref().map(|image| &image.current)
+    }
+
     /// Goes one layer further; stays where it is on an error.
     ///
     /// Allocates nothing for a factor of full rank without centring.

@@ -94,6 +94,29 @@ pub fn normals<T: Passes>(
     }
 }
 
+/// Writes the normals of `block`, of one row after the other in each column, to `out`.
+///
+/// They are those of [`normals`].
+pub fn normal_columns<T: Passes>(
+    level: Level,
+    plan: &Plan,
+    key: StreamKey,
+    block: usize,
+    scratch: &mut Scratch<T>,
+    out: &mut [T],
+) {
+    let count = plan.block_rows().min(plan.rows - block * plan.block_rows());
+    let lines = &mut scratch.block[..count.div_ceil(T::LANES) * plan.stride];
+    let key = StreamKey { block: block as u32, ..key };
+    T::fill_block(level, plan, key, lines);
+    assert_eq!(out.len(), count * plan.batch);
+    for (column, out) in out.chunks_exact_mut(count).enumerate() {
+        for (group, rows) in lines.chunks_exact(plan.stride).zip(out.chunks_mut(T::LANES)) {
+            rows.copy_from_slice(&group[column].0.as_ref()[..rows.len()]);
+        }
+    }
+}
+
 /// [`accumulate`] on one level.
 #[inline(always)]
 fn super_block<S: Simd, T: Passes>(
@@ -363,6 +386,25 @@ mod tests {
         #[test]
         fn any_shape(d in 1usize..3000, n in 1usize..40, general: bool) {
             check_all(d, n, if general { Form::General } else { Form::UpperTriangular });
+        }
+    }
+
+    #[test]
+    fn columns_hold_the_normals_of_the_rows() {
+        fn check<T: Passes>(plan: &Plan) {
+            let mut scratch = Scratch::<T>::new(plan);
+            for block in 0..plan.blocks() {
+                let count = plan.block_rows().min(plan.rows() - block * plan.block_rows());
+                let mut columns = vec![T::default(); count * plan.batch];
+                normal_columns(Level::new(), plan, KEY, block, &mut scratch, &mut columns);
+                normals::<T>(Level::new(), plan, KEY, block, &mut scratch, |row, column, value| {
+                    assert_eq!(columns[column * count + row], value);
+                });
+            }
+        }
+        for (d, n) in [(1, 1), (1029, 3), (390, 9)] {
+            check::<f64>(&Plan::new::<f64>(d, n));
+            check::<f32>(&Plan::new::<f32>(d, n));
         }
     }
 

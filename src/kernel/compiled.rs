@@ -36,6 +36,16 @@ pub trait Kernels: Passes + RowPasses + ColumnPasses {
         visit: &mut dyn FnMut(usize, usize, Self),
     );
 
+    /// [`block::normal_columns`].
+    fn normal_columns(
+        level: Level,
+        plan: &Plan,
+        key: StreamKey,
+        block: usize,
+        scratch: &mut Scratch<Self>,
+        out: &mut [Self],
+    );
+
     /// [`weights::multiply_weights`].
     fn multiply_weights<'a>(
         level: Level,
@@ -92,6 +102,17 @@ macro_rules! kernels {
                 visit: &mut dyn FnMut(usize, usize, Self),
             ) {
                 block::normals(level, plan, key, block, scratch, visit);
+            }
+
+            fn normal_columns(
+                level: Level,
+                plan: &Plan,
+                key: StreamKey,
+                block: usize,
+                scratch: &mut Scratch<Self>,
+                out: &mut [Self],
+            ) {
+                block::normal_columns(level, plan, key, block, scratch, out);
             }
 
             fn multiply_weights<'a>(

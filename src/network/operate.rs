@@ -42,6 +42,15 @@ impl<T: Scalar> Network<T> {
         if passes { log_unit } else { 0.0 }
     }
 
+    /// The logarithm of the factor that [`pull_back`](Self::pull_back) leaves out.
+    pub(crate) fn log_factor_of_pullback(&self, operation: Operation, log_unit: f64) -> f64 {
+        match operation {
+            // What was normalised is smaller than the truth, so the result changes faster.
+            Operation::Normalize if !self.normalization.is_none() => -log_unit,
+            Operation::Normalize | Operation::Activate => 0.0,
+        }
+    }
+
     /// Takes the gradient of a loss with respect to what [`operate`](Self::operate) makes of all of
     /// `h`, which is held in units of exp(`log_unit`), in place to its gradient with respect to the
     /// true input. Returns the logarithm of a factor that the result lacks.
@@ -52,19 +61,16 @@ impl<T: Scalar> Network<T> {
         gradient: &mut DMatrix<T>,
     ) -> Result<f64> {
         match operation {
-            Operation::Normalize if self.normalization.is_none() => Ok(0.0),
             Operation::Normalize => {
                 self.normalization.in_units(log_unit)?.pullback_mut(h, gradient, pixels)?;
-                // What was normalised is smaller than the truth, so the result changes faster.
-                Ok(-log_unit)
             }
             Operation::Activate => {
                 // The slope of a homogeneous function is the same at every scale.
                 let homogeneous = self.activation.is_homogeneous();
                 let unit = if homogeneous { 1.0 } else { log_unit.exp() };
                 self.activation.pull_back(h.as_slice(), unit, gradient.as_mut_slice())?;
-                Ok(0.0)
             }
         }
+        Ok(self.log_factor_of_pullback(operation, log_unit))
     }
 }

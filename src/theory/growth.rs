@@ -33,7 +33,7 @@ pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64
 }
 
 /// The digamma function less the logarithm, $`\psi(x) - \log x`$, for x >= 1/2.
-fn digamma_minus_log(x: f64) -> f64 {
+pub(super) fn digamma_minus_log(x: f64) -> f64 {
     // psi(x) = psi(x + 1) - 1/x, up to where the asymptotic series has all digits.
     let (mut sum, mut y) = (0.0, x);
     while y < 10.0 {

@@ -10,7 +10,9 @@
 //! | small width: loss of rank | [`critical_width`] |
 //! | infinite width without coupling of samples: the map of a cosine, its fixed points | [`kernel_map`] |
 //! | vanilla linear networks: Lyapunov exponents | [`growth`] |
+//! | gradients: how they grow from layer to layer | [`backward`] |
 
+pub mod backward;
 pub mod bounds;
 pub mod critical_width;
 mod gaussian_ensemble;

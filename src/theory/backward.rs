@@ -1,0 +1,163 @@
+//! How gradients grow, layer by layer, from the output of a random network to its input.
+//!
+//! | function | recipe | status |
+//! | --- | --- | --- |
+//! | [`squared_growth`] | linear, the paper's batch norm, infinite width, at isometry | derived |
+//! | [`squared_growth_centred`] | linear, centred batch norm, infinite width, at isometry | derived |
+//! | [`traceless_growth`] | linear, the paper's batch norm: what is not isotropic | derived |
+//! | [`RECTIFIED_SQUARED_GROWTH`] | rectified, centred batch norm, infinite width, then batch | derived |
+//! | [`rectified_log_growth`] | rectified, He weights, no normalisation, one sample, any width | derived for a gradient of random signs |
+//! | [`haar_share`] | linear, Haar weights, batch as large as the width | measured |
+//!
+//! All are held against simulations of the streamed and the explicit reverse pass.
+
+use std::f64::consts::PI;
+
+use super::growth::digamma_minus_log;
+use crate::{Error, Result};
+
+/// The factor by which the mean squared norm of a gradient grows under centred batch normalisation
+/// (any epsilon of zero) and rectifiers, as first the width and then the batch become infinite:
+/// $`\pi/(\pi - 1)`$.
+///
+/// Samples of a normalised row are then independent standard normal. A rectified one has variance
+/// $`\frac12 - \frac1{2\pi}`$, by which the next normalisation divides, and the slope of the rectifier
+/// has mean square 1/2.
+///
+/// ```
+/// use orthogap::theory::backward::RECTIFIED_SQUARED_GROWTH;
+///
+/// assert!((RECTIFIED_SQUARED_GROWTH - 0.5 / (0.5 - 0.5 / std::f64::consts::PI)).abs() < 1e-14);
+/// ```
+pub const RECTIFIED_SQUARED_GROWTH: f64 = PI / (PI - 1.0);
+
+/// Returns the factor $`(n-1)/(n-2)`$ by which the mean squared norm of a gradient grows a layer in a
+/// linear network under the paper's batch normalisation, at infinite width, of `n` orthogonal samples
+/// of equal length.
+///
+/// A row `y` of `W H` is isotropic, with $`\lVert y \rVert^2 \sim \chi^2_n / n`$ independent of its
+/// direction. The gradient by it loses the part along it, a share `1/n`, and is divided by its length,
+/// and $`E\, n/\chi^2_n = n/(n-2)`$. Weights of variance `1/d` keep the mean square.
+///
+/// ```
+/// use orthogap::theory::backward::squared_growth;
+///
+/// assert_eq!(squared_growth(4)?, 1.5);
+/// assert!(squared_growth(2).is_err()); // two samples: the mean is infinite
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BatchTooSmall`] for fewer than 3 samples: the mean is infinite.
+pub fn squared_growth(batch_size: usize) -> Result<f64> {
+    let n = at_least(3, batch_size)?;
+    Ok((n - 1.0) / (n - 2.0))
+}
+
+/// Returns the factor $`(n-2)/(n-3)`$ of [`squared_growth`] under centred batch normalisation, where
+/// rows have one dimension less (Yang et al. 2019, *A mean field theory of batch normalization*).
+///
+/// ```
+/// use orthogap::theory::backward::{squared_growth, squared_growth_centred};
+///
+/// assert_eq!(squared_growth_centred(8)?, squared_growth(7)?);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BatchTooSmall`] for fewer than 4 samples.
+pub fn squared_growth_centred(batch_size: usize) -> Result<f64> {
+    let n = at_least(4, batch_size)?;
+    squared_growth(n as usize - 1)
+}
+
+/// Returns the factor by which the traceless part of the mean of $`G^\top G`$ grows a layer where its
+/// trace grows by [`squared_growth`]:
+///
+/// ```math
+/// \frac n{n-2} \left( 1 - \frac2n + \frac2{n(n+2)} \right)
+/// ```
+///
+/// With a uniform direction `u` and $`P = I - u u^\top`$, the mean of $`P A P`$ is
+/// $`(1 - \frac2n + \frac2{n(n+2)}) A`$ for a traceless symmetric `A`. It is less than the growth of the
+/// trace, so gradients become isotropic.
+///
+/// ```
+/// use orthogap::theory::backward::{squared_growth, traceless_growth};
+///
+/// assert!(traceless_growth(8)? < squared_growth(8)?);
+/// # Ok::<(), orthogap::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::BatchTooSmall`] for fewer than 3 samples.
+pub fn traceless_growth(batch_size: usize) -> Result<f64> {
+    let n = at_least(3, batch_size)?;
+    Ok(n / (n - 2.0) * (1.0 - 2.0 / n + 2.0 / (n * (n + 2.0))))
+}
+
+/// Returns the mean growth a layer of the log squared norm of the gradient by one sample, in a vanilla
+/// rectified network of `width` neurons with He weights, unless the sample dies: about $`-5/(2d)`$, of
+/// variance about $`5/d`$.
+///
+/// The rectifier keeps `K` entries of the gradient, $`K \sim \mathrm{Binomial}(d, \frac12)`$, and weights
+/// make $`\frac2d \chi^2_K`$ of the squared norm, so it is the mean of
+/// $`\psi(K/2) + \log \frac4d`$ given `K > 0`.
+///
+/// ```
+/// use orthogap::theory::backward::rectified_log_growth;
+///
+/// assert!((rectified_log_growth(64) + 0.04011).abs() < 5e-6);
+/// assert!((rectified_log_growth(1_000_000) / -2.5e-6 - 1.0).abs() < 1e-4);
+/// ```
+#[must_use]
+pub fn rectified_log_growth(width: usize) -> f64 {
+    let d = width as f64;
+    // Twelve standard deviations on either side of the mean, in binomial weights relative to its own.
+    let reach = (6.0 * d.sqrt()).ceil() as usize;
+    let middle = width / 2;
+    let (mut total, mut sum) = (0.0, 0.0);
+    let mut add = |k: usize, weight: f64| {
+        if k > 0 {
+            total += weight;
+            let k = k as f64;
+            let share = (2.0 * k - d) / d;
+            sum += weight * (digamma_minus_log(k / 2.0) + share.ln_1p());
+        }
+    };
+    let mut weight = 1.0;
+    for k in middle..=(middle + reach).min(width) {
+        add(k, weight);
+        weight *= (width - k) as f64 / (k + 1) as f64;
+    }
+    let mut weight = 1.0;
+    for k in (middle.saturating_sub(reach)..middle).rev() {
+        weight *= (k + 1) as f64 / (width - k) as f64;
+        add(k, weight);
+    }
+    sum / total
+}
+
+/// Returns the share $`(n-1)/(2n)`$ of the squared norm of a gradient in a random direction that is
+/// left at the input of a deep linear network with Haar weights and the paper's batch normalisation, of
+/// `n = d` orthogonal samples.
+///
+/// Normalisation then changes nothing forwards. Backwards the antisymmetric part of $`G H^\top`$ is
+/// conserved and the symmetric part decays, as simulations show; the former has that share.
+///
+/// ```
+/// use orthogap::theory::backward::haar_share;
+///
+/// assert_eq!(haar_share(16), 15.0 / 32.0);
+/// ```
+#[must_use]
+pub fn haar_share(batch_size: usize) -> f64 {
+    (batch_size as f64 - 1.0) / (2.0 * batch_size as f64)
+}
+
+fn at_least(minimum: usize, batch_size: usize) -> Result<f64> {
+    if batch_size < minimum {
+        return Err(Error::BatchTooSmall { batch_size, minimum });
+    }
+    Ok(batch_size as f64)
+}
