@@ -2,6 +2,7 @@
 
 use std::f64::consts::LN_2;
 
+use fearless_simd::Level;
 use nalgebra::{DMatrix, RealField};
 use num_traits::{FromPrimitive, ToPrimitive};
 
@@ -135,6 +136,9 @@ pub(crate) fn check_finite<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
 
 /// Row, column and value of the first entry that is not finite.
 pub(crate) fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64)> {
+    if T::all_finite(Level::new(), matrix.as_slice()) {
+        return None;
+    }
     let index = matrix.iter().position(|entry| !entry.is_finite())?;
     let (row, column) = matrix.vector_to_matrix_index(index);
     Some((row, column, matrix[index].into()))
