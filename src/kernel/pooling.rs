@@ -3,7 +3,7 @@
 //! Some channels at a time go through all pixels of a window. What is not finite shows in `0 x`,
 //! which the same pass adds up.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, Simd, dispatch, prelude::*};
 use num_traits::float::FloatCore as Float;
 
 use crate::kernel::line::Lanes;
@@ -111,15 +111,26 @@ fn is_zero<T: Float, const N: usize>(sums: [T; N]) -> bool {
 }
 
 #[inline(always)]
-fn all_finite<T: Float>(numbers: &[T]) -> bool {
-    let mut watched = [[T::zero(); WIDE]; 4];
-    let (blocks, rest) = numbers.as_chunks::<{ 4 * WIDE }>();
+fn all_finite<S: Simd, T: Lanes>(simd: S, numbers: &[T]) -> bool {
+    let zero = T::Logical::splat(simd, T::default());
+    let mut sums = [zero; 4];
+    let add = |sum: &mut T::Logical<S>, numbers: &[T]| {
+        *sum = T::Logical::from_slice(simd, numbers).mul_add(zero, *sum);
+    };
+    let blocks = numbers.chunks_exact(4 * T::LANES);
+    let rest = blocks.remainder().chunks_exact(T::LANES);
+    let last = rest.remainder();
     for block in blocks {
-        for (k, watched) in watched.iter_mut().enumerate() {
-            watch(watched, load(block, k * WIDE));
+        for k in 0..4 {
+            add(&mut sums[k], &block[k * T::LANES..][..T::LANES]);
         }
     }
-    watched.into_iter().all(is_zero) && rest.iter().all(|x| x.is_finite())
+    for numbers in rest {
+        add(&mut sums[0], numbers);
+    }
+    let mut line = T::ZERO;
+    line.store((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    line.0.as_ref().iter().all(|x| x.as_f64() == 0.0) && last.iter().all(|x| x.as_f64().is_finite())
 }
 
 /// What is done to some channels of the windows of an image.
@@ -291,7 +302,7 @@ macro_rules! pooling {
     ($($scalar:ty)*) => {$(
         impl Pooling for $scalar {
             fn all_finite(level: Level, numbers: &[Self]) -> bool {
-                dispatch!(level, _simd => all_finite(numbers))
+                dispatch!(level, simd => all_finite(simd, numbers))
             }
 
             fn add_terms(level: Level, terms: &[Self], sums: &mut [Self]) {
