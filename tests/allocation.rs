@@ -47,8 +47,7 @@ fn training_on_images_allocates_nothing<T: Scalar>(pooling: fn() -> Pooling) {
     let shape = Images::new(2, 6, 6).unwrap();
     let convolution = Convolution::new(3).unwrap();
     let standard = BatchNorm::standard(1e-5).unwrap();
-    let layer =
-        |width| Network::<T>::new(width).with_normalization(standard.into()).with_activation(Relu);
+    let layer = |width| Network::<T>::new(width).with_normalization(standard).with_activation(Relu);
     let images = layer(5).with_convolution(convolution, shape);
     let pooled = images.clone().with_pooling(pooling());
     let classifier =

@@ -69,10 +69,12 @@ impl<T: Scalar> Streamed<T> {
         proceed: Proceed<'_>,
     ) -> Result<()> {
         let Self { rows, log_gain, next, image } = self;
+        let coordinate = layer_coordinate(layer.depth + 1)?;
         let pass = Pass {
             operations: network.stages().after,
             shared: image.is_some(),
-            key: run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key(),
+            key: run.stream(Purpose::Rows, coordinate, 0).key(),
+            diagonal: run.stream(Purpose::RowNorms, coordinate, 0),
             log_gain: *log_gain,
         };
         if let Some(image) = image {
