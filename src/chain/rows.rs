@@ -172,14 +172,15 @@ impl<T: Scalar> RowStream<T> {
     /// A layer without activation: multiplies the factor. Returns the norm of the sum's root.
     fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Result<f64> {
         self.fit(factor.nrows(), Form::UpperTriangular);
-        if is_upper_triangular(factor) {
+        let triangular = is_upper_triangular(factor);
+        if triangular {
             self.packed.pack(|i, j| T::of(factor[(i, j)]));
         } else {
             let triangle = triangle_of_same_norms(factor);
             self.packed.pack(|i, j| T::of(triangle[(i, j)]));
         }
         self.draw_root(draw, Summand::Product)?;
-        Ok(self.multiply(factor, next))
+        Ok(self.multiply(factor, triangular, next))
     }
 
     /// A layer whose rows nothing weighs: the sum is a Wishart matrix, whose root has a law of its own,
@@ -196,13 +197,14 @@ impl<T: Scalar> RowStream<T> {
         draw_wishart_root(&mut self.moment, rows, pass.key, &mut pass.diagonal.rng());
         // A layer that is done is kept.
         let _ = (draw.proceed)(rows);
-        self.multiply(factor, next)
+        self.multiply(factor, is_upper_triangular(factor), next)
     }
 
     /// Multiplies the factor by the root.
-    fn multiply(&self, factor: &DMatrix<f64>, next: &mut Gram) -> f64 {
+    #[inline]
+    fn multiply(&self, factor: &DMatrix<f64>, triangular: bool, next: &mut Gram) -> f64 {
         next.rewrite(|next_factor| {
-            if is_upper_triangular(factor) {
+            if triangular {
                 transposed_times_upper(&self.moment, factor, next_factor);
             } else {
                 *next_factor = self.moment.transpose() * factor;
