@@ -34,6 +34,12 @@ infer       1024  16 f64 100
 sample_norm 1024  16 f64 100
 gap         1024  16 f64  30
 factor      1024  16 f64  10
+vanilla     1024  16 f64 1000
+convolution   64   8 f64  10
+pooling       64  16 f64 100
+haar          96  96 f64   2
+bures         32  32 f64  20
+line        1000   1 f64 100
 '
 
 fail() { echo "instructions.sh: $*" >&2; exit 1; }

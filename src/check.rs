@@ -1,8 +1,9 @@
 //! Refuses numbers and matrices for which an operation is not defined, by name and value.
 
-use nalgebra::{DMatrix, RealField};
+use fearless_simd::Level;
+use nalgebra::DMatrix;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Scalar};
 
 /// The value if it is `valid`, else [`Error::InvalidParameter`].
 pub(crate) fn parameter(
@@ -45,7 +46,7 @@ pub(crate) fn batch(batch_size: usize, minimum: usize) -> Result<()> {
 }
 
 /// Refuses a matrix with an entry that is not finite.
-pub(crate) fn entries<T: RealField + Copy + Into<f64>>(matrix: &DMatrix<T>) -> Result<()> {
+pub(crate) fn entries<T: Scalar>(matrix: &DMatrix<T>) -> Result<()> {
     match first_not_finite(matrix) {
         None => Ok(()),
         Some((row, column, value)) => Err(Error::NotFinite { row, column, value }),
@@ -53,9 +54,10 @@ pub(crate) fn entries<T: RealField + Copy + Into<f64>>(matrix: &DMatrix<T>) -> R
 }
 
 /// Row, column and value of the first entry that is not finite.
-pub(crate) fn first_not_finite<T: RealField + Copy + Into<f64>>(
-    matrix: &DMatrix<T>,
-) -> Option<(usize, usize, f64)> {
+pub(crate) fn first_not_finite<T: Scalar>(matrix: &DMatrix<T>) -> Option<(usize, usize, f64)> {
+    if T::all_finite(Level::new(), matrix.as_slice()) {
+        return None;
+    }
     let index = matrix.iter().position(|entry| !entry.is_finite())?;
     let (row, column) = matrix.vector_to_matrix_index(index);
     Some((row, column, matrix[index].into()))

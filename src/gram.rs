@@ -1,10 +1,11 @@
 //! The normalised Gram matrix of a batch, held as a factor: the state of the chain.
 
-use nalgebra::{DMatrix, Dim, Dyn, Matrix, RawStorage, Storage};
+use fearless_simd::Level;
+use nalgebra::{DMatrix, DVectorViewMut, Dim, Dyn, Matrix, RawStorage, Storage};
 
 use crate::approximate::approximate;
 use crate::factorization::{pivoted_triangle, triangle};
-use crate::kernel::cholesky_qr;
+use crate::kernel::cholesky_qr::{self, RowLines};
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
 use crate::{Error, Result, Scalar};
@@ -84,14 +85,12 @@ impl Gram {
         S: Storage<T, Dyn, Dyn>,
     {
         const WELL_CONDITIONED: f64 = 1e-5;
-        if h.nrows() < h.ncols() {
+        if h.is_empty() || h.nrows() < h.ncols() {
             return Self::with_log_norm(h, dependent(h));
         }
-        let columns = h.map(|x| -> f64 { x.into() });
-        let mut products = columns.transpose() * &columns;
+        let mut products = products(h, 1.0);
         let log_norm = 0.5 * products.trace().ln();
         if cholesky(&mut products) > WELL_CONDITIONED {
-            products.fill_upper_triangle(0.0, 1);
             Ok((Self::from_factor(products.transpose())?, log_norm))
         } else {
             Self::with_log_norm(h, dependent(h))
@@ -234,6 +233,36 @@ impl Gram {
         // An explicit transpose feeds the blocked product, which `tr_mul` does not reach.
         self.factor.transpose() * &self.factor
     }
+}
+
+/// The products of `unit` times the columns of `h`, in the lower triangle; zeros above it.
+pub(crate) fn products<T, R, C, S>(h: &Matrix<T, R, C, S>, unit: f64) -> DMatrix<f64>
+where
+    T: Scalar,
+    R: Dim,
+    C: Dim,
+    S: RawStorage<T, R, C>,
+{
+    let ((rows, n), level) = (h.shape(), Level::new());
+    let mut products = DMatrix::zeros(n, n);
+    let mut lines = RowLines::new(rows, n);
+    let mut entries = vec![T::zero(); lines.rows().min(rows)];
+    for first in (0..rows).step_by(lines.rows()) {
+        let height = entries.len().min(rows - first);
+        let entries = &mut entries[..height];
+        for column in 0..n {
+            let from = h.view((first, column), (height, 1));
+            DVectorViewMut::from_slice(entries, height).copy_from(&from);
+            if unit == 1.0 {
+                lines.pack(column, entries);
+            } else {
+                let scaled: Vec<f64> = entries.iter().map(|&x| x.into() * unit).collect();
+                lines.pack(column, &scaled);
+            }
+        }
+        lines.add_products(level, products.as_mut_slice());
+    }
+    products
 }
 
 approximate!(Gram, gram => gram.matrix().as_slice().to_vec());

@@ -100,6 +100,7 @@ mod kernel;
 pub mod metric;
 mod network;
 pub mod normalization;
+mod parallel;
 #[cfg(any(test, feature = "proptest"))]
 pub mod proptest;
 pub mod report;

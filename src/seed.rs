@@ -124,7 +124,8 @@ pub enum Purpose {
     Weights,
     /// The entries of a random input batch.
     Input,
-    /// The norms of rows of weights whose directions alone are drawn from [`Purpose::Rows`].
+    /// The norms of rows of weights whose directions alone are drawn from [`Purpose::Rows`], and the
+    /// diagonal of the factor of a Wishart matrix.
     RowNorms,
     /// The direction of a loss's gradient at the output of a network.
     LossGradient,

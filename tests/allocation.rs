@@ -7,6 +7,7 @@
 use allocation_counter::measure;
 use orthogap::Activation::Relu;
 use orthogap::backward::Top;
+use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, Sgd, Trainer};
 use orthogap::{Input, Network, Order, Scalar, Seed};
@@ -40,6 +41,36 @@ fn training_allocates_nothing<T: Scalar>(normalization: Normalization) {
         }
     });
     assert_eq!(seen.count_total, 0, "{normalization:?}: {seen:?}");
+}
+
+/// The same of convolutions with padding, of poolings, and of a dense layer after them.
+fn training_on_images_allocates_nothing<T: Scalar>(pooling: fn() -> Pooling) {
+    let shape = Images::new(2, 6, 6).unwrap();
+    let convolution = Convolution::new(3).unwrap();
+    let standard = BatchNorm::standard(1e-5).unwrap();
+    let layer = |width| Network::<T>::new(width).with_normalization(standard).with_activation(Relu);
+    let images = layer(5).with_convolution(convolution, shape);
+    let pooled = images.clone().with_pooling(pooling());
+    let classifier =
+        Classifier::sample(&[images, pooled, layer(7)], shape.len(), 3, Seed(1)).unwrap();
+    let mut trainer = Trainer::new(classifier, Sgd::new(0.01).unwrap(), Seed(2));
+    let samples = Input::gaussian(shape.len(), 12, Seed(3)).unwrap().columns().map(T::of);
+    let labels: Vec<usize> = (0..12).map(|sample| sample % 3).collect();
+    trainer.step(&samples, &labels).unwrap();
+    let seen = measure(|| {
+        for _ in 0..5 {
+            trainer.step(&samples, &labels).unwrap();
+        }
+    });
+    assert_eq!(seen.count_total, 0, "{seen:?}");
+}
+
+#[test]
+fn steps_of_training_on_images() {
+    training_on_images_allocates_nothing::<f64>(|| Pooling::max(2).unwrap());
+    training_on_images_allocates_nothing::<f32>(|| Pooling::max(4).unwrap());
+    training_on_images_allocates_nothing::<f32>(|| Pooling::average(2).unwrap());
+    training_on_images_allocates_nothing::<f64>(Pooling::global_average);
 }
 
 #[test]

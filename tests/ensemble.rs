@@ -103,10 +103,10 @@ fn runs_that_end_early_count_as_far_as_they_got() {
             Ok(layer.log_scale())
         })
         .at([0, 2, 4]);
-    let summary = Ensemble::new(&experiment, Seed(1)).run(400).unwrap();
+    let summary = Ensemble::new(&experiment, Seed(1)).run(800).unwrap();
     let counts = [0, 2, 4].map(|layer| summary.at(layer, "log_scale").unwrap().moments().count());
-    assert!(counts[0] == 400 && counts[0] > counts[1] && counts[1] > counts[2]);
-    assert_eq!(u64::from(summary.stopped()), 400 - counts[2]);
+    assert!(counts[0] == 800 && counts[0] > counts[1] && counts[1] > counts[2]);
+    assert_eq!(u64::from(summary.stopped()), 800 - counts[2]);
     assert_eq!(summary.stops().len(), 16);
     assert!(summary.stops()[0].reason.contains("is zero and has no direction"));
 }

@@ -3,41 +3,9 @@
 # `run.sh --help` lists the options. The first run installs the pinned Python packages (about 560 MB to
 # download, 1.3 GB on disk) into target/orthogap/peers-venv. PYTHON chooses the interpreter, 3.11 or later.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-target=$(cd "$here/../.." && pwd)/target
-python=${PYTHON:-python3}
-venv=$target/orthogap/peers-venv
-
-fail() {
-    echo "run.sh: $1" >&2
-    exit 1
-}
-
-install() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps "$@"
-}
-
-command -v "$python" >/dev/null || fail "no $python found: install Python 3.11 or later, or set PYTHON"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$python is older than 3.11: set PYTHON to a later one"
-for word; do
-    case $word in -h | --help) exec "$python" -B "$here/compare.py" --help ;; esac
-done
-"$python" -B "$here/compare.py" --check-only "$@"
-
-if ! cmp -s "$here/requirements.txt" "$venv/installed"; then
-    echo "run.sh: installing the Python packages into $venv" >&2
-    rm -rf "$venv"
-    "$python" -m venv "$venv" || fail "cannot create a virtual environment: is the venv module installed?"
-    if install -r "$here/requirements.txt"; then
-        "$venv/bin/python" "$here/torch_cpu.py" || echo "run.sh: the PyTorch columns will be empty" >&2
-    else
-        echo "run.sh: PyTorch cannot be installed here; its columns will be empty" >&2
-        install "$(grep '^numpy==' "$here/requirements.txt")" || fail "cannot install NumPy"
-    fi
-    cp "$here/requirements.txt" "$venv/installed"
-fi
-
-cargo build --quiet --release --example peers_worker --manifest-path "$here/../../Cargo.toml" \
-    --target-dir "$target"
-exec "$venv/bin/python" -B "$here/compare.py" "$@"
+compare=compare.py
+. "$(dirname "$0")/setup.sh"
+check_options "$@"
+need requirements.txt
+build peers_worker
+run "$@"

@@ -220,7 +220,7 @@ impl<T: Scalar> Record<T> {
                     to.times_plus(*weight, input);
                 }
                 Step::Pool { pooling, images } => {
-                    to.matrix = pooling.apply(*images, &from.matrix)?;
+                    pooling.apply_to(*images, &from.matrix, &mut to.matrix)?;
                     to.log_unit = from.log_unit;
                 }
             }
@@ -284,7 +284,8 @@ impl<T: Scalar> Record<T> {
                     now.matrix *= T::of(*weight);
                 }
                 Step::Pool { pooling, images } => {
-                    now.matrix = pooling.adjoint(*images, &from.matrix, &now.matrix)?;
+                    pooling.adjoint_to(*images, &from.matrix, &now.matrix, spare)?;
+                    std::mem::swap(&mut now.matrix, spare);
                 }
             }
             balance(now)?;

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
+use super::bartlett::draw_wishart_root;
 use super::communicator::{Communicator, Shares};
 use super::{Layer, Proceed, parallel};
 use crate::activation::Activation;
@@ -19,7 +20,7 @@ use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_
 use crate::network::Operation;
 use crate::normalization::Centering;
 use crate::statistics::SplitMean;
-use crate::{Error, Gram, Network, Result, Scalar};
+use crate::{Error, Gram, Network, Result, Scalar, Stream};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
 ///
@@ -32,6 +33,8 @@ use crate::{Error, Gram, Network, Result, Scalar};
 ///
 /// An activation `F` leaves no choice but to sum $`u u^\top`$ over the rows `u = F(w y)` and to
 /// factor that; where this would lose digits, the rows themselves are factored.
+///
+/// Where nothing weighs the rows, `G` is a Wishart matrix, and `M` is drawn by itself.
 #[derive(Clone, Debug)]
 pub(super) struct RowStream<T: Scalar> {
     level: Level,
@@ -124,7 +127,11 @@ pub(super) struct Pass {
     pub operations: &'static [Operation],
     /// Whether another pass draws the same rows, so that they must be made of as many normals.
     pub shared: bool,
+    /// Whether a reverse pass draws the same rows again, so that they must be drawn.
+    pub again: bool,
     pub key: StreamKey,
+    /// Where the diagonal of a Wishart matrix's factor is drawn, if the rows themselves are not.
+    pub diagonal: Stream,
     /// Of weights N(0, gain²/inputs).
     pub log_gain: f64,
 }
@@ -192,7 +199,9 @@ impl<T: Scalar> RowStream<T> {
         let padded = (linear && drawn.factor.nrows() < drawn.order)
             .then(|| drawn.factor.clone().into_owned().resize_vertically(drawn.order, 0.0));
         let factor = padded.as_ref().unwrap_or(&drawn.factor);
-        let norm = if linear {
+        let norm = if linear && batch_norm.is_none() && !pass.shared && !pass.again {
+            self.wishart(pass, factor, draw, &mut to.gram)
+        } else if linear {
             self.linear(draw, factor, &mut to.gram)?
         } else {
             self.curved(draw, factor, unit, network.activation(), &mut to.gram)?
@@ -230,13 +239,36 @@ impl<T: Scalar> RowStream<T> {
             self.packed.pack(|i, j| T::of(triangle[(i, j)]));
         }
         self.draw_root(draw, Summand::Product)?;
-        Ok(next.rewrite(|next_factor| {
+        Ok(self.multiply(factor, triangular, next))
+    }
+
+    /// A layer whose rows nothing weighs: the sum is a Wishart matrix, whose root has a law of its own,
+    /// so no row is drawn. Returns the norm of the root.
+    fn wishart(
+        &mut self,
+        pass: Pass,
+        factor: &DMatrix<f64>,
+        draw: Draw<'_, T>,
+        next: &mut Gram,
+    ) -> f64 {
+        self.fit(factor.nrows(), Form::UpperTriangular);
+        let rows = self.plan.rows();
+        draw_wishart_root(&mut self.moment, rows, pass.key, &mut pass.diagonal.rng());
+        // A layer that is done is kept.
+        let _ = (draw.proceed)(rows);
+        self.multiply(factor, is_upper_triangular(factor), next)
+    }
+
+    /// Multiplies the factor by the root.
+    #[inline]
+    fn multiply(&self, factor: &DMatrix<f64>, triangular: bool, next: &mut Gram) -> f64 {
+        next.rewrite(|next_factor| {
             if triangular {
                 transposed_times_upper(&self.moment, factor, next_factor);
             } else {
                 *next_factor = self.moment.transpose() * factor;
             }
-        }))
+        })
     }
 
     /// A layer with activation, of rows `unit` times as long as `factor` has them: the root is the

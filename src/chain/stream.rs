@@ -20,6 +20,8 @@ pub(super) struct Streamed<T: Scalar> {
     /// Where the next layer is written, recycled.
     next: Layer,
     image: Option<Image<T>>,
+    /// Whether all rows are drawn, even where the law of their products is known.
+    again: bool,
 }
 
 /// What the next weights multiply, where that is not the layer.
@@ -54,7 +56,12 @@ impl<T: Scalar> Streamed<T> {
         };
         let rows = RowStream::new(network.width(), input.gram().rank());
         let log_gain = network.log_gain(input.dimension());
-        Ok(Self { rows, log_gain, next: layer, image })
+        Ok(Self { rows, log_gain, next: layer, image, again: false })
+    }
+
+    /// Draws all rows, for a reverse pass that draws them again.
+    pub(super) fn draw_rows(&mut self) {
+        self.again = true;
     }
 
     /// What the next weights multiply, where that is not the layer.
@@ -73,11 +80,14 @@ impl<T: Scalar> Streamed<T> {
         team: &mut dyn Communicator,
         proceed: Proceed<'_>,
     ) -> Result<()> {
-        let Self { rows, log_gain, next, image } = self;
+        let Self { rows, log_gain, next, image, again } = self;
+        let coordinate = layer_coordinate(layer.depth + 1)?;
         let pass = Pass {
             operations: network.stages().after,
             shared: image.is_some(),
-            key: run.stream(Purpose::Rows, layer_coordinate(layer.depth + 1)?, 0).key(),
+            again: *again,
+            key: run.stream(Purpose::Rows, coordinate, 0).key(),
+            diagonal: run.stream(Purpose::RowNorms, coordinate, 0),
             log_gain: *log_gain,
         };
         if let Some(image) = image {

@@ -193,21 +193,37 @@ impl Images {
         whole_samples(what, h, self.channels, self.pixels())
     }
 
-    /// A batch of zeros.
-    pub(super) fn zeros<T: Scalar>(&self, batch_size: usize) -> Result<DMatrix<T>> {
-        let mut h = DMatrix::zeros(0, 0);
-        self.zeros_in(&mut h, batch_size)?;
-        Ok(h)
-    }
-
     /// Makes a matrix a batch of zeros, in its memory where that suffices.
     pub(super) fn zeros_in<T: Scalar>(&self, h: &mut DMatrix<T>, batch_size: usize) -> Result<()> {
+        // New memory comes as zeros.
+        let is_new = h.len() < self.len().saturating_mul(batch_size);
+        self.fit(h, batch_size)?;
+        if !is_new {
+            h.fill(T::zero());
+        }
+        Ok(())
+    }
+
+    /// Gives a matrix the shape of a batch, in its memory where that suffices; its entries are any.
+    pub(super) fn fit<T: Scalar>(&self, h: &mut DMatrix<T>, batch_size: usize) -> Result<()> {
+        let (rows, columns) = (self.channels, self.pixels().saturating_mul(batch_size));
         match self.len().checked_mul(batch_size) {
+            Some(len) if h.shape() == (rows, columns) && h.len() == len => Ok(()),
+            Some(len) if h.len() >= len => {
+                let mut entries: Vec<T> = std::mem::replace(h, DMatrix::zeros(0, 0)).data.into();
+                entries.truncate(len);
+                *h = DMatrix::from_vec(rows, columns, entries);
+                Ok(())
+            }
             Some(len) if len as u64 <= MAX_LEN => {
                 let mut entries: Vec<T> = std::mem::replace(h, DMatrix::zeros(0, 0)).data.into();
-                entries.clear();
-                entries.resize(len, T::zero());
-                *h = DMatrix::from_vec(self.channels, self.pixels() * batch_size, entries);
+                if entries.capacity() < len {
+                    *h = DMatrix::zeros(rows, columns);
+                } else {
+                    entries.clear();
+                    entries.resize(len, T::zero());
+                    *h = DMatrix::from_vec(rows, columns, entries);
+                }
                 Ok(())
             }
             _ => Err(Error::InvalidParameter {

@@ -19,12 +19,15 @@ mod images;
 mod pooling;
 mod windows;
 
+use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 pub use images::Images;
 pub use pooling::Pooling;
 
 use crate::check;
+use crate::kernel::product::{Operand, ProductScratch};
+use crate::parallel::{WORTH_SHARING, for_each_chunk};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 use windows::Windows;
@@ -32,9 +35,9 @@ use windows::Windows;
 /// The largest kernel.
 const MAX_KERNEL: usize = 1024;
 
-/// Patches that [`Convolution::apply`] aims to hold at a time, in numbers: enough columns for an
-/// efficient product.
-const PATCHES_AT_ONCE: usize = 1 << 20;
+/// Patches that [`Convolution::apply`] aims to hold at a time, in numbers: what stays in the
+/// second-level cache.
+const PATCHES_AT_ONCE: usize = 1 << 17;
 
 /// What lies beyond the border of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,8 +225,19 @@ impl Convolution {
         let unfolded = self.unfolded(shape)?;
         let batch_size = shape.batch_size(h)?;
         check::entries(h)?;
-        unfolded.zeros_in(patches, batch_size)?;
-        Windows::new(self, shape, unfolded).unfold(h.as_slice(), patches.as_mut_slice());
+        unfolded.fit(patches, batch_size)?;
+        let windows = Windows::new(self, shape, unfolded);
+        let shared = patches.len() >= WORTH_SHARING;
+        let each = unfolded.len();
+        for_each_chunk(
+            patches.as_mut_slice(),
+            each,
+            shared,
+            || (),
+            |(), sample, patches| {
+                windows.unfold(&h.as_slice()[sample * shape.len()..][..shape.len()], patches);
+            },
+        );
         Ok(())
     }
 
@@ -254,7 +268,17 @@ impl Convolution {
         let batch_size = unfolded.batch_size_of("the batch of patches", patches)?;
         check::entries(patches)?;
         shape.zeros_in(h, batch_size)?;
-        Windows::new(self, shape, unfolded).fold(patches.as_slice(), h.as_mut_slice());
+        let windows = Windows::new(self, shape, unfolded);
+        let (shared, each) = (patches.len() >= WORTH_SHARING, unfolded.len());
+        for_each_chunk(
+            h.as_mut_slice(),
+            shape.len(),
+            shared,
+            || (),
+            |(), sample, image| {
+                windows.fold(&patches.as_slice()[sample * each..][..each], image);
+            },
+        );
         check_sums("folded patches", h)
     }
 
@@ -262,8 +286,8 @@ impl Convolution {
     /// the patches.
     ///
     /// Cost: `C' C k² S' n` multiply-adds. Patches are unfolded and multiplied a few samples at a
-    /// time, about a million numbers but at least one sample, so their memory does not grow with
-    /// the batch. The product is nalgebra's, whose last digits can depend on the instruction set.
+    /// time, about a hundred thousand numbers but at least one sample, so their memory does not grow with
+    /// the batch. Every sum is taken in the order of the patch, one fused multiply-add a term.
     ///
     /// # Errors
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::ShapeMismatch`]
@@ -282,23 +306,35 @@ impl Convolution {
         let (output, unfolded) = (self.output(shape, out_channels)?, self.unfolded(shape)?);
         let batch_size = shape.batch_size(h)?;
         check::entries(weights)?;
-        check::entries(h)?;
+        // What a window sees and is not finite shows in the sums.
+        if self.stride > 1 {
+            check::entries(h)?;
+        }
         let samples = (PATCHES_AT_ONCE / unfolded.len()).clamp(1, batch_size);
         let windows = Windows::new(self, shape, unfolded);
-        let mut patches = unfolded.zeros(samples)?;
-        let mut result = output.zeros(batch_size)?;
-        let mut first = 0;
-        for images in h.as_slice().chunks(shape.len() * samples) {
-            // Padding stays zero: it is at the same place in every sample.
-            windows.unfold(images, patches.as_mut_slice());
-            let columns = output.pixels() * (images.len() / shape.len());
-            result.columns_mut(first, columns).gemm(
-                T::one(),
-                weights,
-                &patches.columns(0, columns),
-                T::zero(),
+        let mut result = DMatrix::zeros(0, 0);
+        output.fit(&mut result, batch_size)?;
+        let level = Level::new();
+        let shared = result.len().saturating_mul(fan_in) >= WORTH_SHARING << 4;
+        let scratch = || (vec![T::zero(); unfolded.len() * samples], ProductScratch::default());
+        let len = output.len() * samples;
+        for_each_chunk(result.as_mut_slice(), len, shared, scratch, |scratch, index, result| {
+            let (patches, scratch) = scratch;
+            let images = &h.as_slice()[index * samples * shape.len()..];
+            let count = result.len() / output.len();
+            let patches = &mut patches[..unfolded.len() * count];
+            windows.unfold(&images[..count * shape.len()], patches);
+            let right = Operand::new(patches, fan_in).columns(0..output.pixels() * count);
+            T::multiply(
+                level,
+                Operand::new(weights.as_slice(), out_channels),
+                right,
+                result,
+                scratch,
             );
-            first += columns;
+        });
+        if !T::all_finite(level, result.as_slice()) {
+            check::entries(h)?;
         }
         check_overflow("convolution", result)
     }

@@ -1,9 +1,14 @@
 //! Pooling: every channel of an image summarised window by window.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::{Images, check_overflow};
+use super::{Images, check_sums};
 use crate::check;
+use crate::kernel::pooling::Tiling;
+use crate::parallel::{WORTH_SHARING, for_each_chunk};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
@@ -92,24 +97,43 @@ impl Pooling {
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::NotFinite`];
     /// [`Error::Overflow`] of a sum.
     pub fn apply<T: Scalar>(&self, shape: Images, h: &DMatrix<T>) -> Result<DMatrix<T>> {
+        let mut pooled = DMatrix::zeros(0, 0);
+        self.apply_to(shape, h, &mut pooled)?;
+        Ok(pooled)
+    }
+
+    /// [`apply`](Self::apply) into a matrix that takes the shape it needs.
+    pub(crate) fn apply_to<T: Scalar>(
+        &self,
+        shape: Images,
+        h: &DMatrix<T>,
+        pooled: &mut DMatrix<T>,
+    ) -> Result<()> {
         let output = self.output(shape)?;
-        let batch_size = shape.batch_size(h)?;
-        check::entries(h)?;
-        let mut pooled = output.zeros(batch_size)?;
-        for (window, mut summary) in pooled.column_iter_mut().enumerate() {
-            let mut pixels = self.pixels(shape, output, window).map(|pixel| h.column(pixel));
-            match self.summary {
-                Summary::Average => pixels.for_each(|pixel| summary += pixel),
-                Summary::Max => {
-                    summary.copy_from(&pixels.next().expect("no window is empty"));
-                    pixels.for_each(|pixel| summary.zip_apply(&pixel, |max, x| *max = max.max(x)));
-                }
-            }
+        output.fit(pooled, shape.batch_size(h)?)?;
+        let tiling = self.tiling(shape);
+        let (level, out) = (Level::new(), pooled.as_mut_slice());
+        let finite = AtomicBool::new(true);
+        let shared = h.len() >= WORTH_SHARING;
+        for_each_chunk(
+            out,
+            output.len(),
+            shared,
+            || (),
+            |(), sample, out| {
+                let image = &h.as_slice()[sample * shape.len()..][..shape.len()];
+                let is_finite = match self.summary {
+                    Summary::Average => T::means(level, &tiling, image, out),
+                    Summary::Max => T::maxima(level, &tiling, image, out),
+                };
+                finite.fetch_and(is_finite, Relaxed);
+            },
+        );
+        let finite = finite.into_inner();
+        if !finite || !self.covers(shape) {
+            check::entries(h)?;
         }
-        if self.summary == Summary::Average {
-            pooled /= self.area::<T>(shape);
-        }
-        check_overflow("pooled images", pooled)
+        if finite { Ok(()) } else { check_sums("pooled images", pooled) }
     }
 
     /// The adjoint of the derivative of [`apply`](Self::apply) at `h`: takes the gradient of a loss
@@ -127,39 +151,55 @@ impl Pooling {
         h: &DMatrix<T>,
         gradient: &DMatrix<T>,
     ) -> Result<DMatrix<T>> {
+        let mut result = DMatrix::zeros(0, 0);
+        self.adjoint_to(shape, h, gradient, &mut result)?;
+        Ok(result)
+    }
+
+    /// [`adjoint`](Self::adjoint) into a matrix that takes the shape it needs.
+    pub(crate) fn adjoint_to<T: Scalar>(
+        &self,
+        shape: Images,
+        h: &DMatrix<T>,
+        gradient: &DMatrix<T>,
+        result: &mut DMatrix<T>,
+    ) -> Result<()> {
         let output = self.output(shape)?;
-        let expected = (shape.channels(), output.pixels() * shape.batch_size(h)?);
+        let batch_size = shape.batch_size(h)?;
+        let expected = (shape.channels(), output.pixels() * batch_size);
         if gradient.shape() != expected {
             let (what, found) = ("the gradient", gradient.shape());
             return Err(Error::ShapeMismatch { what, found, expected });
         }
-        check::entries(h)?;
-        check::entries(gradient)?;
-        let mut result = DMatrix::zeros(h.nrows(), h.ncols());
-        let mut winners = vec![0; shape.channels()];
-        for (window, gradient) in gradient.column_iter().enumerate() {
-            let mut pixels = self.pixels(shape, output, window);
-            match self.summary {
-                Summary::Average => pixels.for_each(|pixel| result.set_column(pixel, &gradient)),
-                Summary::Max => {
-                    winners.fill(pixels.next().expect("no window is empty"));
-                    for pixel in pixels {
-                        for (channel, winner) in winners.iter_mut().enumerate() {
-                            if h[(channel, pixel)] > h[(channel, *winner)] {
-                                *winner = pixel;
-                            }
-                        }
-                    }
-                    for (channel, &winner) in winners.iter().enumerate() {
-                        result[(channel, winner)] = gradient[channel];
-                    }
-                }
-            }
+        if self.covers(shape) {
+            shape.fit(result, batch_size)?;
+        } else {
+            shape.zeros_in(result, batch_size)?;
         }
-        if self.summary == Summary::Average {
-            result /= self.area::<T>(shape);
+        let tiling = self.tiling(shape);
+        let (level, numbers, out) = (Level::new(), gradient.as_slice(), result.as_mut_slice());
+        let finite = AtomicBool::new(true);
+        let shared = h.len() >= WORTH_SHARING;
+        for_each_chunk(
+            out,
+            shape.len(),
+            shared,
+            || (),
+            |(), sample, out| {
+                let image = &h.as_slice()[sample * shape.len()..][..shape.len()];
+                let numbers = &numbers[sample * output.len()..][..output.len()];
+                let is_finite = match self.summary {
+                    Summary::Average => T::to_means(level, &tiling, numbers, out),
+                    Summary::Max => T::to_maxima(level, &tiling, image, numbers, out),
+                };
+                finite.fetch_and(is_finite, Relaxed);
+            },
+        );
+        let finite = finite.into_inner();
+        if !finite || !self.covers(shape) || self.summary == Summary::Average {
+            check::entries(h)?;
         }
-        Ok(result)
+        if finite { Ok(()) } else { check::entries(gradient) }
     }
 
     /// Height and width of a window.
@@ -167,27 +207,18 @@ impl Pooling {
         self.side.map_or((shape.height(), shape.width()), |side| (side, side))
     }
 
-    /// The number of pixels in a window.
-    fn area<T: Scalar>(&self, shape: Images) -> T {
+    /// Whether every pixel is in a window.
+    fn covers(&self, shape: Images) -> bool {
         let (height, width) = self.window(shape);
-        T::of((height * width) as f64)
+        shape.height().is_multiple_of(height) && shape.width().is_multiple_of(width)
     }
 
-    /// The columns of a batch that lie in a window, that is, under a column of the output.
-    fn pixels(
-        &self,
-        shape: Images,
-        output: Images,
-        window: usize,
-    ) -> impl Iterator<Item = usize> + use<> {
-        let (height, width) = self.window(shape);
-        let (sample, pixel) = (window / output.pixels(), window % output.pixels());
-        let (row, column) = (pixel / output.width(), pixel % output.width());
-        let corner = sample * shape.pixels() + row * height * shape.width() + column * width;
-        (0..height).flat_map(move |row| {
-            let first = corner + row * shape.width();
-            first..first + width
-        })
+    fn tiling(&self, shape: Images) -> Tiling {
+        Tiling {
+            channels: shape.channels(),
+            image: (shape.height(), shape.width()),
+            window: self.window(shape),
+        }
     }
 }
 
@@ -263,7 +294,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_the_definition(
-            (channels, height, width, n) in (1usize..4, 1usize..9, 1usize..9, 1usize..4),
+            (channels, height, width, n) in (1usize..40, 1usize..9, 1usize..9, 1usize..4),
             side in 1usize..5, global: bool, seed in 0u64..1000,
         ) {
             let shape = Images::new(channels, height, width).unwrap();

@@ -7,14 +7,16 @@
 //! | [`drawn_eigenvalues`] | Householder and QL, same bits on every instruction set | n roundings of the largest |
 //! | [`singular_values`], [`singular_vectors`] | faer, checked, else Jacobi | n roundings of the largest |
 //! | [`graded_singular_values`], [`principal_axes`] | Jacobi | relative, for graded rows |
-//! | [`triangle`], [`pivoted_triangle`], [`orthonormal`] | nalgebra's reflections | each column by itself |
+//! | [`triangle`], [`pivoted_triangle`] | nalgebra's reflections | each column by itself |
+//! | [`orthonormal`] | Gram-Schmidt by blocks, twice; nalgebra's reflections if small or dependent | orthonormal to roundings |
 //! | [`cholesky`] | the kernel's | backward stable |
 //!
 //! nalgebra's eigenvalue and singular value iterations are not used: on rank-deficient matrices they
 //! return NaN or wrong numbers. faer runs on one thread. It picks an instruction set at run time, so
 //! its last digits can depend on the machine; QR factors, which are part of chains and of drawn
-//! weights, therefore come from nalgebra's, whose loops are the same everywhere.
+//! weights, therefore come from nalgebra's or the kernel's, whose loops are the same everywhere.
 
+mod gram_schmidt;
 mod jacobi;
 mod orthogonal;
 mod singular;

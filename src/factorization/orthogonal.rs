@@ -2,6 +2,7 @@
 
 use nalgebra::{DMatrix, PermutationSequence};
 
+use super::gram_schmidt::orthonormalize_blocks;
 use crate::kernel::triangular;
 use crate::scalar::{Scalar, exponent};
 
@@ -29,7 +30,8 @@ pub(crate) fn pivoted_triangle(
 /// so `Q` is a function of `M` alone, and that of normals is uniform. Squares of entries must be in
 /// range.
 pub(crate) fn orthonormal<T: Scalar>(matrix: DMatrix<T>) -> DMatrix<T> {
-    matrix.qr().q()
+    let mut blocks = matrix.clone();
+    if orthonormalize_blocks(&mut blocks) { blocks } else { matrix.qr().q() }
 }
 
 /// The lower triangular `L` with $`L L^\top = A`$ of a positive definite matrix; none if a pivot is

@@ -70,6 +70,16 @@ impl RowLines {
         }
     }
 
+    /// The way back from [`pack`](Self::pack).
+    fn unpack<T: Lanes>(&self, column: usize, entries: &mut [T]) {
+        for (entries, lines) in entries.chunks_mut(LANES).zip(self.lines.chunks_exact(self.stride))
+        {
+            for (to, &from) in entries.iter_mut().zip(&lines[column].0) {
+                *to = T::of_f64(from);
+            }
+        }
+    }
+
     /// Adds the products of columns i <= j over the rows of the block to `products[i n + j]`.
     pub fn add_products(&self, level: Level, products: &mut [f64]) {
         let Self { n, stride, lines, .. } = self;
@@ -161,17 +171,21 @@ fn solve<S: Simd, const G: usize>(
 ///
 /// Cost: `d n²/2` multiply-adds. Sums are taken in `f64`, in an order that depends on the shape alone.
 pub fn products(columns: &DMatrix<f64>) -> DMatrix<f64> {
-    blockwise(columns, |_, _| ())
+    blockwise(columns.as_slice(), columns.nrows(), |_, _| ())
 }
 
 /// [`products`] of blocks of rows that `change` changes first.
-fn blockwise(columns: &DMatrix<f64>, change: impl Fn(Level, &mut RowLines)) -> DMatrix<f64> {
-    let ((rows, n), level) = (columns.shape(), Level::new());
+fn blockwise<T: Lanes>(
+    columns: &[T],
+    rows: usize,
+    change: impl Fn(Level, &mut RowLines),
+) -> DMatrix<f64> {
+    let (n, level) = (columns.len() / rows, Level::new());
     let mut products = DMatrix::zeros(n, n);
     let mut lines = RowLines::new(rows, n);
     for first in (0..rows).step_by(lines.rows()) {
         let height = lines.rows().min(rows - first);
-        for (j, column) in columns.as_slice().chunks_exact(rows).enumerate() {
+        for (j, column) in columns.chunks_exact(rows).enumerate() {
             lines.pack(j, &column[first..][..height]);
         }
         change(level, &mut lines);
@@ -179,6 +193,44 @@ fn blockwise(columns: &DMatrix<f64>, change: impl Fn(Level, &mut RowLines)) -> D
         lines.add_products(level, products.as_mut_slice());
     }
     products
+}
+
+/// Makes columns of so many rows orthonormal by the Cholesky factor of their products, once.
+///
+/// False where their products say that this does not make them nearly so: where they are too
+/// dependent or, if they are said to be `nearly` orthonormal, where they are not. Cost: `d n²`
+/// multiply-adds.
+pub fn orthonormalize<T: Lanes>(columns: &mut [T], rows: usize, nearly: bool) -> bool {
+    let mut factor = blockwise(columns, rows, |_, _| ());
+    if nearly && distance_from_identity(&factor) >= NEARLY_ORTHONORMAL {
+        return false;
+    }
+    if cholesky(&mut factor) < WELL_CONDITIONED {
+        return false;
+    }
+    let upper = factor.transpose();
+    let level = Level::new();
+    let mut lines = RowLines::new(rows, factor.nrows());
+    for first in (0..rows).step_by(lines.rows()) {
+        let height = lines.rows().min(rows - first);
+        for (j, column) in columns.chunks_exact(rows).enumerate() {
+            lines.pack(j, &column[first..][..height]);
+        }
+        lines.solve(level, upper.as_slice());
+        for (j, column) in columns.chunks_exact_mut(rows).enumerate() {
+            lines.unpack(j, &mut column[first..][..height]);
+        }
+    }
+    true
+}
+
+/// How far a symmetric matrix in a lower triangle is from the identity, in the Frobenius norm.
+fn distance_from_identity(products: &DMatrix<f64>) -> f64 {
+    let squares = (0..products.nrows()).map(|j| {
+        let below: f64 = products.column(j).iter().skip(j + 1).map(|x| 2.0 * x * x).sum();
+        below + (products[(j, j)] - 1.0).powi(2)
+    });
+    squares.sum::<f64>().sqrt()
 }
 
 /// The factor `R` with a positive diagonal of $`H = Q R`$, by two steps of the Cholesky factorisation
@@ -193,13 +245,10 @@ pub fn triangle(columns: &DMatrix<f64>) -> Option<DMatrix<f64>> {
         return None;
     }
     let upper = first.transpose();
-    let mut second = blockwise(columns, |level, lines| lines.solve(level, upper.as_slice()));
+    let change = |level, lines: &mut RowLines| lines.solve(level, upper.as_slice());
+    let mut second = blockwise(columns.as_slice(), columns.nrows(), change);
     let n = second.nrows();
-    let distance = (0..n).map(|j| {
-        let below: f64 = second.column(j).iter().skip(j + 1).map(|x| 2.0 * x * x).sum();
-        below + (second[(j, j)] - 1.0).powi(2)
-    });
-    let is_near = distance.sum::<f64>() < NEARLY_ORTHONORMAL * NEARLY_ORTHONORMAL;
+    let is_near = distance_from_identity(&second) < NEARLY_ORTHONORMAL;
     if !is_near || cholesky(&mut second) <= 0.0 {
         return None;
     }

@@ -9,12 +9,13 @@ use super::generator::StreamKey;
 use super::normal;
 use super::passes::Passes;
 use super::plan::Plan;
+use super::pooling::Pooling;
 use super::product::{self, Operand, OperandColumns, ProductScratch};
 use super::row_passes::RowPasses;
 use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
-pub trait Kernels: Passes + RowPasses + ColumnPasses {
+pub trait Kernels: Passes + RowPasses + ColumnPasses + Pooling {
     /// [`block::accumulate`].
     fn accumulate(
         level: Level,

@@ -6,7 +6,7 @@
 //! parts of a streamed layer, which [`block`] puts together, with [`passes`] for what the factor does
 //! not touch. [`weights`] multiplies weights as they are drawn, [`product`] any two matrices. [`wide`]
 //! is the vector of statistics in `f64`, [`row_passes`], [`row_maps`] and [`column_passes`] normalise
-//! rows and columns of data by them. [`triangular`] is for the small matrices beside the rows, which
+//! rows and columns of data by them; [`pooling`] summarises images. [`triangular`] is for the small matrices beside the rows, which
 //! [`cholesky_qr`] makes of products, [`quadrature`] for the laws at infinite width,
 //! `squared_distances` and `gibbs` for transport between samples.
 //! [`compiled`] is what the rest of the crate calls.
@@ -28,6 +28,7 @@ pub mod passes;
 pub mod philox;
 pub mod plan;
 pub mod polynomial;
+pub mod pooling;
 pub mod product;
 pub mod quadrature;
 pub mod rank_update;

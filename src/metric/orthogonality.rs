@@ -2,11 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use fearless_simd::Level;
-use nalgebra::{DMatrix, DVectorViewMut, Dim, Matrix, RawStorage};
+use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
-use crate::gram::largest_entry;
-use crate::kernel::cholesky_qr::{self, RowLines};
+use crate::gram::{largest_entry, products};
+use crate::kernel::cholesky_qr;
 use crate::kernel::triangular::{distance_from_isotropy, is_upper_triangular};
 use crate::scalar::exponent;
 use crate::{Error, Gram, Result, Scalar};
@@ -164,36 +163,6 @@ where
 
 /// Traces in this range are sums of squares that neither over- nor underflow where it matters.
 const SAFE_TRACE: RangeInclusive<f64> = 1e-240..=1e240;
-
-/// The products of `unit` times the columns of `h`, in the lower triangle.
-fn products<T, R, C, S>(h: &Matrix<T, R, C, S>, unit: f64) -> DMatrix<f64>
-where
-    T: Scalar,
-    R: Dim,
-    C: Dim,
-    S: RawStorage<T, R, C>,
-{
-    let ((rows, n), level) = (h.shape(), Level::new());
-    let mut products = DMatrix::zeros(n, n);
-    let mut lines = RowLines::new(rows, n);
-    let mut entries = vec![T::zero(); lines.rows().min(rows)];
-    for first in (0..rows).step_by(lines.rows()) {
-        let height = entries.len().min(rows - first);
-        let entries = &mut entries[..height];
-        for column in 0..n {
-            let from = h.view((first, column), (height, 1));
-            DVectorViewMut::from_slice(entries, height).copy_from(&from);
-            if unit == 1.0 {
-                lines.pack(column, entries);
-            } else {
-                let scaled: Vec<f64> = entries.iter().map(|&x| x.into() * unit).collect();
-                lines.pack(column, &scaled);
-            }
-        }
-        lines.add_products(level, products.as_mut_slice());
-    }
-    products
-}
 
 /// $`\lVert G / t - I/n \rVert_F`$ of the symmetric matrix `G` in a lower triangle.
 fn isotropy_gap(products: &DMatrix<f64>, t: f64) -> f64 {

@@ -20,6 +20,15 @@ pub struct Entropic {
     /// marginals are exact. [`entropic`](Self::entropic) is too small by no more than this times
     /// the largest error of a potential.
     pub marginal_error: f64,
+    /// A bound on the minimum: it is at most [`entropic`](Self::entropic) plus this, and for an
+    /// epsilon up to 1024 times the largest cost not below [`entropic`](Self::entropic), up to
+    /// rounding.
+    ///
+    /// The plan is rounded to one whose marginals are exact (Altschuler, Weed and Rigollet, NeurIPS
+    /// 2017); its value bounds the minimum from above, the dual value from below.
+    pub duality_gap: f64,
+    /// Passes over the plan, two products of its matrix with a vector each.
+    pub iterations: usize,
 }
 
 /// A Sinkhorn divergence, $`S(a, b) = OT(a, b) - \frac12 OT(a, a) - \frac12 OT(b, b)`$.
@@ -58,7 +67,8 @@ impl Sample {
     /// let b = Sample::from_rows(&dmatrix![5.0; 0.0; 1.0])?;
     /// let plan = a.entropic_transport(&b, 1.0)?;
     /// assert!((plan.entropic - 0.8897710995).abs() < 1e-10);
-    /// assert!(plan.marginal_error <= 1e-11);
+    /// assert!(plan.marginal_error <= 1e-11 && plan.duality_gap <= 1e-8);
+    /// assert!(plan.iterations < 100);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
@@ -83,7 +93,7 @@ impl Sample {
                 `assignment` is the limit of a small one";
             return Err(Error::InvalidParameter { name: "epsilon", value: epsilon, expected });
         }
-        let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, budget);
+        let mut plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, budget);
         let (marginal_error, iterations) = (plan.marginal_error, plan.iterations);
         if marginal_error.is_nan() || marginal_error > TOLERANCE {
             return Err(Error::NotConverged {
@@ -94,8 +104,9 @@ impl Sample {
                 advice: "use a larger epsilon, or `assignment` for the limit of a small one",
             });
         }
+        let duality_gap = plan.duality_gap();
         let (entropic, sharp) = plan.values();
-        Ok(Entropic { entropic, sharp, marginal_error })
+        Ok(Entropic { entropic, sharp, marginal_error, duality_gap, iterations })
     }
 
     /// The Sinkhorn divergence between two empirical laws.
@@ -293,6 +304,11 @@ mod tests {
             let plan = a.entropic_transport(&b, epsilon).unwrap();
             assert_relative_eq!(plan.entropic, entropic, max_relative = 1e-10);
             assert_relative_eq!(plan.sharp, sharp, max_relative = 1e-9);
+            let rounding = 1e-12 * (1.0 + entropic);
+            assert!(plan.entropic <= entropic + rounding);
+            assert!(entropic <= plan.entropic + plan.duality_gap + rounding);
+            assert!(plan.duality_gap <= 1e-11 * (1e3 + 100.0 * epsilon), "{}", plan.duality_gap);
+            assert!((1..1000).contains(&plan.iterations));
         }
     }
 

@@ -79,7 +79,7 @@ struct Image {
 }
 
 impl<T: Scalar> Streamed<T> {
-    /// Goes forward `depth` layers, as [`Network::chain`] does.
+    /// Goes forward `depth` layers, as [`Network::chain`] does, by rows.
     pub(super) fn new(
         network: &Network<T>,
         input: &Input,
@@ -89,6 +89,7 @@ impl<T: Scalar> Streamed<T> {
     ) -> Result<Self> {
         network.activation().derivative(0.0)?;
         let mut chain = network.chain(input, run)?;
+        chain.draw_rows();
         let mut images = Vec::new();
         for layer in 0..=depth {
             if layer > 0 {

@@ -4,9 +4,8 @@ use core::f64::consts::PI;
 
 use super::Activation;
 use super::exponential::exp_minus_square;
-use crate::Result;
-use crate::check;
 use crate::kernel::line::Line;
+use crate::{Error, Result};
 use fearless_simd::{Level, dispatch, f64x8, prelude::*};
 
 impl Activation {
@@ -68,8 +67,12 @@ impl Activation {
         let value = sum * LENGTH / (2.0 * PI).sqrt();
         let valid = value > 0.0 && value.is_finite() && ends <= NEGLIGIBLE * sum;
         let expected = "positive, finite and not made of |Z| near 32";
-        check::parameter("second moment of the activation", value, valid, expected)?;
-        Ok(1.0 / value.sqrt())
+        let name = "second moment of the activation";
+        if valid {
+            Ok(1.0 / value.sqrt())
+        } else {
+            Err(Error::InvalidParameter { name, value, expected })
+        }
     }
 }
 
@@ -103,7 +106,6 @@ const WEIGHTS: [f64; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::kernel::activation::Activation::*;
 
     fn second_moment(activation: Activation) -> f64 {

@@ -36,9 +36,8 @@ use std::sync::Arc;
 use fearless_simd::{Level, dispatch, prelude::*};
 use nalgebra::{RealField, convert};
 
-use crate::Result;
-use crate::check;
 use crate::kernel::line::{Lanes, Line};
+use crate::{Error, Result};
 
 /// An element-wise function between the layers of a network.
 ///
@@ -417,9 +416,9 @@ impl Activation {
     /// Refuses a slope that `f32` cannot hold.
     pub(crate) fn check(&self) -> Result<()> {
         match *self {
-            Self::LeakyRelu { slope } => {
-                let valid = (slope as f32).is_finite();
-                check::parameter("slope", slope, valid, "a slope that is finite in f32").map(|_| ())
+            Self::LeakyRelu { slope } if !(slope as f32).is_finite() => {
+                let expected = "a slope that is finite in f32";
+                Err(Error::InvalidParameter { name: "slope", value: slope, expected })
             }
             _ => Ok(()),
         }

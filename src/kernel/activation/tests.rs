@@ -2,7 +2,6 @@
 
 use super::Activation::*;
 use super::*;
-use crate::Error;
 use crate::kernel::line::fused_levels;
 use proptest::prelude::*;
 
