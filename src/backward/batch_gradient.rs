@@ -81,8 +81,8 @@ impl BatchGradient {
     /// Returns the Gram matrix of the gradient `G` by the representation, scaled to trace one, with all
     /// its metrics; `None` if the gradient is zero.
     ///
-    /// On the streamed engine it comes from sums of products: singular values below 1e-8 of the
-    /// largest are rounding and count as zero, in `f32` below about 1e-7.
+    /// On the streamed engine it comes from sums of products: singular values below about 3e-8 of the
+    /// largest are rounding and count as zero, in `f32` below about 1e-6.
     ///
     /// ```
     /// use orthogap::backward::Top;

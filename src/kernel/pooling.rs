@@ -227,9 +227,7 @@ impl<T: Float> Work<T> for Means<'_, T> {
                 }
             },
         );
-        for c in 0..N {
-            mean[c] = mean[c] / self.area;
-        }
+        mean = mean.map(|sum| sum / self.area);
         let mut watched = load(&self.watched, 0);
         watch::<T, N>(&mut watched, mean);
         self.watched[..N].copy_from_slice(&watched);
@@ -287,9 +285,7 @@ impl<T: Float> Work<T> for ToMeans<'_, T> {
         let mut watched = load(&self.watched, 0);
         watch(&mut watched, share);
         self.watched[..N].copy_from_slice(&watched);
-        for c in 0..N {
-            share[c] = share[c] / self.area;
-        }
+        share = share.map(|number| number / self.area);
         let out = &mut *self.out;
         self.tiling.for_each_pixel(
             #[inline(always)]
