@@ -36,14 +36,14 @@
 //!
 //! # Repeatability
 //!
-//! Run `k` of an ensemble is [`Seed::replicate`]`(k)` on every machine. Records come back in the order
+//! Run `k` of an ensemble is [`Seed::replicate`](crate::Seed::replicate)`(k)` on every machine. Records come back in the order
 //! of runs and are taken in one by one, so equal seeds give equal bits on any number of threads or
 //! machines, and 100 runs followed by 100 more are the same as 200.
 //!
 //! Run `k` draws from the same random numbers whatever the network: those of widths `d` and `2 d`
 //! have half of theirs in common, and their means are correlated. Where errors of several ensembles
 //! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
-//! needs a seed of its own: [`Seed::branch`].
+//! needs a seed of its own: [`Seed::branch`](crate::Seed::branch).
 
 mod chain_experiment;
 pub mod critical_width;

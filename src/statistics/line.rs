@@ -71,7 +71,7 @@ impl Line {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for fewer than three points, for numbers that are not finite or
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than three points, for numbers that are not finite or
     /// whose squares are not, and where all `x` are equal.
     pub fn through(points: &[(f64, f64)]) -> Result<Self> {
         enough(points.len(), 3, "at least 3 points")?;
@@ -88,7 +88,7 @@ impl Line {
     /// [independent](crate::experiment#repeatability).
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for fewer than two points, for numbers that are not finite or
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than two points, for numbers that are not finite or
     /// whose squares are not, for standard errors that are not positive, and where all `x` are equal.
     pub fn with_errors(points: &[(f64, f64, f64)], weighting: Weighting) -> Result<Self> {
         enough(points.len(), 2, "at least 2 points")?;

@@ -33,7 +33,7 @@ impl Sgd {
     /// Plain descent with step size $`\eta`$.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if the learning rate is negative or not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if the learning rate is negative or not finite.
     pub fn new(learning_rate: f64) -> Result<Self> {
         let learning_rate = check::not_negative("learning rate", learning_rate)?;
         Ok(Self { learning_rate, momentum: 0.0, weight_decay: 0.0 })
@@ -42,7 +42,7 @@ impl Sgd {
     /// The same with momentum $`\mu`$.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] unless it is at least 0 and less than 1.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless it is at least 0 and less than 1.
     pub fn with_momentum(self, momentum: f64) -> Result<Self> {
         let valid = (0.0..1.0).contains(&momentum);
         let momentum = check::parameter("momentum", momentum, valid, "0 <= momentum < 1")?;
@@ -52,7 +52,7 @@ impl Sgd {
     /// The same with weight decay $`\lambda`$, the weight of half the squared norm in the loss.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if it is negative or not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is negative or not finite.
     pub fn with_weight_decay(self, weight_decay: f64) -> Result<Self> {
         Ok(Self { weight_decay: check::not_negative("weight decay", weight_decay)?, ..self })
     }
@@ -60,7 +60,7 @@ impl Sgd {
     /// The same with another step size, as a schedule may want.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if it is negative or not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is negative or not finite.
     pub fn with_learning_rate(self, learning_rate: f64) -> Result<Self> {
         Ok(Self { learning_rate: check::not_negative("learning rate", learning_rate)?, ..self })
     }
@@ -94,7 +94,7 @@ impl Sgd {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] of the learning rate or the weight decay.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of the learning rate or the weight decay.
     pub fn check<T: Scalar>(&self) -> Result<()> {
         for (name, value) in
             [("learning rate", self.learning_rate), ("weight decay", self.weight_decay)]

@@ -190,7 +190,7 @@ impl IterativeOrthogonalization {
     /// The same with another power `p` of the singular values.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] unless 0 < p <= 1: elsewhere the gap grows or need not fall.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 < p <= 1: elsewhere the gap grows or need not fall.
     pub fn with_power(self, power: f64) -> Result<Self> {
         let valid = power > 0.0 && power <= 1.0;
         let power = check::parameter("power", power, valid, "a number above 0, at most 1")?;
@@ -206,7 +206,7 @@ impl IterativeOrthogonalization {
     /// The same with another scale.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] unless a root mean square is positive and finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless a root mean square is positive and finite.
     pub fn with_scale(self, scale: Scale) -> Result<Self> {
         if let Scale::RootMeanSquare(value) = scale {
             check::positive("root mean square", value)?;
@@ -271,8 +271,8 @@ fn slice(principal: &Principal, rows: usize, used: usize) -> DMatrix<f64> {
 
 impl LayerInit for IterativeOrthogonalization {
     /// # Errors
-    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] (all samples have died, or the
-    /// first `d` in a slice); [`Error::Overflow`] if the scale of the batch is so far from that of
+    /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite), [`Error::ZeroMatrix`](crate::Error::ZeroMatrix) (all samples have died, or the
+    /// first `d` in a slice); [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far from that of
     /// `W H` that the weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
