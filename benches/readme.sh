@@ -13,7 +13,7 @@ for figure in figure_1 figure_2b figure_6; do
 done
 case "${1-}" in
     --no-peers) ;;
-    '') sh benches/peers/run.sh && sh benches/peers/run_w2.sh ;;
+    '') sh benches/peers/run.sh && sh benches/peers/run_ops.sh && sh benches/peers/run_w2.sh ;;
     *) echo "readme.sh: unknown argument $1; there is only --no-peers" >&2; exit 1 ;;
 esac
 exec "${PYTHON:-python3}" -B benches/readme/tables.py

@@ -284,7 +284,12 @@ fn recipes<T: Scalar>(width: usize) -> Vec<Network<T>> {
 fn layers_are_those_of_the_chain() {
     fn check<T: Scalar>(tolerance: f64) {
         let input = Input::gaussian(9, 4, Seed(1)).unwrap();
-        for network in recipes::<T>(3000) {
+        // Linear layers without normalisation have no rows in a chain.
+        let has_rows = |network: &Network<T>| {
+            !(matches!(network.normalization(), Normalization::None)
+                && network.activation().is_linear())
+        };
+        for network in recipes::<T>(3000).into_iter().filter(has_rows) {
             let mut chain = network.chain(&input, Seed(3)).unwrap();
             for depth in 1..4 {
                 let layer = chain.step().unwrap();

@@ -84,6 +84,29 @@ def distances():
     return table(["case", "this crate, ms", "POT, ms", "ratio"], lines)
 
 
+def operators():
+    """Operators on a matrix of one's own, beside the best peer."""
+    names = {
+        "bn_paper_to": "batch norm, the paper's",
+        "bn_standard_to": "batch norm, standard",
+        "bn_pullback": "its reverse pass",
+        "layernorm": "layer norm",
+        "gap_of_matrix": "orthogonality gap",
+        "singular_values": "singular values",
+    }
+    shapes = ["512x4", "1024x16", "4096x256", "65536x64"]
+    cases = {(row["case"], row["scalar"]): row for row in rows("operators.csv")}
+    lines = []
+    for operator, name in names.items():
+        line = [name]
+        for shape in shapes:
+            double, single = (cases[f"{operator} {shape}", scalar] for scalar in ("f64", "f32"))
+            ours, ratios = float(double["ours_us"]), [float(row["ratio"]) for row in (double, single)]
+            line.append(f"{three_digits(ours)}: {shown(ratios[0])} ({shown(ratios[1])})")
+        lines.append(line)
+    return table(["operator", *(shape.replace("x", " x ") for shape in shapes)], lines)
+
+
 def figure_2b():
     """The figure's own table."""
     text = (RESULTS / "figure_2b.csv").read_text().splitlines()
@@ -97,7 +120,7 @@ def figure_2b():
 def main():
     path = ROOT / "README.md"
     text = path.read_text()
-    for name, make in {"engine": engine, "distances": distances, "figure_2b": figure_2b}.items():
+    for name, make in {"engine": engine, "operators": operators, "distances": distances, "figure_2b": figure_2b}.items():
         pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
         text, found = re.subn(pattern, lambda marks: marks[1] + make() + marks[2], text, flags=re.S)
         if found != 1:

@@ -17,6 +17,7 @@ mod claim;
 mod figures;
 mod finite;
 mod infinite;
+mod successors;
 
 use claim::{Claim, Verdict};
 
@@ -39,6 +40,7 @@ fn audit(options: &Options) -> orthogap::Result<Vec<Claim>> {
     let effort = finite::Effort { quick: options.quick, seed: options.seed };
     claims.extend(finite::claims(effort)?);
     claims.extend(figures::claims(effort)?);
+    claims.extend(successors::claims(effort)?);
     Ok(claims)
 }
 
@@ -116,6 +118,12 @@ mod tests {
             ("Appendix E, V' a slice of V", Verdict::FalseAsPrinted),
             ("A1(alpha, l) for all l", Verdict::FalseAsPrinted),
             ("rank is kept whenever d >= n", Verdict::FalseAsPrinted),
+            ("Attraction, orthogonal", Verdict::Tight),
+            ("Attraction, an angle", Verdict::FalseAsPrinted),
+            ("Attraction, an angle, repaired", Verdict::Repaired),
+            ("ReLU aligns exponentially", Verdict::FalseAsPrinted),
+            ("ReLU aligns like a power", Verdict::Holds),
+            ("Gradients explode, centred batch norm", Verdict::Holds),
         ] {
             assert_eq!(verdict(name), Some(expected), "{name}");
         }

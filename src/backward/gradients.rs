@@ -42,9 +42,10 @@ impl<T: Scalar> Network<T> {
     /// Goes forward `depth` layers and returns the reverse pass of a loss whose gradient at the output
     /// is `top`.
     ///
-    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain) (linear
-    /// ones without normalisation: of its law, for a chain draws none of their rows), and the gradients have exactly the law of the explicit reverse pass: given the forward pass, the
-    /// reverse pass is Markov in `n x n` matrices, too. With weights $`W \sim N(0, s^2/m)`$ on
+    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain), except
+    /// in a linear network without normalisation: there a chain draws no rows, and the layers have its
+    /// law only. The gradients have exactly the law of the explicit reverse pass: given the forward
+    /// pass, the reverse pass is Markov in `n x n` matrices, too. With weights $`W \sim N(0, s^2/m)`$ on
     /// $`X = Q F`$, `m x n`, and the gradient $`\Delta`$ by the product `W X`, the gradient by `X` is
     ///
     /// ```math

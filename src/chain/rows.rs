@@ -200,7 +200,7 @@ impl<T: Scalar> RowStream<T> {
             .then(|| drawn.factor.clone().into_owned().resize_vertically(drawn.order, 0.0));
         let factor = padded.as_ref().unwrap_or(&drawn.factor);
         let norm = if linear && batch_norm.is_none() && !pass.shared && !pass.again {
-            self.wishart(pass, factor, draw, &mut to.gram)
+            self.wishart(pass, factor, draw, &mut to.gram)?
         } else if linear {
             self.linear(draw, factor, &mut to.gram)?
         } else {
@@ -231,6 +231,14 @@ impl<T: Scalar> RowStream<T> {
     /// A layer without activation: multiplies the factor. Returns the norm of the sum's root.
     fn linear(&mut self, draw: Draw<'_, T>, factor: &DMatrix<f64>, next: &mut Gram) -> Result<f64> {
         self.fit(factor.nrows(), Form::UpperTriangular);
+        let triangular = self.pack(factor);
+        self.draw_root(draw, Summand::Product)?;
+        Ok(self.multiply(factor, triangular, next))
+    }
+
+    /// Packs the factor that linear rows are drawn with. Returns whether it is triangular itself.
+    #[inline]
+    fn pack(&mut self, factor: &DMatrix<f64>) -> bool {
         let triangular = is_upper_triangular(factor);
         if triangular {
             self.packed.pack(|i, j| T::of(factor[(i, j)]));
@@ -238,8 +246,7 @@ impl<T: Scalar> RowStream<T> {
             let triangle = triangle_of_same_norms(factor);
             self.packed.pack(|i, j| T::of(triangle[(i, j)]));
         }
-        self.draw_root(draw, Summand::Product)?;
-        Ok(self.multiply(factor, triangular, next))
+        triangular
     }
 
     /// A layer whose rows nothing weighs: the sum is a Wishart matrix, whose root has a law of its own,
@@ -250,13 +257,20 @@ impl<T: Scalar> RowStream<T> {
         factor: &DMatrix<f64>,
         draw: Draw<'_, T>,
         next: &mut Gram,
-    ) -> f64 {
+    ) -> Result<f64> {
         self.fit(factor.nrows(), Form::UpperTriangular);
+        if draw.team.size() > 1 {
+            // Every member draws the root; all must draw the same.
+            self.pack(factor);
+            let Self { plan, packed, .. } = &*self;
+            let rows = Rows { factor: packed, scale: draw.scale, summand: Summand::Product };
+            Shares::agree(draw.team, 1, || fingerprint(plan, &rows, draw.key))?;
+        }
         let rows = self.plan.rows();
         draw_wishart_root(&mut self.moment, rows, pass.key, &mut pass.diagonal.rng());
         // A layer that is done is kept.
         let _ = (draw.proceed)(rows);
-        self.multiply(factor, is_upper_triangular(factor), next)
+        Ok(self.multiply(factor, is_upper_triangular(factor), next))
     }
 
     /// Multiplies the factor by the root.
