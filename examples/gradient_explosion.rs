@@ -46,6 +46,9 @@ struct Options {
     /// The largest width, a power of ten
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=7))]
     power: u32,
+    /// Fewer and shorter runs up to width 1000, in a second
+    #[arg(long)]
+    quick: bool,
     /// Seed of all runs
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -55,6 +58,16 @@ struct Options {
     /// Rates against width
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/gradient_explosion.svg")]
     svg: PathBuf,
+}
+
+impl Options {
+    /// What `--quick` leaves of the options.
+    fn reduced(self) -> Self {
+        match self.quick {
+            true => Self { runs: self.runs.min(4), layers: self.layers.min(8), power: 3, ..self },
+            false => self,
+        }
+    }
 }
 
 /// A network and the law of its gradients.
@@ -220,7 +233,7 @@ fn experiment(options: &Options) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    command::run(|options: Options| experiment(&options))
+    command::run(|options: Options| experiment(&options.reduced()))
 }
 
 #[cfg(test)]

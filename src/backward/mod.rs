@@ -100,7 +100,7 @@ deserialize_checked!(
 impl<T: Scalar> Network<T> {
     /// Draws the norms of the gradients by every layer of a loss that is linear in the output, in a
     /// random direction of norm one: those of [`gradients`](Self::gradients) with
-    /// [`Top::RandomDirection`], at the cost and on the engine told there.
+    /// [`Top::RandomDirection`], at the cost and on the engine stated there.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
     /// normalization*): a row has next to no length along some directions, and dividing by it

@@ -22,7 +22,7 @@
 //! $`g_i = q_i^\top (U - S B) + z_i^\top B`$: going down a layer takes two passes over its rows, which
 //! are drawn again from their own streams. The first sums $`Q^\top Z`$; the second forms `g` row by row,
 //! pulls it back through activation and normalisation to $`\delta`$, and sums $`\Delta^\top \Delta`$ and
-//! $`V^\top \Delta`$ for the next step, and $`G^\top G`$ and $`H^\top G`$ for what is told of the layer.
+//! $`V^\top \Delta`$ for the next step, and $`G^\top G`$ and $`H^\top G`$ for what is measured.
 //!
 //! Coordinates `q` never take an inverse of $`X^\top X`$. In a linear network
 //! $`x = w F^\top z`$ with the normals `z` of the row, so $`p = w z`$ are coordinates in a basis that is
