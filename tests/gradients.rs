@@ -23,7 +23,7 @@ impl WeightInit for Unknown {
     }
 }
 
-/// What is compared of a layer: nine numbers, rounded because some are constant but for rounding.
+/// What is compared of a layer: nine numbers, rounded because some are constant except for rounding.
 const MEASURED: usize = 9;
 
 fn measure(layer: &BatchGradient) -> [f64; MEASURED] {

@@ -4,9 +4,10 @@ use fearless_simd::Level;
 use nalgebra::DMatrix;
 use rand_distr::{ChiSquared, Distribution};
 
-use super::{Proceed, parallel};
+use super::Proceed;
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::weights::{WeightPlan, WeightScratch};
+use crate::parallel;
 use crate::weights::{Fans, ProductLaw, WeightInit, Weights, frame};
 use crate::{Error, Gram, Purpose, Replicate, Result, Scalar, Stream};
 

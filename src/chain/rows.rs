@@ -8,7 +8,7 @@ use nalgebra::DMatrix;
 
 use super::bartlett::draw_wishart_root;
 use super::communicator::{Communicator, Shares};
-use super::{Layer, Proceed, parallel};
+use super::{Layer, Proceed};
 use crate::activation::Activation;
 use crate::factorization::triangle;
 use crate::kernel::block::{Rows, Scratch, Summand};
@@ -19,6 +19,7 @@ use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
 use crate::normalization::Centering;
+use crate::parallel;
 use crate::statistics::SplitMean;
 use crate::{Error, Gram, Network, Result, Scalar, Stream};
 

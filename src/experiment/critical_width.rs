@@ -17,6 +17,7 @@
 
 use nalgebra::DMatrix;
 
+use crate::check;
 use crate::statistics::Moments;
 use crate::theory::critical_width::predicted;
 use crate::{Error, Gram, Input, Network, Result, Seed};
@@ -37,9 +38,7 @@ const LOST: f64 = 1e-150;
 pub fn growth_rate(batch_size: usize, width: usize, layers: usize, seed: Seed) -> Result<Moments> {
     // Layers between two looks, in which a direction can neither vanish nor come back.
     const SEGMENT: usize = 8;
-    if batch_size < 2 {
-        return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
-    }
+    check::batch(batch_size, 2)?;
     if batch_size > width {
         return Err(Error::BatchExceedsWidth { batch_size, width });
     }

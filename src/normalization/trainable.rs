@@ -403,10 +403,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
     {
         self.check_rows(h)?;
-        if h.ncols() < 2 {
-            return Err(Error::BatchTooSmall { batch_size: h.ncols(), minimum: 2 });
-        }
-        Ok(())
+        check::batch(h.ncols(), 2)
     }
 
     /// Refuses a shape that is not one of samples of this layer.

@@ -14,7 +14,8 @@
 use std::f64::consts::PI;
 
 use super::growth::digamma_minus_log;
-use crate::{Error, Result};
+use crate::Result;
+use crate::check;
 
 /// The factor by which the mean squared norm of a gradient grows under centred batch normalisation
 /// (any epsilon of zero) and rectifiers, as first the width and then the batch become infinite:
@@ -48,7 +49,7 @@ pub const RECTIFIED_SQUARED_GROWTH: f64 = PI / (PI - 1.0);
 /// ```
 ///
 /// # Errors
-/// [`Error::BatchTooSmall`] for fewer than 3 samples: the mean is infinite.
+/// [`Error::BatchTooSmall`](crate::Error::BatchTooSmall) for fewer than 3 samples: the mean is infinite.
 pub fn squared_growth(batch_size: usize) -> Result<f64> {
     let n = at_least(3, batch_size)?;
     Ok((n - 1.0) / (n - 2.0))
@@ -65,7 +66,7 @@ pub fn squared_growth(batch_size: usize) -> Result<f64> {
 /// ```
 ///
 /// # Errors
-/// [`Error::BatchTooSmall`] for fewer than 4 samples.
+/// [`Error::BatchTooSmall`](crate::Error::BatchTooSmall) for fewer than 4 samples.
 pub fn squared_growth_centred(batch_size: usize) -> Result<f64> {
     let n = at_least(4, batch_size)?;
     squared_growth(n as usize - 1)
@@ -90,7 +91,7 @@ pub fn squared_growth_centred(batch_size: usize) -> Result<f64> {
 /// ```
 ///
 /// # Errors
-/// [`Error::BatchTooSmall`] for fewer than 3 samples.
+/// [`Error::BatchTooSmall`](crate::Error::BatchTooSmall) for fewer than 3 samples.
 pub fn traceless_growth(batch_size: usize) -> Result<f64> {
     let n = at_least(3, batch_size)?;
     Ok(n / (n - 2.0) * (1.0 - 2.0 / n + 2.0 / (n * (n + 2.0))))
@@ -156,8 +157,6 @@ pub fn haar_share(batch_size: usize) -> f64 {
 }
 
 fn at_least(minimum: usize, batch_size: usize) -> Result<f64> {
-    if batch_size < minimum {
-        return Err(Error::BatchTooSmall { batch_size, minimum });
-    }
+    check::batch(batch_size, minimum)?;
     Ok(batch_size as f64)
 }

@@ -19,6 +19,7 @@
 use nalgebra::DMatrix;
 
 use super::gaussian_ensemble::mean_largest_eigenvalue;
+use crate::check;
 use crate::factorization::drawn_eigenvalues;
 use crate::{Error, Result, Stream};
 
@@ -149,9 +150,7 @@ impl SingularValueLaw {
     /// # Errors
     /// [`Error::BatchTooSmall`] below two samples, [`Error::BatchExceedsWidth`] if `n > d`.
     pub fn new(batch_size: usize, width: usize) -> Result<Self> {
-        if batch_size < 2 {
-            return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
-        }
+        check::batch(batch_size, 2)?;
         if batch_size > width {
             return Err(Error::BatchExceedsWidth { batch_size, width });
         }

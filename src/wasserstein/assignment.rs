@@ -2,9 +2,10 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::parallel;
 use crate::statistics::Moments;
 use crate::wasserstein::transportation::Flow;
-use crate::wasserstein::{Kind, Law, MatrixLaw, Of, Sample, W2, parallel, transportation};
+use crate::wasserstein::{Kind, Law, MatrixLaw, Of, Sample, W2, transportation};
 use crate::{Error, Result};
 
 /// The largest cost matrix that is formed has as many rows: half a gigabyte.

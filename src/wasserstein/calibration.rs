@@ -1,6 +1,7 @@
 //! Could these samples be the target's? Exact p-values by simulating it.
 
-use crate::wasserstein::{Gaussian, Sample, parallel};
+use crate::parallel;
+use crate::wasserstein::{Gaussian, Sample};
 use crate::{Error, Replicate, Result};
 
 /// The probability that as many samples of the target itself look as far from it, by a statistic

@@ -3,9 +3,10 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::factorization::symmetric_eigen;
+use crate::parallel;
 use crate::wasserstein::gaussian::Gaussian;
 use crate::wasserstein::line::{NormalBins, Scratch};
-use crate::wasserstein::{Directions, Sample, W2, normal_bins, parallel};
+use crate::wasserstein::{Directions, Sample, W2, normal_bins};
 use crate::{Error, Purpose, Replicate, Result};
 
 /// The distance along the worst direction found.

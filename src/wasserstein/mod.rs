@@ -79,7 +79,6 @@ mod line;
 mod max_sliced;
 mod moments;
 mod order;
-mod parallel;
 mod quantile;
 mod radial;
 mod row_law;

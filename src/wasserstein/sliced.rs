@@ -4,8 +4,9 @@ use nalgebra::DVector;
 
 use crate::Result;
 use crate::check;
+use crate::parallel;
 use crate::wasserstein::line::Scratch;
-use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins, parallel};
+use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins};
 
 /// The squared distances of projections to the target's.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,7 @@ pub(super) fn semidefinite_root(a: &DMatrix<f64>, rounding: f64) -> DMatrix<f64>
                 rest[(i, j)] -= row[i] * row[j];
             }
         }
-        // Zero but for rounding, which must not be a pivot again.
+        // Zero except for rounding, which must not be a pivot again.
         rest.row_mut(pivot).fill(0.0);
         rest.column_mut(pivot).fill(0.0);
         rows.push(row);

@@ -28,7 +28,7 @@
 //! $`x = w F^\top z`$ with the normals `z` of the row, so $`p = w z`$ are coordinates in a basis that is
 //! well conditioned whatever `X` is, and the chain's own step, $`F' = T F`$ with
 //! $`P^\top P = T^\top T`$, makes $`Q = P T^{-1}`$. With an activation, `p` solves $`F^\top p = x`$; the
-//! same $`T`$, which is the identity but for rounding, makes `Q` orthonormal to the last digit (the
+//! same $`T`$, which is the identity except for rounding, makes `Q` orthonormal to the last digit (the
 //! second step of CholeskyQR2), so a condition number of `X` up to the inverse of the precision costs
 //! digits of `Q` as a basis of `X` and none of the law of `G`.
 //!

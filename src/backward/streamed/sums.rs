@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use nalgebra::DMatrix;
 
 use super::rows::{Rows, Source, Worker};
-use crate::chain::{Communicator, Shares, for_each, workers};
+use crate::chain::{Communicator, Shares};
 use crate::kernel::generator::StreamKey;
+use crate::parallel;
 use crate::{Error, Result, Scalar};
 
 /// The workers of a reverse pass.
@@ -35,7 +36,7 @@ impl<T: Scalar> Workers<T> {
         let plan = &rows.plan;
         let total = plan.super_blocks();
         let blocks = plan.super_block_rows() / plan.block_rows();
-        let count = workers(total, length);
+        let count = parallel::workers(total, length);
         self.0.resize_with(count, Worker::default);
         let mut shares = Shares::agree(team, count, || fingerprint(rows, key, numbers))?;
         let (mut sum, mut outcome) = (vec![0.0; length], Ok(()));
@@ -43,7 +44,7 @@ impl<T: Scalar> Workers<T> {
             let wave = shares.wave().min(total - first);
             let own = shares.own(wave);
             let workers = &mut self.0[..own.len()];
-            for_each(workers, |offset, worker| {
+            parallel::for_each(workers, |offset, worker| {
                 worker.sums.clear();
                 worker.sums.resize(length, 0.0);
                 let begin = (first + own.start + offset) * blocks;
