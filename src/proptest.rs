@@ -172,6 +172,7 @@ pub fn normalizations() -> impl Strategy<Value = Normalization> {
     let positive = "the epsilon is positive";
     prop::sample::select(vec![
         Normalization::None,
+        Normalization::MeanOnly,
         BatchNorm::paper().into(),
         BatchNorm::paper().with_row_scale(RowScale::UnitRms).into(),
         BatchNorm::paper()

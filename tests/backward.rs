@@ -20,6 +20,7 @@ fn normalizations() -> Vec<Normalization> {
     let standard = BatchNorm::standard(0.1).unwrap();
     vec![
         Normalization::None,
+        Normalization::MeanOnly,
         BatchNorm::paper().into(),
         BatchNorm::paper().with_centering(Centering::Batch).into(),
         standard.into(),

@@ -4,7 +4,9 @@ use orthogap::Activation::{Relu, Sin, Tanh};
 use orthogap::metric::gap_floor;
 use orthogap::normalization::{BatchNorm, Normalization, RowScale, SampleNorm};
 use orthogap::weights::{Gaussian, Haar, Spherical};
-use orthogap::{Engine, Error, Event, Input, Layer, Network, Order, Residual, Scalar, Seed};
+use orthogap::{
+    Activation, Engine, Error, Event, Input, Layer, Network, Order, Residual, Scalar, Seed,
+};
 
 use crate::significance::kolmogorov_smirnov;
 
@@ -186,6 +188,23 @@ fn other_orders() {
     let vanilla =
         paper.clone().with_normalization(Normalization::None).with_weights(Gaussian::he());
     agree(vanilla, Engine::Streamed, &input);
+}
+
+#[test]
+fn mean_only_normalisation() {
+    let input = Input::gaussian(10, 4, Seed(5)).unwrap();
+    let network = Network::<f64>::new(32)
+        .with_weights(Gaussian::new(1.5).unwrap())
+        .with_normalization(Normalization::MeanOnly);
+    for order in
+        [Order::LinearNormActivation, Order::ActivationLinearNorm, Order::NormActivationLinear]
+    {
+        for activation in [Activation::Identity, Relu, Tanh] {
+            let network = network.clone().with_order(order).with_activation(activation);
+            agree(network, Engine::Streamed, &input);
+        }
+    }
+    agree(network.with_weights(Haar::default()), Engine::Materialized, &input);
 }
 
 /// Samples that a rectifier kills are left out of the sums, of either pass.

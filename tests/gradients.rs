@@ -131,6 +131,12 @@ fn without_normalisation() {
     agree(Normalization::None, &Input::gaussian(9, 3, Seed(3)).unwrap());
 }
 
+#[test]
+fn under_mean_only_normalisation() {
+    agree(Normalization::MeanOnly, &Input::gaussian(9, 4, Seed(4)).unwrap());
+    agree(Normalization::MeanOnly, &graded());
+}
+
 /// Samples of unlike lengths and small angles, which every rotation of a basis changes.
 fn graded() -> Input {
     let mut columns = Input::gaussian(9, 4, Seed(5)).unwrap().columns().clone();

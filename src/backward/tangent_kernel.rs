@@ -90,7 +90,7 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] under batch normalisation, where every output depends on all samples; those
+    /// [`Error::Unsupported`] under batch normalisation and mean-only normalisation, where every output depends on all samples; those
     /// of [`gradients`](Self::gradients) and its steps.
     pub fn tangent_kernel(
         &self,
@@ -98,7 +98,7 @@ impl<T: Scalar> Network<T> {
         run: impl Into<Replicate>,
         depth: usize,
     ) -> Result<TangentKernel> {
-        if self.normalization().batch_norm().is_some() {
+        if self.normalization().mixes_samples() {
             return Err(Error::Unsupported {
                 what: "a tangent kernel from one reverse pass",
                 needs: "outputs that depend on one sample each; under batch normalisation each \

@@ -91,7 +91,7 @@ impl<T: Scalar> Materialized<T> {
         if !log_scale.is_finite() {
             return Err(Error::ScaleOutOfRange { layer: depth, log_scale: layer.log_scale });
         }
-        let vanilla = network.normalization().is_none();
+        let vanilla = network.normalization().passes_scale();
         // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
         let held_unit = if vanilla { log_scale } else { 0.0 };
         if unit != held_unit {

@@ -18,7 +18,6 @@ use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
-use crate::normalization::Centering;
 use crate::parallel;
 use crate::statistics::SplitMean;
 use crate::{Error, Gram, Network, Result, Scalar, Stream};
@@ -74,10 +73,7 @@ impl<'a> RowFactor<'a> {
         gram: &'a Gram,
     ) -> Result<Option<Self>> {
         let linear = network.activation().is_linear() || !operations.contains(&Operation::Activate);
-        let centers = network
-            .normalization()
-            .batch_norm()
-            .is_some_and(|norm| norm.centering() == Centering::Batch);
+        let centers = network.normalization().centers();
         let r = gram.factor();
         let square = r.is_square();
         let (factor, mut rotated) = if !centers {

@@ -5,6 +5,7 @@ use super::materialized::{in_units, operate};
 use super::rows::{Pass, RowStream};
 use super::{Layer, Proceed, layer_coordinate};
 use crate::network::Operation;
+use crate::normalization::Normalization;
 use crate::{Gram, Input, Network, Purpose, Replicate, Result, Scalar};
 
 /// Draws layers by their Gram matrix alone.
@@ -37,7 +38,7 @@ impl<T: Scalar> Streamed<T> {
     pub(super) fn new(network: &Network<T>, input: &Input) -> Result<Self> {
         let layer = Layer::input(input);
         let does_something = |&operation: &_| match operation {
-            Operation::Normalize => !network.normalization().is_none(),
+            Operation::Normalize => network.normalization() != Normalization::None,
             Operation::Activate => !network.activation().is_linear(),
         };
         let before = network.stages().before;

@@ -10,7 +10,7 @@ pub use order::{Order, Residual};
 
 use crate::activation::Activation;
 use crate::convolution::{Convolution, Images, Pooling};
-use crate::normalization::{BatchNorm, Centering, Normalization};
+use crate::normalization::{BatchNorm, Normalization};
 use crate::weights::{Fans, ProductLaw, WeightInit, Weights};
 use crate::{Error, Input, Result, Scalar};
 
@@ -313,11 +313,7 @@ impl<T: Scalar> Network<T> {
                 layer.output(layer.input, width)?.pixels() * batch_size
             }
         };
-        let centered = self
-            .normalization
-            .batch_norm()
-            .is_some_and(|norm| norm.centering() == Centering::Batch);
-        if centered && columns == 1 {
+        if self.normalization.centers() && columns == 1 {
             return Err(Error::BatchTooSmall { batch_size, minimum: 2 });
         }
         Ok(())

@@ -36,7 +36,7 @@ impl<T: Scalar> Network<T> {
     /// unless the operation lets a scale pass.
     pub(crate) fn unit_after(&self, operation: Operation, log_unit: f64) -> f64 {
         let passes = match operation {
-            Operation::Normalize => self.normalization.is_none(),
+            Operation::Normalize => self.normalization.passes_scale(),
             Operation::Activate => self.activation.is_homogeneous(),
         };
         if passes { log_unit } else { 0.0 }
@@ -46,7 +46,7 @@ impl<T: Scalar> Network<T> {
     pub(crate) fn log_factor_of_pullback(&self, operation: Operation, log_unit: f64) -> f64 {
         match operation {
             // What was normalised is smaller than the truth, so the result changes faster.
-            Operation::Normalize if !self.normalization.is_none() => -log_unit,
+            Operation::Normalize if !self.normalization.passes_scale() => -log_unit,
             Operation::Normalize | Operation::Activate => 0.0,
         }
     }

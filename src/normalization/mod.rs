@@ -1,6 +1,7 @@
 //! Normalisation layers.
 
 mod batch_norm;
+mod mean_only;
 mod row;
 mod sample_norm;
 mod shape;
@@ -8,6 +9,7 @@ mod trainable;
 
 use nalgebra::{DMatrix, DMatrixViewMut};
 
+use self::mean_only::subtract_row_means;
 use crate::{Error, Result, Scalar};
 
 pub use batch_norm::{BatchNorm, Centering, RowScale};
@@ -37,23 +39,55 @@ pub enum Normalization {
     None,
     /// Batch normalisation of every row (neuron) over the batch.
     BatchNorm(BatchNorm),
+    /// Mean-only batch normalisation (Salimans and Kingma 2016): the mean over the batch is subtracted
+    /// from every row, and nothing is rescaled. The scale is carried as it is in a vanilla network.
+    ///
+    /// On Gram matrices it is $`C \mapsto P C P`$ with $`P = I - 1 1^\top / n`$.
+    ///
+    /// ```
+    /// use orthogap::{Input, Network, Seed, normalization::Normalization};
+    ///
+    /// let network = Network::<f64>::new(64).with_normalization(Normalization::MeanOnly);
+    /// let mut chain = network.chain(&Input::gaussian(8, 3, Seed(1))?, Seed(2))?;
+    /// let gram = chain.advance(5)?.gram().matrix();
+    /// assert!(gram.row_sum().amax() < 1e-15); // centred samples add up to zero
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    MeanOnly,
     /// Normalisation of every column (sample) over its features.
     SampleNorm(SampleNorm),
 }
 
 impl Normalization {
-    /// Whether it does nothing, so that scales grow or fall exponentially with depth.
-    pub(crate) fn is_none(self) -> bool {
+    /// Whether it lets a scale pass, so that scales grow or fall exponentially with depth.
+    pub(crate) fn passes_scale(self) -> bool {
         match self {
-            Self::None => true,
+            Self::None | Self::MeanOnly => true,
             Self::BatchNorm(_) | Self::SampleNorm(_) => false,
+        }
+    }
+
+    /// Whether rows have a mean of zero over the batch after it.
+    pub(crate) fn centers(self) -> bool {
+        match self {
+            Self::BatchNorm(norm) => norm.centering() == Centering::Batch,
+            Self::MeanOnly => true,
+            Self::None | Self::SampleNorm(_) => false,
+        }
+    }
+
+    /// Whether each normalised sample depends on the whole batch.
+    pub(crate) fn mixes_samples(self) -> bool {
+        match self {
+            Self::BatchNorm(_) | Self::MeanOnly => true,
+            Self::None | Self::SampleNorm(_) => false,
         }
     }
 
     /// Whether it acts on the rows of `H` one by one.
     pub(crate) fn is_row_wise(self) -> bool {
         match self {
-            Self::None | Self::BatchNorm(_) => true,
+            Self::None | Self::BatchNorm(_) | Self::MeanOnly => true,
             Self::SampleNorm(_) => false,
         }
     }
@@ -62,7 +96,7 @@ impl Normalization {
     pub(crate) fn batch_norm(self) -> Option<BatchNorm> {
         match self {
             Self::BatchNorm(norm) => Some(norm),
-            Self::None | Self::SampleNorm(_) => None,
+            Self::None | Self::MeanOnly | Self::SampleNorm(_) => None,
         }
     }
 
@@ -72,7 +106,7 @@ impl Normalization {
         let scale = (-2.0 * log_unit).exp();
         let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
         Ok(match self {
-            Self::None => self,
+            Self::None | Self::MeanOnly => self,
             Self::BatchNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
             Self::SampleNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
         })
@@ -88,6 +122,7 @@ impl Normalization {
         match self {
             Self::None => Ok(()),
             Self::BatchNorm(norm) => norm.normalize_rows(h),
+            Self::MeanOnly => subtract_row_means(h),
             Self::SampleNorm(norm) => norm.normalize_images(h, pixels),
         }
     }
@@ -103,6 +138,7 @@ impl Normalization {
         match self {
             Self::None => Ok(()),
             Self::BatchNorm(norm) => norm.pullback_mut(h, gradient),
+            Self::MeanOnly => subtract_row_means(gradient),
             Self::SampleNorm(norm) => norm.pull_back_images(h, gradient, pixels),
         }
     }
@@ -118,7 +154,18 @@ impl Normalization {
     ) -> Result<Option<TrainableBatchNorm<T>>> {
         /// PyTorch's momentum of running statistics.
         const MOMENTUM: f64 = 0.1;
-        let Some(norm) = self.batch_norm() else { return Ok(None) };
+        let norm = match self {
+            Self::None | Self::SampleNorm(_) => return Ok(None),
+            Self::BatchNorm(norm) => norm,
+            Self::MeanOnly => {
+                let needs =
+                    "Normalization::None or BatchNorm::standard: its running means are not kept";
+                return Err(Error::Unsupported {
+                    what: "mean-only normalisation in training",
+                    needs,
+                });
+            }
+        };
         if (norm.centering(), norm.row_scale()) != (Centering::Batch, RowScale::UnitRms) {
             let needs = "BatchNorm::standard, centred and of unit root mean square";
             return Err(Error::Unsupported { what: "a batch normalisation in training", needs });
