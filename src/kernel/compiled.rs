@@ -12,10 +12,11 @@ use super::plan::Plan;
 use super::pooling::Pooling;
 use super::product::{self, Operand, OperandColumns, ProductScratch};
 use super::row_passes::RowPasses;
+use super::slices::Slices;
 use super::weights::{self, RowBlock, WeightPlan, WeightScratch};
 
 /// The scalar types for which kernels are compiled.
-pub trait Kernels: Passes + RowPasses + ColumnPasses + Pooling {
+pub trait Kernels: Passes + RowPasses + ColumnPasses + Pooling + Slices {
     /// [`block::accumulate`].
     fn accumulate(
         level: Level,

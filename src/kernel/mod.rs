@@ -35,6 +35,7 @@ pub mod rank_update;
 pub mod row_maps;
 pub mod row_passes;
 pub mod row_scale;
+pub mod slices;
 #[cfg(any(feature = "assignment", feature = "sinkhorn"))]
 pub mod squared_distances;
 pub mod tiles;

@@ -3,7 +3,7 @@
 //! Some channels at a time go through all pixels of a window. What is not finite shows in `0 x`,
 //! which the same pass adds up.
 
-use fearless_simd::{Level, Simd, dispatch, prelude::*};
+use fearless_simd::{Level, dispatch};
 use num_traits::float::FloatCore as Float;
 
 use crate::kernel::line::Lanes;
@@ -61,12 +61,6 @@ impl Tiling {
 
 /// The scalar types for which pooling is compiled. Slices hold whole images.
 pub trait Pooling: Lanes {
-    /// Whether all numbers are finite.
-    fn all_finite(level: Level, numbers: &[Self]) -> bool;
-
-    /// Adds terms to as many sums.
-    fn add_terms(level: Level, terms: &[Self], sums: &mut [Self]);
-
     /// Writes the maxima of windows; returns whether all their numbers are finite.
     fn maxima(level: Level, tiling: &Tiling, images: &[Self], out: &mut [Self]) -> bool;
 
@@ -108,29 +102,6 @@ fn watch<T: Float, const N: usize>(sums: &mut [T; N], x: [T; N]) {
 #[inline(always)]
 fn is_zero<T: Float, const N: usize>(sums: [T; N]) -> bool {
     sums.iter().all(|&sum| sum == T::zero())
-}
-
-#[inline(always)]
-fn all_finite<S: Simd, T: Lanes>(simd: S, numbers: &[T]) -> bool {
-    let zero = T::Logical::splat(simd, T::default());
-    let mut sums = [zero; 4];
-    let add = |sum: &mut T::Logical<S>, numbers: &[T]| {
-        *sum = T::Logical::from_slice(simd, numbers).mul_add(zero, *sum);
-    };
-    let blocks = numbers.chunks_exact(4 * T::LANES);
-    let rest = blocks.remainder().chunks_exact(T::LANES);
-    let last = rest.remainder();
-    for block in blocks {
-        for k in 0..4 {
-            add(&mut sums[k], &block[k * T::LANES..][..T::LANES]);
-        }
-    }
-    for numbers in rest {
-        add(&mut sums[0], numbers);
-    }
-    let mut line = T::ZERO;
-    line.store((sums[0] + sums[1]) + (sums[2] + sums[3]));
-    line.0.as_ref().iter().all(|x| x.as_f64() == 0.0) && last.iter().all(|x| x.as_f64().is_finite())
 }
 
 /// What is done to some channels of the windows of an image.
@@ -297,18 +268,6 @@ impl<T: Float> Work<T> for ToMeans<'_, T> {
 macro_rules! pooling {
     ($($scalar:ty)*) => {$(
         impl Pooling for $scalar {
-            fn all_finite(level: Level, numbers: &[Self]) -> bool {
-                dispatch!(level, simd => all_finite(simd, numbers))
-            }
-
-            fn add_terms(level: Level, terms: &[Self], sums: &mut [Self]) {
-                dispatch!(level, _simd => {
-                    for i in 0..sums.len().min(terms.len()) {
-                        sums[i] += terms[i];
-                    }
-                });
-            }
-
             fn maxima(level: Level, tiling: &Tiling, images: &[Self], out: &mut [Self]) -> bool {
                 let (whole, left) = tiling.lengths();
                 let mut finite = true;
@@ -391,19 +350,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// What is not finite is found wherever it is, and nothing else is.
-        #[test]
-        fn what_is_not_finite_is_found(len in 1usize..300, place in 0usize..300, kind in 0usize..4) {
-            let mut numbers = vec![f64::MAX; len];
-            prop_assert!(f64::all_finite(Level::new(), &numbers));
-            let value = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -f64::NAN][kind];
-            numbers[place % len] = value;
-            prop_assert!(!f64::all_finite(Level::new(), &numbers));
-            let single: Vec<f32> = numbers.iter().map(|&x| (x as f32).min(f32::MAX)).collect();
-            prop_assert_eq!(f32::all_finite(Level::new(), &single), single.iter().all(|x| x.is_finite()));
-        }
-
-        /// Every level gives the same bits, and tells of what is not finite in a window.
+        /// Every level gives the same bits, and finds what is not finite in a window.
         #[test]
         fn levels_agree(
             channels in 1usize..40, side in 2usize..7, window in 1usize..4,

@@ -4,7 +4,7 @@ use nalgebra::{
     DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
 };
 
-use super::row::blocks::{Checked, InPlace, Into};
+use super::row::blocks::{Checked, InPlace, OutOfPlace};
 use super::row::forward::normalize;
 use super::row::pullback::pull_back;
 use super::row::{Row, RowMap};
@@ -205,7 +205,7 @@ impl BatchNorm {
     {
         same_shape("output", output.shape(), h.shape())?;
         self.check_batch(h.shape())?;
-        normalize(self, &mut Into { from: h, to: output })
+        normalize(self, &mut OutOfPlace { from: h, to: output })
     }
 
     /// The normalised matrix, newly allocated.

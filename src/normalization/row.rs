@@ -8,7 +8,7 @@ pub(super) mod scratch;
 #[cfg(test)]
 pub(super) mod tests;
 
-use self::blocks::Source;
+use self::blocks::Entries;
 use crate::scalar::exponent;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};
@@ -74,7 +74,7 @@ pub(super) struct Row {
 
 impl Row {
     /// Reads row `row` of a matrix that has columns.
-    pub(super) fn of<T: Scalar>(h: &impl Source<T>, row: usize) -> Result<Self> {
+    pub(super) fn of<T: Scalar>(h: &impl Entries<T>, row: usize) -> Result<Self> {
         let entry = |column: usize| -> f64 { h.get(row, column).into() };
         let len = h.shape().1;
         let mut largest = 0.0f64;

@@ -7,7 +7,7 @@ use nalgebra::{
 };
 
 use super::batch_norm::{BatchNorm, Centering};
-use super::row::blocks::{Checked, InPlace, Into, Source, Target};
+use super::row::blocks::{Checked, Entries, InPlace, OutOfPlace, Target};
 use super::row::column::{normalize_column, pull_back_column};
 use super::row::scratch::with_scratch;
 use super::shape::{owned, same_shape};
@@ -151,7 +151,7 @@ impl SampleNorm {
     {
         let (rows, columns) = h.shape_generic();
         let mut output = OMatrix::zeros_generic(rows, columns);
-        self.normalize_groups(&mut Into { from: h, to: &mut output }, 1)?;
+        self.normalize_groups(&mut OutOfPlace { from: h, to: &mut output }, 1)?;
         Ok(output)
     }
 
@@ -343,7 +343,7 @@ impl Group {
         self.channels * self.pixels
     }
 
-    fn pack<'a, T: Scalar>(self, from: &impl Source<T>, numbers: &'a mut [T]) -> &'a mut [T] {
+    fn pack<'a, T: Scalar>(self, from: &impl Entries<T>, numbers: &'a mut [T]) -> &'a mut [T] {
         for (column, numbers) in (self.column..).zip(numbers.chunks_exact_mut(self.channels)) {
             from.read(self.row, column, numbers);
         }

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use super::parameters::{LayerParameters, Parameters};
-use super::plan::Plan;
+use super::shapes::Shapes;
 use crate::check;
 use crate::convolution::Images;
 use crate::network::Operation;
@@ -120,12 +120,12 @@ impl<T: Scalar> Classifier<T> {
         head: DMatrix<T>,
     ) -> Result<Self> {
         let mut layers = layers.into_iter();
-        let mut plan: Option<Plan> = None;
+        let mut shapes: Option<Shapes> = None;
         let mut stack = Vec::new();
         for (recipe, weights) in &mut layers {
-            let so_far = match plan {
-                Some(plan) => plan,
-                None => Plan::of_input(&recipe, weights.ncols()),
+            let so_far = match shapes {
+                Some(shapes) => shapes,
+                None => Shapes::of_input(&recipe, weights.ncols()),
             };
             let (images, inputs, next) = so_far.layer(&recipe)?;
             fits("the weight matrix", &weights, (recipe.width(), inputs))?;
@@ -136,9 +136,9 @@ impl<T: Scalar> Classifier<T> {
             };
             let norm = recipe.normalization().trainable(rows)?;
             stack.push(Layer { recipe, weights, norm, images });
-            plan = Some(next);
+            shapes = Some(next);
         }
-        let Some(Plan { dimension, features, .. }) = plan else {
+        let Some(Shapes { dimension, features, .. }) = shapes else {
             return Err(Error::Empty { rows: 0, columns: 0 });
         };
         fits("the weight matrix of the head", &head, (head.nrows(), features))?;
@@ -168,23 +168,23 @@ impl<T: Scalar> Classifier<T> {
             law.sample_to(&mut weights, fans, run.stream(Purpose::Weights, layer, 0));
             Ok::<_, Error>(weights)
         };
-        let mut plan = Plan::of_input(first, dimension);
-        if plan.dimension != dimension {
-            let (found, expected) = ((dimension, 1), (plan.dimension, 1));
+        let mut shapes = Shapes::of_input(first, dimension);
+        if shapes.dimension != dimension {
+            let (found, expected) = ((dimension, 1), (shapes.dimension, 1));
             return Err(Error::ShapeMismatch { what: "a sample", found, expected });
         }
         let mut layers = Vec::with_capacity(recipes.len());
         for (layer, recipe) in (1..).zip(recipes) {
-            let (images, inputs, next) = plan.layer(recipe)?;
+            let (images, inputs, next) = shapes.layer(recipe)?;
             let window = match (images, recipe.convolution_layer()) {
                 (Some(_), Some(layer)) => layer.convolution.kernel().pow(2),
                 _ => 1,
             };
             let fans = Fans { inputs, outputs: recipe.width() * window };
             layers.push((recipe.clone(), draw(recipe.weights(), recipe.width(), fans, layer)?));
-            plan = next;
+            shapes = next;
         }
-        let fans = Fans { inputs: plan.features, outputs: classes };
+        let fans = Fans { inputs: shapes.features, outputs: classes };
         let head = draw(last.weights(), classes, fans, recipes.len() + 1)?;
         Self::new(layers, head)
     }

@@ -2,9 +2,9 @@
 
 use nalgebra::{DMatrix, DMatrixView};
 
+use super::batch_pass::BatchPass;
 use super::classifier::Classifier;
 use super::loss::{Loss, check_labels};
-use super::pass::Pass;
 use crate::backward::Statistics;
 use crate::{Gram, Result, Scalar};
 
@@ -22,7 +22,7 @@ impl<T: Scalar> Classifier<T> {
     pub fn evaluate(&self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
         self.check_samples(samples)?;
         check_labels((self.classes(), samples.ncols()), labels)?;
-        let mut pass = Pass::new(self)?;
+        let mut pass = BatchPass::new(self)?;
         let mut loss = Loss::default();
         let all: Vec<usize> = (0..samples.ncols()).collect();
         for some in all.chunks(AT_ONCE) {
@@ -39,7 +39,7 @@ impl<T: Scalar> Classifier<T> {
     /// Those of [`evaluate`](Self::evaluate).
     pub fn logits(&self, samples: &DMatrix<T>) -> Result<DMatrix<T>> {
         self.check_samples(samples)?;
-        let mut pass = Pass::new(self)?;
+        let mut pass = BatchPass::new(self)?;
         let all: Vec<usize> = (0..samples.ncols()).collect();
         pass.gather(self, samples, &all)?;
         pass.forward(self, Statistics::Running)?;
@@ -66,7 +66,7 @@ impl<T: Scalar> Classifier<T> {
     /// Those of [`evaluate`](Self::evaluate); [`ZeroMatrix`](crate::Error::ZeroMatrix) of a layer that is silent.
     pub fn grams(&self, samples: &DMatrix<T>) -> Result<Vec<Gram>> {
         self.check_samples(samples)?;
-        let mut pass = Pass::new(self)?;
+        let mut pass = BatchPass::new(self)?;
         let all: Vec<usize> = (0..samples.ncols()).collect();
         pass.gather(self, samples, &all)?;
         pass.forward(self, Statistics::Batch)?;

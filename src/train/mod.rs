@@ -36,15 +36,15 @@
 //! # Ok::<(), orthogap::Error>(())
 //! ```
 
+mod batch_pass;
 mod classifier;
 pub mod export;
 mod inference;
 pub mod init;
 mod loss;
 mod parameters;
-mod pass;
-mod plan;
 mod sgd;
+mod shapes;
 mod trainer;
 mod trust;
 

@@ -3,10 +3,10 @@
 use nalgebra::DMatrix;
 use rand::Rng;
 
+use super::batch_pass::BatchPass;
 use super::classifier::Classifier;
 use super::loss::{Loss, check_labels};
 use super::parameters::Parameters;
-use super::pass::Pass;
 use super::sgd::Sgd;
 use crate::backward::Statistics;
 use crate::scalar::norm;
@@ -50,7 +50,7 @@ pub struct Trainer<T: Scalar> {
     progress: Progress,
     gradient: Parameters<T>,
     gradient_norms: Vec<f64>,
-    pass: Option<Pass<T>>,
+    pass: Option<BatchPass<T>>,
     order: Vec<usize>,
     labels: Vec<usize>,
 }
@@ -265,7 +265,7 @@ impl<T: Scalar> Trainer<T> {
         optimizer.check::<T>()?;
         let pass = match &mut self.pass {
             Some(pass) => pass,
-            none => none.insert(Pass::new(classifier)?),
+            none => none.insert(BatchPass::new(classifier)?),
         };
         let some = &self.order[some];
         self.labels.clear();

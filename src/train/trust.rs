@@ -3,10 +3,10 @@
 use nalgebra::DMatrix;
 use rand::Rng;
 
+use super::batch_pass::BatchPass;
 use super::classifier::{Classifier, Layer};
 use super::loss::{Loss, check_labels};
 use super::parameters::Parameters;
-use super::pass::Pass;
 use crate::backward::Statistics;
 use crate::normalization::TrainableBatchNorm;
 use crate::scalar::norm;
@@ -65,7 +65,7 @@ impl<T: Scalar> Classifier<T> {
     ) -> Result<(Loss, Parameters<T>)> {
         self.check_samples(samples)?;
         check_labels((self.classes(), samples.ncols()), labels)?;
-        let (mut pass, mut gradient) = (Pass::new(self)?, self.zeros());
+        let (mut pass, mut gradient) = (BatchPass::new(self)?, self.zeros());
         let all: Vec<usize> = (0..samples.ncols()).collect();
         pass.gather(self, samples, &all)?;
         pass.forward(self, Statistics::Batch)?;

@@ -4,7 +4,8 @@ use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Elementwise, each_line};
+use super::Elementwise;
+use super::apply::each_line;
 use crate::kernel::line::Line;
 use crate::{Error, Result};
 use fearless_simd::{Level, dispatch, prelude::*};

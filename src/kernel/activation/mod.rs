@@ -14,7 +14,63 @@ macro_rules! in_both_precisions {
     };
 }
 
+/// Evaluates an expression for the function behind an activation; a custom one has an expression of
+/// its own.
+macro_rules! with_function {
+    ($activation:expr, $function:ident => $all:expr, $custom:ident => $own:expr) => {
+        match $activation {
+            Activation::Identity => {
+                let $function = &identity::Identity;
+                $all
+            }
+            Activation::Relu => {
+                let $function = &relu::Relu;
+                $all
+            }
+            Activation::LeakyRelu { slope } => {
+                let $function = &relu::LeakyRelu(*slope);
+                $all
+            }
+            Activation::Tanh => {
+                let $function = &tanh::Tanh;
+                $all
+            }
+            Activation::ShiftedTanh => {
+                let $function = &tanh::ShiftedTanh;
+                $all
+            }
+            Activation::Logistic => {
+                let $function = &logistic::Logistic;
+                $all
+            }
+            Activation::Silu => {
+                let $function = &logistic::Silu;
+                $all
+            }
+            Activation::Erf => {
+                let $function = &erf::Erf;
+                $all
+            }
+            Activation::Gelu => {
+                let $function = &gelu::Gelu;
+                $all
+            }
+            Activation::Elu => {
+                let $function = &elu::Elu;
+                $all
+            }
+            Activation::Sin => {
+                let $function = &sin::Sin;
+                $all
+            }
+            Activation::Custom($custom) => $own,
+        }
+    };
+}
+
+mod apply;
 mod custom;
+mod elementwise;
 mod elu;
 mod erf;
 pub(crate) mod exponential;
@@ -28,15 +84,15 @@ mod relu;
 mod sin;
 mod tanh;
 
+pub use apply::Activate;
 pub use custom::Custom;
+pub use elementwise::Elementwise;
+
+use elementwise::Differentiable;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fearless_simd::{Level, dispatch, prelude::*};
-use nalgebra::{RealField, convert};
-
-use crate::kernel::line::{Lanes, Line};
 use crate::{Error, Result};
 
 /// An element-wise function between the layers of a network.
@@ -133,102 +189,6 @@ const NAMES: [(Activation, &[&str]); 10] = [
     (Activation::Elu, &["elu"]),
     (Activation::Sin, &["sin"]),
 ];
-
-/// An element-wise function written with vectors, for speed; [`Activation::vectorized`] makes an
-/// activation of it.
-///
-/// The methods see vectors of any width (of the crate `fearless_simd`). They must treat every lane
-/// alike, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
-/// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
-///
-/// ```
-/// use orthogap::activation::{Elementwise, fearless_simd::{Simd, SimdFloat}};
-/// use orthogap::{Activation, Input, Network, Seed};
-///
-/// struct Square;
-///
-/// impl Elementwise for Square {
-///     #[inline(always)]
-///     fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(&self, _: S, x: V) -> V {
-///         x * x
-///     }
-///     #[inline(always)]
-///     fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(&self, _: S, x: V) -> V {
-///         x * x
-///     }
-/// }
-///
-/// let network = Network::<f64>::new(256).with_activation(Activation::vectorized("square", Square));
-/// let mut chain = network.chain(&Input::orthogonal(4)?, Seed(1))?;
-/// assert!(chain.advance(20)?.orthogonality_gap() > 0.1); // squares are never orthogonal
-/// # Ok::<(), orthogap::Error>(())
-/// ```
-pub trait Elementwise: Send + Sync {
-    /// The function in `f64`.
-    fn f64<S: Simd, V: SimdFloat<S, Element = f64>>(&self, simd: S, x: V) -> V;
-    /// The function in `f32`.
-    fn f32<S: Simd, V: SimdFloat<S, Element = f32>>(&self, simd: S, x: V) -> V;
-}
-
-/// A function of this crate, with its derivative in `f64`: of small error for every x, and NaN at
-/// NaN. At a kink it is the slope on the left, as in the frameworks.
-trait Differentiable: Elementwise {
-    fn derivative(&self, x: f64) -> f64;
-}
-
-/// Evaluates an expression for the function behind an activation; a custom one has an expression of
-/// its own.
-macro_rules! with_function {
-    ($activation:expr, $function:ident => $all:expr, $custom:ident => $own:expr) => {
-        match $activation {
-            Activation::Identity => {
-                let $function = &identity::Identity;
-                $all
-            }
-            Activation::Relu => {
-                let $function = &relu::Relu;
-                $all
-            }
-            Activation::LeakyRelu { slope } => {
-                let $function = &relu::LeakyRelu(*slope);
-                $all
-            }
-            Activation::Tanh => {
-                let $function = &tanh::Tanh;
-                $all
-            }
-            Activation::ShiftedTanh => {
-                let $function = &tanh::ShiftedTanh;
-                $all
-            }
-            Activation::Logistic => {
-                let $function = &logistic::Logistic;
-                $all
-            }
-            Activation::Silu => {
-                let $function = &logistic::Silu;
-                $all
-            }
-            Activation::Erf => {
-                let $function = &erf::Erf;
-                $all
-            }
-            Activation::Gelu => {
-                let $function = &gelu::Gelu;
-                $all
-            }
-            Activation::Elu => {
-                let $function = &elu::Elu;
-                $all
-            }
-            Activation::Sin => {
-                let $function = &sin::Sin;
-                $all
-            }
-            Activation::Custom($custom) => $own,
-        }
-    };
-}
 
 impl Activation {
     /// Makes an activation of any function of a number.
@@ -350,69 +310,6 @@ impl Activation {
         ))
     }
 
-    /// Multiplies the gradient by $`F'(\text{unit} \cdot x)`$, number by number.
-    ///
-    /// # Errors
-    /// [`Error::MissingDerivative`] of a custom activation without one.
-    pub(crate) fn pull_back<T: RealField + Copy + Into<f64>>(
-        &self,
-        x: &[T],
-        unit: f64,
-        gradient: &mut [T],
-    ) -> Result<()> {
-        if self.is_linear() {
-            return Ok(());
-        }
-        let unit: T = convert(unit);
-        with_function!(
-            self,
-            function => scale(gradient, x, |x| function.derivative((x * unit).into())),
-            custom => {
-                let derivative = custom.derivative()?;
-                scale(gradient, x, |x| derivative((x * unit).into()));
-            }
-        );
-        Ok(())
-    }
-
-    /// Computes F of every number in place.
-    ///
-    /// ```
-    /// use orthogap::{Activation, nalgebra};
-    ///
-    /// let mut h = nalgebra::dmatrix![1.0f32, -2.0; 0.5, 3.0];
-    /// Activation::Relu.apply(h.as_mut_slice());
-    /// assert_eq!(h, nalgebra::dmatrix![1.0, 0.0; 0.5, 3.0]);
-    /// ```
-    pub fn apply<T: Activate>(&self, values: &mut [T]) {
-        const LINES: usize = 32;
-        if self.is_linear() {
-            return;
-        }
-        let mut lines = [T::ZERO; LINES];
-        for piece in values.chunks_mut(LINES * T::LANES) {
-            let mut count = 0;
-            for (line, numbers) in lines.iter_mut().zip(piece.chunks(T::LANES)) {
-                line.0.as_mut()[..numbers.len()].copy_from_slice(numbers);
-                count += 1;
-            }
-            self.apply_to_lines(Level::new(), &mut lines[..count], (1, 1));
-            for (line, numbers) in lines.iter().zip(piece.chunks_mut(T::LANES)) {
-                numbers.copy_from_slice(&line.0.as_ref()[..numbers.len()]);
-            }
-        }
-    }
-
-    /// Computes F of the first `batch` lines of every `stride` lines in place.
-    pub(crate) fn apply_to_lines<T: Activate>(
-        &self,
-        level: Level,
-        lines: &mut [Line<T>],
-        (stride, batch): (usize, usize),
-    ) {
-        T::activate_lines(self, level, lines, (stride, batch));
-    }
-
     /// Refuses a slope that `f32` cannot hold.
     pub(crate) fn check(&self) -> Result<()> {
         match *self {
@@ -437,78 +334,6 @@ impl Activation {
             custom => custom.clone()
         );
         if homogeneous { custom.with_homogeneity() } else { custom }
-    }
-}
-
-/// The scalar types that activations act on; compiled here for all functions of this crate.
-pub trait Activate: Lanes {
-    /// Evaluates a function in every lane.
-    fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
-        function: &E,
-        simd: S,
-        x: V,
-    ) -> V;
-
-    /// Applies an activation to the first `batch` lines of every `stride` lines.
-    fn activate_lines(
-        activation: &Activation,
-        level: Level,
-        lines: &mut [Line<Self>],
-        shape: (usize, usize),
-    );
-}
-
-macro_rules! activate {
-    ($($scalar:ident $lines:ident;)*) => {$(
-        impl Activate for $scalar {
-            #[inline(always)]
-            fn evaluate<S: Simd, E: Elementwise, V: SimdFloat<S, Element = Self>>(
-                function: &E,
-                simd: S,
-                x: V,
-            ) -> V {
-                function.$scalar(simd, x)
-            }
-
-            fn activate_lines(
-                activation: &Activation,
-                level: Level,
-                lines: &mut [Line<Self>],
-                shape: (usize, usize),
-            ) {
-                with_function!(
-                    activation,
-                    function => dispatch!(level, simd => each_line(simd, function, lines, shape)),
-                    custom => custom.$lines(level, lines, shape)
-                );
-            }
-        }
-    )*};
-}
-
-activate! {
-    f64 lines_f64;
-    f32 lines_f32;
-}
-
-/// Multiplies numbers by a function of others.
-fn scale<T: RealField + Copy>(numbers: &mut [T], x: &[T], factor: impl Fn(T) -> f64) {
-    for (number, &x) in numbers.iter_mut().zip(x) {
-        *number *= convert::<f64, T>(factor(x));
-    }
-}
-
-#[inline(always)]
-fn each_line<S: Simd, T: Activate, E: Elementwise>(
-    simd: S,
-    function: &E,
-    lines: &mut [Line<T>],
-    (stride, batch): (usize, usize),
-) {
-    for group in lines.chunks_exact_mut(stride) {
-        for line in &mut group[..batch] {
-            line.store(T::evaluate(function, simd, line.load(simd)));
-        }
     }
 }
 

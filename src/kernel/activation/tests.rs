@@ -2,7 +2,8 @@
 
 use super::Activation::*;
 use super::*;
-use crate::kernel::line::fused_levels;
+use crate::kernel::line::{Line, fused_levels};
+use fearless_simd::Level;
 use proptest::prelude::*;
 
 /// A line of values, on one level of the hardware.

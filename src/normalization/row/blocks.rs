@@ -17,7 +17,7 @@ const MOST_ROWS: usize = 512;
 const ROWS_OF_CHUNKS: usize = 64;
 
 /// Entries that passes read.
-pub(in crate::normalization) trait Source<T> {
+pub(in crate::normalization) trait Entries<T> {
     fn shape(&self) -> (usize, usize);
 
     fn get(&self, row: usize, column: usize) -> T;
@@ -27,7 +27,7 @@ pub(in crate::normalization) trait Source<T> {
 }
 
 /// Entries whose results passes write.
-pub(in crate::normalization) trait Target<T>: Source<T> {
+pub(in crate::normalization) trait Target<T>: Entries<T> {
     /// Whether there is something to write.
     const WRITES: bool;
 
@@ -42,7 +42,7 @@ pub(in crate::normalization) struct Checked<'a, M>(pub(in crate::normalization) 
 pub(in crate::normalization) struct InPlace<'a, M>(pub(in crate::normalization) &'a mut M);
 
 /// A matrix whose results overwrite another one.
-pub(in crate::normalization) struct Into<'a, M, N> {
+pub(in crate::normalization) struct OutOfPlace<'a, M, N> {
     pub(in crate::normalization) from: &'a M,
     pub(in crate::normalization) to: &'a mut N,
 }
@@ -78,7 +78,7 @@ fn write<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
 
 macro_rules! source {
     ($type:ty, $matrix:ident => $from:expr, [$($generic:tt)*]) => {
-        impl<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>, $($generic)*> Source<T> for $type {
+        impl<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>, $($generic)*> Entries<T> for $type {
             fn shape(&self) -> (usize, usize) {
                 let $matrix = self;
                 $from.shape()
@@ -99,7 +99,7 @@ macro_rules! source {
 
 source!(Checked<'_, Matrix<T, R, C, S>>, this => *this.0, []);
 source!(InPlace<'_, Matrix<T, R, C, S>>, this => *this.0, []);
-source!(Into<'_, Matrix<T, R, C, S>, N>, this => *this.from, [N]);
+source!(OutOfPlace<'_, Matrix<T, R, C, S>, N>, this => *this.from, [N]);
 
 impl<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>> Target<T>
     for Checked<'_, Matrix<T, R, C, S>>
@@ -119,7 +119,7 @@ impl<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>> Target<T>
     }
 }
 
-impl<T, R, C, S, R2, C2, S2> Target<T> for Into<'_, Matrix<T, R, C, S>, Matrix<T, R2, C2, S2>>
+impl<T, R, C, S, R2, C2, S2> Target<T> for OutOfPlace<'_, Matrix<T, R, C, S>, Matrix<T, R2, C2, S2>>
 where
     T: Scalar,
     R: Dim,
@@ -211,7 +211,7 @@ impl Block {
     /// packed only if `is_new`.
     pub(super) fn for_each_part<T: Scalar>(
         &self,
-        source: &impl Source<T>,
+        source: &impl Entries<T>,
         is_new: bool,
         packed: &mut Packed<T>,
         mut visit: impl FnMut(usize, &mut [Chunk<T>]),
@@ -225,7 +225,7 @@ impl Block {
     /// The chunks of some columns, packed if they are new.
     pub(super) fn pack<'a, T: Scalar>(
         &self,
-        source: &impl Source<T>,
+        source: &impl Entries<T>,
         columns: Range<usize>,
         is_new: bool,
         packed: &'a mut Packed<T>,

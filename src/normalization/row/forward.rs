@@ -2,7 +2,7 @@
 
 use fearless_simd::Level;
 
-use super::blocks::{Block, Cut, Source, Target};
+use super::blocks::{Block, Cut, Entries, Target};
 use super::scratch::{Memory, Scratch, with_scratch};
 use super::{Row, RowMap};
 use crate::kernel::row_maps::{Affine, Map, Moments, Rule, finish_maps, finish_means};
@@ -28,7 +28,7 @@ pub(in crate::normalization) fn normalize<T: Scalar, E: Target<T>>(
 }
 
 /// Shows every block, with the memory of this thread.
-pub(in crate::normalization) fn for_each_block<T: Scalar, E: Source<T>>(
+pub(in crate::normalization) fn for_each_block<T: Scalar, E: Entries<T>>(
     entries: &mut E,
     mut visit: impl FnMut(&mut E, &Block, &mut Scratch<T>) -> Result<()>,
 ) -> Result<()> {
@@ -41,7 +41,7 @@ pub(in crate::normalization) fn statistics<T: Scalar>(
     level: Level,
     rule: Rule,
     block: &Block,
-    entries: &impl Source<T>,
+    entries: &impl Entries<T>,
     scratch: &mut Scratch<T>,
 ) {
     let (packing, [packed, _], [moments, _]) =

@@ -2,7 +2,7 @@
 
 use fearless_simd::Level;
 
-use super::blocks::{Block, Cut, Source, Target};
+use super::blocks::{Block, Cut, Entries, Target};
 use super::forward::{begin, untrusted};
 use super::scratch::{Scratch, with_scratch};
 use super::{Row, RowMap};
@@ -14,7 +14,7 @@ use crate::{Error, Result, Scalar};
 /// Pulls gradients at `h` back, of matrices of one shape. An error may leave them half done.
 pub(in crate::normalization) fn pull_back<T: Scalar>(
     operator: &BatchNorm,
-    h: &impl Source<T>,
+    h: &impl Entries<T>,
     gradient: &mut impl Target<T>,
 ) -> Result<()> {
     let columns = h.shape().1;
@@ -40,8 +40,8 @@ fn statistics<T: Scalar>(
     level: Level,
     rule: Rule,
     block: &Block,
-    h: &impl Source<T>,
-    gradient: &impl Source<T>,
+    h: &impl Entries<T>,
+    gradient: &impl Entries<T>,
     scratch: &mut Scratch<T>,
 ) {
     let Scratch { packed: [packed, pulls], moments: [rows, gradients], maps, .. } = scratch;
@@ -71,7 +71,7 @@ fn statistics<T: Scalar>(
 fn map<T: Scalar>(
     level: Level,
     block: &Block,
-    h: &impl Source<T>,
+    h: &impl Entries<T>,
     gradient: &mut impl Target<T>,
     scratch: &mut Scratch<T>,
 ) -> Result<()> {
@@ -107,8 +107,8 @@ pub(in crate::normalization) struct SlowRow {
 impl SlowRow {
     pub(in crate::normalization) fn of<T: Scalar>(
         operator: &BatchNorm,
-        h: &impl Source<T>,
-        gradient: &impl Source<T>,
+        h: &impl Entries<T>,
+        gradient: &impl Entries<T>,
         row: usize,
     ) -> Result<Self> {
         let map = operator.row_map(&Row::of(h, row)?, row)?;

@@ -6,7 +6,7 @@ use nalgebra::DVector;
 use super::{TrainableBatchNorm, check_variance};
 use crate::kernel::row_maps::{Affine, Map, Rule, running_maps};
 use crate::kernel::wide::Wide;
-use crate::normalization::row::blocks::{Block, Cut, Source, Target};
+use crate::normalization::row::blocks::{Block, Cut, Entries, Target};
 use crate::normalization::row::forward::{
     find_slow, finish, for_each_block, map, map_checked, memorize, statistics as sum_rows,
     untrusted,
@@ -59,7 +59,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// Writes the statistics of a training batch to the memory of the scratch.
     pub(super) fn sum_rows(
         &self,
-        entries: &impl Source<T>,
+        entries: &impl Entries<T>,
         scratch: &mut Scratch<T>,
     ) -> Result<()> {
         let (level, rule) = (Level::new(), self.rule(entries.shape().1));
@@ -124,7 +124,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     }
 
     /// The first error of the rows of a block, in their order.
-    fn first_error(&self, entries: &impl Source<T>, block: &Block) -> Result<T> {
+    fn first_error(&self, entries: &impl Entries<T>, block: &Block) -> Result<T> {
         for row in block.first..block.first + block.rows {
             for column in 0..entries.shape().1 {
                 let value = entries.get(row, column).into();

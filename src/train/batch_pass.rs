@@ -13,7 +13,7 @@ use crate::{Result, Scalar};
 
 /// Everything that a batch leaves on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Pass<T: Scalar> {
+pub(super) struct BatchPass<T: Scalar> {
     /// The samples as they came.
     samples: DMatrix<T>,
     /// The samples as the first layer takes them.
@@ -24,7 +24,7 @@ pub(super) struct Pass<T: Scalar> {
     products: Products<T>,
 }
 
-impl<T: Scalar> Pass<T> {
+impl<T: Scalar> BatchPass<T> {
     pub(super) fn new(classifier: &Classifier<T>) -> Result<Self> {
         let records = classifier.layers.iter().enumerate().map(|(index, layer)| {
             let rows = layer.images.map_or(layer.weights.ncols(), |images| images.channels());

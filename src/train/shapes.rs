@@ -5,7 +5,7 @@ use crate::{Error, Network, Result, Scalar};
 
 /// What is known of a stack before its next layer.
 #[derive(Clone, Copy)]
-pub(super) struct Plan {
+pub(super) struct Shapes {
     /// Numbers in a sample of the input.
     pub dimension: usize,
     /// Numbers of a sample that the next layer takes.
@@ -14,7 +14,7 @@ pub(super) struct Plan {
     images: Option<Images>,
 }
 
-impl Plan {
+impl Shapes {
     /// Before the first layer, of a recipe whose weights have so many inputs if they are dense.
     pub fn of_input<T: Scalar>(first: &Network<T>, inputs: usize) -> Self {
         let images = first.convolution_layer().map(|layer| layer.input);
