@@ -35,8 +35,30 @@ pub(crate) fn for_each<W: Send>(workers: &mut [W], run: impl Fn(usize, &mut W) +
     workers.iter_mut().enumerate().for_each(|(index, worker)| run(index, worker));
 }
 
+/// The results of two tasks, on two threads if one is free.
+pub(crate) fn join<A: Send, B: Send>(
+    a: impl FnOnce() -> A + Send,
+    b: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    #[cfg(feature = "rayon")]
+    return rayon::join(a, b);
+    #[cfg(not(feature = "rayon"))]
+    (a(), b())
+}
+
+/// Whether there are several threads.
+pub(crate) fn is_shared() -> bool {
+    #[cfg(feature = "rayon")]
+    return rayon::current_num_threads() > 1;
+    #[cfg(not(feature = "rayon"))]
+    false
+}
+
 /// Numbers read or written from which threads pay: about a millisecond.
 pub(crate) const WORTH_SHARING: usize = 1 << 20;
+
+/// Numbers of which another thread may take half: a quarter of a millisecond.
+pub(crate) const WORTH_HALVING: usize = WORTH_SHARING / 2;
 
 /// Calls `work` with the number of every chunk of `len` numbers, the chunk, and what `scratch` makes for
 /// each thread; on several threads only if `shared`.
@@ -50,7 +72,7 @@ pub(crate) fn for_each_chunk<T: Send, S>(
     work: impl Fn(&mut S, usize, &mut [T]) + Sync + Send,
 ) {
     #[cfg(feature = "rayon")]
-    if shared && rayon::current_num_threads() > 1 {
+    if shared && is_shared() {
         use rayon::prelude::*;
         let chunks = numbers.par_chunks_mut(len).enumerate();
         chunks.for_each_init(scratch, |scratch, (index, chunk)| work(scratch, index, chunk));

@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use nalgebra::DMatrix;
 use orthogap::convolution::{Convolution, Images, Pooling};
-use orthogap::normalization::{BatchNorm, Normalization};
-use orthogap::{Input, Network, Scalar, Seed};
+use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
+use orthogap::{Error, Input, Network, Purpose, Scalar, Seed};
 
 use crate::repeatability::bits;
 
@@ -88,4 +89,69 @@ fn operators_on_images() {
     };
     let alone = on(1);
     assert!(on(2) == alone && on(7) == alone);
+}
+
+/// Every normalisation of a matrix that threads share, and of a part of it, as bits; and the error of
+/// the first row of two that cannot be normalised.
+fn normalized<T: Scalar>() -> (Vec<u64>, Vec<Error>) {
+    let (d, n) = (3000, 401);
+    let mut h = DMatrix::<T>::zeros(d, n);
+    let stream = |layer| Seed(5).replicate(0).stream(Purpose::User(0), layer, 0);
+    stream(0).fill_normal(h.as_mut_slice());
+    let mut gradient = h.clone();
+    stream(1).fill_normal(gradient.as_mut_slice());
+
+    let standard = BatchNorm::standard(1e-5).unwrap();
+    let layer_norm = SampleNorm::group(3, 1e-5).unwrap();
+    let mut layer = TrainableBatchNorm::<T>::new(d, 1e-5, 0.1).unwrap();
+    let mut in_part = h.clone();
+    standard.normalize_mut(&mut in_part.view_mut((1, 2), (d - 3, n - 2))).unwrap();
+    let mut trained = h.clone();
+    layer.train_mut(&mut trained).unwrap();
+    layer.remember(&gradient).unwrap();
+    let results = [
+        BatchNorm::paper().normalize(&h).unwrap(),
+        in_part,
+        standard.pullback(&h, &gradient).unwrap(),
+        trained,
+        layer.infer(&h).unwrap(),
+        layer_norm.normalize(&h).unwrap(),
+        layer_norm.pullback(&h, &gradient).unwrap(),
+    ];
+    let statistics = layer.running_mean().iter().chain(layer.running_variance());
+    let numbers = results.iter().flatten().chain(statistics);
+    let to_bits = |&x: &T| {
+        let x: f64 = x.into();
+        x.to_bits()
+    };
+    let bits = numbers.map(to_bits).collect();
+
+    h[(2900, 7)] = T::of(f64::NEG_INFINITY);
+    h[(1700, 300)] = T::of(f64::INFINITY);
+    let errors = vec![
+        standard.normalize(&h).unwrap_err(),
+        standard.pullback(&h, &gradient).unwrap_err(),
+        layer.train(&h).unwrap_err(),
+        layer.infer(&h).unwrap_err(),
+        layer_norm.normalize(&h).unwrap_err(),
+    ];
+    (bits, errors)
+}
+
+#[test]
+fn normalizations() {
+    fn check<T: Scalar>() {
+        let [one, two, seven] = [1, 2, 7].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(normalized::<T>)
+        });
+        assert!(one == two && one == seven);
+        let (first, sample) = ((1700, 300), (2900, 7));
+        for (error, place) in one.1.iter().zip([first, first, first, first, sample]) {
+            let Error::NotFinite { row, column, .. } = *error else { panic!("{error}") };
+            assert_eq!((row, column), place);
+        }
+    }
+    check::<f64>();
+    check::<f32>();
 }

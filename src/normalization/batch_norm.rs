@@ -142,6 +142,9 @@ impl BatchNorm {
     /// underflow. The result of a row depends on its entries alone. Cost: `O(d n)`; `h` is read twice,
     /// the first time to check it. On an error `h` is left as it was.
     ///
+    /// From half a million entries on, the threads of the current rayon pool share the rows; bits do not
+    /// depend on them.
+    ///
     /// Any view does. Blocks of rows are copied to packed memory first, which is fastest where the
     /// entries of a column are adjacent, as they are in a matrix and its parts. Each thread keeps that
     /// memory, a quarter of a mebibyte, and allocates it once.
@@ -179,7 +182,7 @@ impl BatchNorm {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        normalize(self, &mut InPlace(h))
+        normalize(self, &mut InPlace::new(h))
     }
 
     /// Normalises `h` into `output`, a matrix or view of the same shape; see
@@ -205,7 +208,7 @@ impl BatchNorm {
     {
         same_shape("output", output.shape(), h.shape())?;
         self.check_batch(h.shape())?;
-        normalize(self, &mut OutOfPlace { from: h, to: output })
+        normalize(self, &mut OutOfPlace::new(h, output))
     }
 
     /// The normalised matrix, newly allocated.
@@ -313,7 +316,7 @@ impl BatchNorm {
         C2: Dim,
         S2: RawStorageMut<T, R2, C2>,
     {
-        pull_back(self, &Checked(h), &mut InPlace(gradient))
+        pull_back(self, &Checked::new(h), &mut InPlace::new(gradient))
     }
 
     /// Refuses a matrix with a row that cannot be normalised, before anything is written.
@@ -325,7 +328,7 @@ impl BatchNorm {
         S: RawStorage<T, R, C>,
     {
         self.check_batch(h.shape())?;
-        normalize(self, &mut Checked(h))
+        normalize(self, &mut Checked::new(h))
     }
 
     /// Refuses a shape without rows that could be normalised.

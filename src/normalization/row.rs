@@ -3,6 +3,7 @@
 pub(super) mod blocks;
 pub(super) mod column;
 pub(super) mod forward;
+pub(super) mod pass;
 pub(super) mod pullback;
 pub(super) mod scratch;
 #[cfg(test)]

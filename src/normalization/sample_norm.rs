@@ -1,15 +1,16 @@
 //! Normalisation of every sample over its features: layer, root mean square and group norm.
 
+mod groups;
+
 use fearless_simd::Level;
 use nalgebra::{
-    DMatrix, DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut,
-    allocator::Allocator,
+    DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
 };
 
+use self::groups::{Groups, Normalize, PullBack};
 use super::batch_norm::{BatchNorm, Centering};
-use super::row::blocks::{Checked, Entries, InPlace, OutOfPlace, Target};
-use super::row::column::{normalize_column, pull_back_column};
-use super::row::scratch::with_scratch;
+use super::row::blocks::{Checked, InPlace, OutOfPlace, Target};
+use super::row::pass::Pass;
 use super::shape::{owned, same_shape};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
@@ -121,7 +122,9 @@ impl SampleNorm {
 
     /// Normalises `h` (`d x n`, samples are columns) in place.
     ///
-    /// Cost: `O(d n)`, and memory of one group, which each thread keeps. An error may leave `h` half done.
+    /// Cost: `O(d n)`, and memory of one group, which each thread keeps. From half a million entries on,
+    /// the threads of the current rayon pool share the samples; bits do not depend on them. An error may
+    /// leave `h` half done.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::DegenerateSample`] for a group that is
@@ -151,7 +154,7 @@ impl SampleNorm {
     {
         let (rows, columns) = h.shape_generic();
         let mut output = OMatrix::zeros_generic(rows, columns);
-        self.normalize_groups(&mut OutOfPlace { from: h, to: &mut output }, 1)?;
+        self.normalize_groups(&mut OutOfPlace::new(h, &mut output), 1)?;
         Ok(output)
     }
 
@@ -230,7 +233,7 @@ impl SampleNorm {
         C: Dim,
         S: RawStorageMut<T, R, C>,
     {
-        self.normalize_groups(&mut InPlace(h), pixels)
+        self.normalize_groups(&mut InPlace::new(h), pixels)
     }
 
     fn normalize_groups<T: Scalar>(
@@ -238,19 +241,8 @@ impl SampleNorm {
         entries: &mut impl Target<T>,
         pixels: usize,
     ) -> Result<()> {
-        let level = Level::new();
-        with_scratch(|scratch| {
-            self.for_each_group(entries.shape(), pixels, |group| {
-                let numbers = group.pack(entries, scratch.column(group.len()));
-                if !normalize_column(level, &self.operator, numbers) {
-                    let mut row = DMatrix::from_row_slice(1, numbers.len(), numbers);
-                    self.operator.normalize_rows(&mut row).map_err(|error| group.locate(error))?;
-                    numbers.copy_from_slice(row.as_slice());
-                }
-                group.unpack(numbers, entries);
-                Ok(())
-            })
-        })
+        let groups = self.groups_of(entries.shape(), pixels)?;
+        Normalize { operator: &self.operator, level: Level::new() }.run(entries, groups)
     }
 
     /// [`pullback_mut`](Self::pullback_mut) of images, each of which is `pixels` columns.
@@ -270,33 +262,13 @@ impl SampleNorm {
         S2: RawStorageMut<T, R2, C2>,
     {
         same_shape("the gradient", gradient.shape(), h.shape())?;
-        let (level, h, mut gradient) = (Level::new(), Checked(h), InPlace(gradient));
-        with_scratch(|scratch| {
-            self.for_each_group(h.shape(), pixels, |group| {
-                let [numbers, pulls] = scratch.two_columns(group.len());
-                group.pack(&h, numbers);
-                group.pack(&gradient, pulls);
-                if !pull_back_column(level, &self.operator, numbers, pulls) {
-                    let row = |numbers| DMatrix::from_row_slice(1, group.len(), numbers);
-                    let mut pulled = row(pulls);
-                    self.operator
-                        .pull_back_rows(&row(numbers), &mut pulled)
-                        .map_err(|error| group.locate(error))?;
-                    pulls.copy_from_slice(pulled.as_slice());
-                }
-                group.unpack(pulls, &mut gradient);
-                Ok(())
-            })
-        })
+        let groups = self.groups_of(h.shape(), pixels)?;
+        let pass = PullBack { operator: &self.operator, level: Level::new(), h: &Checked::new(h) };
+        pass.run(&mut InPlace::new(gradient), groups)
     }
 
-    /// Shows every group of every sample.
-    fn for_each_group(
-        &self,
-        (rows, columns): (usize, usize),
-        pixels: usize,
-        mut visit: impl FnMut(Group) -> Result<()>,
-    ) -> Result<()> {
+    /// The groups of a matrix of images.
+    fn groups_of(&self, (rows, columns): (usize, usize), pixels: usize) -> Result<Groups> {
         if rows == 0 || columns == 0 {
             return Err(Error::Empty { rows, columns });
         }
@@ -308,13 +280,7 @@ impl SampleNorm {
                 expected,
             });
         }
-        let channels = rows / self.groups;
-        for column in (0..columns).step_by(pixels) {
-            for row in (0..rows).step_by(channels) {
-                visit(Group { row, column, channels, pixels })?;
-            }
-        }
-        Ok(())
+        Ok(Groups { rows, columns: 0..columns, channels: rows / self.groups, pixels })
     }
 }
 
@@ -322,63 +288,16 @@ deserialize_checked!(SampleNorm { operator: BatchNorm, groups: usize }, |operato
     Ok(SampleNorm { operator, ..SampleNorm::group(groups, 0.0)? })
 });
 
-/// Some channels of all pixels of a sample, laid out as a row for the operator.
-#[derive(Clone, Copy)]
-struct Group {
-    /// The first entry.
-    row: usize,
-    column: usize,
-    channels: usize,
-    pixels: usize,
-}
-
-impl Group {
-    /// Where the `k`-th entry of the row stands.
-    fn position(self, k: usize) -> (usize, usize) {
-        (self.row + k % self.channels, self.column + k / self.channels)
-    }
-
-    /// How many entries it has.
-    fn len(self) -> usize {
-        self.channels * self.pixels
-    }
-
-    fn pack<'a, T: Scalar>(self, from: &impl Entries<T>, numbers: &'a mut [T]) -> &'a mut [T] {
-        for (column, numbers) in (self.column..).zip(numbers.chunks_exact_mut(self.channels)) {
-            from.read(self.row, column, numbers);
-        }
-        numbers
-    }
-
-    fn unpack<T: Scalar>(self, numbers: &[T], to: &mut impl Target<T>) {
-        for (column, numbers) in (self.column..).zip(numbers.chunks_exact(self.channels)) {
-            to.write(self.row, column, numbers);
-        }
-    }
-
-    /// An error of the row, told of the matrix.
-    fn locate(self, error: Error) -> Error {
-        match error {
-            Error::NotFinite { column, value, .. } => {
-                let (row, column) = self.position(column);
-                Error::NotFinite { row, column, value }
-            }
-            Error::DegenerateRow { value, .. } => {
-                Error::DegenerateSample { sample: self.column / self.pixels, value }
-            }
-            Error::Overflow { what, value, .. } => Error::Overflow { what, row: self.row, value },
-            other => other,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::row::pass::Parts;
     use super::super::row::tests::{
         bad_kinds, bits, close, close_pullback, kinds, matrix, naive_pullback, naive_rows, told,
     };
+    use super::groups::Group;
     use super::*;
     use approx::assert_relative_eq;
+    use nalgebra::DMatrix;
     use proptest::prelude::*;
 
     proptest! {
@@ -457,11 +376,10 @@ mod tests {
         mut each: impl FnMut(&Group) -> Result<DMatrix<T>>,
     ) -> Result<DMatrix<T>> {
         let mut output = h.clone();
-        norm.for_each_group(h.shape(), pixels, |group| {
+        for group in norm.groups_of(h.shape(), pixels)?.each() {
             let row = each(&group).map_err(|error| group.locate(error))?;
-            group.unpack(row.as_slice(), &mut InPlace(&mut output));
-            Ok(())
-        })?;
+            group.unpack(row.as_slice(), &mut InPlace::new(&mut output));
+        }
         Ok(output)
     }
 
@@ -473,7 +391,7 @@ mod tests {
     ) -> std::result::Result<(), String> {
         let row = |matrix: &DMatrix<T>, group: &Group| {
             let mut row = DMatrix::zeros(1, group.len());
-            group.pack(&Checked(matrix), row.as_mut_slice());
+            group.pack(&Checked::new(matrix), row.as_mut_slice());
             row
         };
         let expected = by_rows(norm, h, pixels, |group| naive_rows(&norm.operator, &row(h, group)));

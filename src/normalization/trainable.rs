@@ -11,7 +11,7 @@ use nalgebra::{
 use super::batch_norm::BatchNorm;
 use super::row::Row;
 use super::row::blocks::{Checked, InPlace, OutOfPlace};
-use super::row::scratch::with_scratch;
+use super::row::scratch::with_memory;
 use super::shape::same_shape;
 use crate::check;
 use crate::{Error, Result, Scalar};
@@ -166,10 +166,10 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     {
         self.check_rows(h)?;
         self.operator.check_batch(h.shape())?;
-        with_scratch(|scratch| {
-            self.train_rows(&mut Checked(h), scratch)?;
-            self.train_rows(&mut InPlace(h), scratch)?;
-            self.remember_rows(&scratch.memory);
+        with_memory(h.nrows(), |memory| {
+            self.train_rows(&mut Checked::new(h), memory)?;
+            self.train_rows(&mut InPlace::new(h), memory)?;
+            self.remember_rows(memory);
             Ok(())
         })
     }
@@ -201,9 +201,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         C: Dim,
         S: RawStorage<T, R, C>,
     {
-        with_scratch(|scratch| {
-            self.sum_rows(&Checked(h), scratch)?;
-            self.remember_rows(&scratch.memory);
+        with_memory(h.nrows(), |memory| {
+            self.sum_rows(&mut Checked::new(h), memory)?;
+            self.remember_rows(memory);
             Ok(())
         })
     }
@@ -216,7 +216,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorage<T, R, C>,
     {
         self.check_batch(h)?;
-        with_scratch(|scratch| self.sum_rows(&Checked(h), scratch))
+        with_memory(h.nrows(), |memory| self.sum_rows(&mut Checked::new(h), memory))
     }
 
     /// Scale and shift, to be changed.
@@ -274,9 +274,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         same_shape("output", output.shape(), h.shape())?;
         self.check_rows(h)?;
         self.operator.check_batch(h.shape())?;
-        with_scratch(|scratch| {
-            self.train_rows(&mut OutOfPlace { from: h, to: output }, scratch)?;
-            self.remember_rows(&scratch.memory);
+        with_memory(h.nrows(), |memory| {
+            self.train_rows(&mut OutOfPlace::new(h, output), memory)?;
+            self.remember_rows(memory);
             Ok(())
         })
     }
@@ -579,10 +579,10 @@ mod tests {
         layer.operator.check_batch(h.shape())?;
         let rows: Vec<(Row, RowMap)> = (0..h.nrows())
             .map(|row| {
-                let statistics = Row::of(&Checked(h), row)?;
+                let statistics = Row::of(&Checked::new(h), row)?;
                 let map = layer.operator.row_map(&statistics, row)?;
                 check_variance::<T>(&statistics, row)?;
-                layer.check_results(&Checked(h), row, map)?;
+                layer.check_results(&Checked::new(h), row, map)?;
                 Ok((statistics, map))
             })
             .collect::<Result<_>>()?;
@@ -602,7 +602,7 @@ mod tests {
                     return Err(Error::NotFinite { row, column, value });
                 }
             }
-            layer.check_results(&Checked(h), row, layer.running_map(row)?)?;
+            layer.check_results(&Checked::new(h), row, layer.running_map(row)?)?;
         }
         let maps: Vec<_> = (0..h.nrows()).map(|row| layer.running_map(row).unwrap()).collect();
         let result = |i: usize, j: usize| layer.result(h[(i, j)].into(), i, maps[i]);

@@ -82,10 +82,7 @@ pub fn normal_bins(count: usize) -> Result<NormalBins> {
     means.extend((!count.is_multiple_of(2)).then_some(0.0));
     means.extend(upper);
     let remainder = 1.0 - masses * means.iter().map(|c| c * c).sum::<f64>();
-    // The sum of c_i x_(i) is one over gaps, each times the density at its edge.
-    let densities: Vec<f64> = edges.iter().map(|&z| normal_density(z)).collect();
-    let null_bias = 2.0 - 2.0 * mean_of_gaps(&densities);
-    let gap_bias = gap_bias(&edges, null_bias);
+    let (null_bias, gap_bias) = biases(&edges);
     Ok(NormalBins { edges, means, remainder, null_bias, gap_bias })
 }
 
@@ -114,70 +111,89 @@ pub(super) fn check_count(count: usize) -> Result<()> {
     check::count("count", count, count < 1 << 31, "fewer than 2^31 samples").map(|_| ())
 }
 
-/// $`E \sum_i w_i (x_{(i+1)} - x_{(i)})`$ for N sorted numbers from N(0, 1).
+/// $`E \sum_i w_i (x_{(i+1)} - x_{(i)})`$ for N sorted numbers from N(0, 1), of several weights.
 ///
 /// A point z lies in gap i if i of the numbers are below it, which has a binomial law. So the sum is
 /// the integral of the binomial mean of w over z. The integrand is smooth on the scale of the normal
 /// law, and the trapezoidal rule converges faster than any power of the step. Weights are symmetric.
-fn mean_of_gaps(weights: &[f64]) -> f64 {
+fn means_of_gaps<const K: usize>(weights: [&[f64]; K]) -> [f64; K] {
     const STEP: f64 = 1.0 / 12.0;
-    let ends = || std::iter::once(&0.0);
-    let weights: Vec<f64> = ends().chain(weights).chain(ends()).copied().collect();
-    let at = |k: usize| {
+    let gaps = weights[0].len();
+    // From k = 0 to N; no gap is below the first number or above the last.
+    let weights: Vec<[f64; K]> = std::iter::once([0.0; K])
+        .chain((0..gaps).map(|i| weights.map(|weights| weights[i])))
+        .chain([[0.0; K]])
+        .collect();
+    let mut sums = [0.0; K];
+    for k in 0..=(9.0 / STEP) as usize {
         let below = normal_cdf(-(k as f64) * STEP);
-        binomial_mean(&weights, weights.len() - 1, below, 1.0 - below)
-    };
-    STEP * (at(0) + 2.0 * (1..=(9.0 / STEP) as usize).map(at).sum::<f64>())
+        let means = binomial_means(&weights, gaps + 1, below, 1.0 - below);
+        let sides = if k == 0 { 1.0 } else { 2.0 };
+        sums.iter_mut().zip(means).for_each(|(sum, mean)| *sum += sides * STEP * mean);
+    }
+    sums
 }
 
-/// The weights of the N - 1 gaps between sorted numbers in the bias for a target of deviation one.
+/// What a sample of N normal numbers has as its mean bias, and the share of each of its N - 1 gaps in
+/// the bias for a target of deviation one.
 ///
 /// With $`h(p) = \varphi(\Phi^{-1}(p))`$ the distance depends on the distribution function F of the
 /// numbers by $`-2 \int h(F(x))\, dx`$. Since $`h'' = -1/h`$, the noise of an empirical F adds
 /// $`\frac1N \int F (1 - F)/h(F)\, dx`$ to first order, a sum over gaps. That lacks what normal tails
 /// beyond the sample add, so the outermost gaps get as much more as makes the mean over normal
-/// samples equal to `null_bias`.
-fn gap_bias(edges: &[f64], null_bias: f64) -> Vec<f64> {
+/// samples equal to their bias.
+fn biases(edges: &[f64]) -> (f64, Vec<f64>) {
     let masses = (edges.len() + 1) as f64;
-    let first_order = |(i, &z): (u32, &f64)| {
+    // The sum of c_i x_(i) is one over gaps, each times the density at its edge.
+    let densities: Vec<f64> = edges.iter().map(|&z| normal_density(z)).collect();
+    let first_order = |(i, &density): (u32, &f64)| {
         let p = f64::from(i) / masses;
-        p * (1.0 - p) / (masses * normal_density(z))
+        p * (1.0 - p) / (masses * density)
     };
-    let mut gaps: Vec<f64> = (1..).zip(edges).map(first_order).collect();
+    let mut gaps: Vec<f64> = (1..).zip(&densities).map(first_order).collect();
     let is_outermost = |i: usize| i == 0 || i + 1 == edges.len();
     let outermost: Vec<f64> =
         (0..edges.len()).map(|i| f64::from(u8::from(is_outermost(i)))).collect();
-    let tail = (null_bias - mean_of_gaps(&gaps)) / mean_of_gaps(&outermost);
+    let [of_normal, of_gaps, of_outermost] = means_of_gaps([&densities, &gaps, &outermost]);
+    let null_bias = 2.0 - 2.0 * of_normal;
+    let tail = (null_bias - of_gaps) / of_outermost;
     gaps.iter_mut().zip(&outermost).for_each(|(gap, outer)| *gap += tail * outer);
-    gaps
+    (null_bias, gaps)
 }
 
 /// The mean of `values[k]` over the binomial law of `trials` and probabilities p and q = 1 - p.
 pub(super) fn binomial_mean(values: &[f64], trials: usize, p: f64, q: f64) -> f64 {
+    let [mean] = binomial_means(values.as_chunks().0, trials, p, q);
+    mean
+}
+
+/// The means of several numbers at each k over the binomial law of `trials` and probabilities p and q = 1 - p.
+fn binomial_means<const K: usize>(values: &[[f64; K]], trials: usize, p: f64, q: f64) -> [f64; K] {
     const NEGLIGIBLE: f64 = 1e-18;
     let odds = p / q;
     let mode = (((trials + 1) as f64 * p) as usize).min(trials);
     // Probabilities relative to that of the mode, outwards from it.
-    let (mut total, mut sum) = (1.0, values[mode]);
-    let mut weight = 1.0;
-    for (k, value) in values.iter().enumerate().skip(mode + 1) {
-        weight *= odds * (trials + 1 - k) as f64 / k as f64;
+    let (mut total, mut sums) = (1.0, values[mode]);
+    let mut add = |weight: f64, k: usize| {
         total += weight;
-        sum += weight * value;
-        if weight < NEGLIGIBLE {
+        sums.iter_mut().zip(values[k]).for_each(|(sum, value)| *sum += weight * value);
+        weight >= NEGLIGIBLE
+    };
+    let mut weight = 1.0;
+    for k in mode + 1..values.len() {
+        weight *= odds * (trials + 1 - k) as f64 / k as f64;
+        if !add(weight, k) {
             break;
         }
     }
     weight = 1.0;
     for k in (0..mode).rev() {
         weight *= (k + 1) as f64 / (odds * (trials - k) as f64);
-        total += weight;
-        sum += weight * values[k];
-        if weight < NEGLIGIBLE {
+        if !add(weight, k) {
             break;
         }
     }
-    sum / total
+    sums.map(|sum| sum / total)
 }
 
 impl NormalBins {
@@ -440,8 +456,8 @@ mod tests {
     #[test]
     fn mean_gaps_of_few_numbers() {
         let root = std::f64::consts::PI.sqrt();
-        assert!((mean_of_gaps(&[1.0]) - 2.0 / root).abs() < 1e-14);
-        assert!((mean_of_gaps(&[1.0, 1.0]) - 3.0 / root).abs() < 1e-14);
+        assert!((means_of_gaps([&[1.0]])[0] - 2.0 / root).abs() < 1e-14);
+        assert!((means_of_gaps([&[1.0, 1.0]])[0] - 3.0 / root).abs() < 1e-14);
     }
 
     /// The mean of the bias over normal samples is the null bias, to four standard errors; to first

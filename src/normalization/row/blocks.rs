@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 
-use nalgebra::{DVectorView, DVectorViewMut, Dim, Matrix, RawStorage, RawStorageMut};
+use nalgebra::{
+    DVectorView, DVectorViewMut, Dim, Dyn, Matrix, MatrixView, MatrixViewMut, RawStorage,
+    RawStorageMut,
+};
 
+use super::pass::Parts;
 use super::scratch::Packed;
 use crate::Scalar;
 use crate::kernel::row_passes::{Chunk, Packing};
 use crate::kernel::wide::WIDTH;
+use crate::parallel::WORTH_HALVING;
 
 /// Bytes of a packed block: a share of a second-level cache.
 const BLOCK_BYTES: usize = 1 << 18;
@@ -16,8 +21,9 @@ const MOST_ROWS: usize = 512;
 /// Rows of a block of rows too long to be packed whole.
 const ROWS_OF_CHUNKS: usize = 64;
 
-/// Entries that passes read.
-pub(in crate::normalization) trait Entries<T> {
+/// Entries that passes read, by their places in a matrix of which these may be a band.
+pub(in crate::normalization) trait Entries<T>: Sync {
+    /// Rows and columns that are here.
     fn shape(&self) -> (usize, usize);
 
     fn get(&self, row: usize, column: usize) -> T;
@@ -27,24 +33,124 @@ pub(in crate::normalization) trait Entries<T> {
 }
 
 /// Entries whose results passes write.
-pub(in crate::normalization) trait Target<T>: Entries<T> {
+pub(in crate::normalization) trait Target<T>: Entries<T> + Send {
     /// Whether there is something to write.
     const WRITES: bool;
 
+    /// One of two bands.
+    type Half<'b>: Target<T>
+    where
+        Self: 'b;
+
     /// Overwrites entries of a column from a row on.
     fn write(&mut self, first_row: usize, column: usize, entries: &[T]);
+
+    /// The entries before a row or a column, and those from there on.
+    fn halves(&mut self, at: Place) -> [Self::Half<'_>; 2];
 }
 
+/// A place in a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::normalization) enum Place {
+    Row(usize),
+    Column(usize),
+}
+
+/// The place of the first entry of a band.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Origin {
+    row: usize,
+    column: usize,
+}
+
+impl Origin {
+    /// Row and column of a band of an entry of the matrix.
+    fn place(self, row: usize, column: usize) -> (usize, usize) {
+        (row - self.row, column - self.column)
+    }
+
+    /// The rows, columns and origins of two bands of a band of this shape.
+    fn halves(self, (rows, columns): (usize, usize), at: Place) -> [(BandRange, Self); 2] {
+        match at {
+            Place::Row(row) => [
+                ((0..row - self.row, 0..columns), self),
+                ((row - self.row..rows, 0..columns), Self { row, ..self }),
+            ],
+            Place::Column(column) => [
+                ((0..rows, 0..column - self.column), self),
+                ((0..rows, column - self.column..columns), Self { column, ..self }),
+            ],
+        }
+    }
+}
+
+type BandRange = (Range<usize>, Range<usize>);
+type View<'a, T, RS, CS> = MatrixView<'a, T, Dyn, Dyn, RS, CS>;
+type ViewMut<'a, T, RS, CS> = MatrixViewMut<'a, T, Dyn, Dyn, RS, CS>;
+
 /// A matrix whose results are only checked.
-pub(in crate::normalization) struct Checked<'a, M>(pub(in crate::normalization) &'a M);
+pub(in crate::normalization) struct Checked<'a, T, RS: Dim, CS: Dim> {
+    from: View<'a, T, RS, CS>,
+    origin: Origin,
+}
 
 /// A matrix that results overwrite.
-pub(in crate::normalization) struct InPlace<'a, M>(pub(in crate::normalization) &'a mut M);
+pub(in crate::normalization) struct InPlace<'a, T, RS: Dim, CS: Dim> {
+    to: ViewMut<'a, T, RS, CS>,
+    origin: Origin,
+}
 
 /// A matrix whose results overwrite another one.
-pub(in crate::normalization) struct OutOfPlace<'a, M, N> {
-    pub(in crate::normalization) from: &'a M,
-    pub(in crate::normalization) to: &'a mut N,
+pub(in crate::normalization) struct OutOfPlace<'a, T, RS: Dim, CS: Dim, RS2: Dim, CS2: Dim> {
+    from: View<'a, T, RS, CS>,
+    to: ViewMut<'a, T, RS2, CS2>,
+    origin: Origin,
+}
+
+impl<'a, T: Scalar, RS: Dim, CS: Dim> Checked<'a, T, RS, CS> {
+    pub(in crate::normalization) fn new<R, C, S>(h: &'a Matrix<T, R, C, S>) -> Self
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C, RStride = RS, CStride = CS>,
+    {
+        Self { from: h.view((0, 0), h.shape()), origin: Origin::default() }
+    }
+}
+
+impl<'a, T: Scalar, RS: Dim, CS: Dim> InPlace<'a, T, RS, CS> {
+    pub(in crate::normalization) fn new<R, C, S>(h: &'a mut Matrix<T, R, C, S>) -> Self
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorageMut<T, R, C, RStride = RS, CStride = CS>,
+    {
+        let shape = h.shape();
+        Self { to: h.view_mut((0, 0), shape), origin: Origin::default() }
+    }
+}
+
+impl<'a, T: Scalar, RS: Dim, CS: Dim, RS2: Dim, CS2: Dim> OutOfPlace<'a, T, RS, CS, RS2, CS2> {
+    /// Of two matrices of one shape.
+    pub(in crate::normalization) fn new<R, C, S, R2, C2, S2>(
+        from: &'a Matrix<T, R, C, S>,
+        to: &'a mut Matrix<T, R2, C2, S2>,
+    ) -> Self
+    where
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C, RStride = RS, CStride = CS>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2, RStride = RS2, CStride = CS2>,
+    {
+        let shape = from.shape();
+        Self {
+            from: from.view((0, 0), shape),
+            to: to.view_mut((0, 0), shape),
+            origin: Origin::default(),
+        }
+    }
 }
 
 /// Entries that are copied at once: longer copies may be made by an instruction that starts slowly.
@@ -52,8 +158,8 @@ const fn piece<T>() -> usize {
     1024 / size_of::<T>()
 }
 
-fn read<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(
-    from: &Matrix<T, R, C, S>,
+fn read<T: Scalar, RS: Dim, CS: Dim>(
+    from: &View<'_, T, RS, CS>,
     (first_row, column): (usize, usize),
     entries: &mut [T],
 ) {
@@ -64,8 +170,8 @@ fn read<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(
     }
 }
 
-fn write<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
-    to: &mut Matrix<T, R, C, S>,
+fn write<T: Scalar, RS: Dim, CS: Dim>(
+    to: &mut ViewMut<'_, T, RS, CS>,
     (first_row, column): (usize, usize),
     entries: &[T],
 ) {
@@ -76,69 +182,142 @@ fn write<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>>(
     }
 }
 
-macro_rules! source {
-    ($type:ty, $matrix:ident => $from:expr, [$($generic:tt)*]) => {
-        impl<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>, $($generic)*> Entries<T> for $type {
+fn view_halves<'a, T: Scalar, RS: Dim, CS: Dim>(
+    from: &'a View<'_, T, RS, CS>,
+    halves: &[(BandRange, Origin); 2],
+) -> [View<'a, T, RS, CS>; 2] {
+    [0, 1].map(|half| {
+        let (rows, columns) = &halves[half].0;
+        from.view((rows.start, columns.start), (rows.len(), columns.len()))
+    })
+}
+
+fn view_halves_mut<'a, T: Scalar, RS: Dim, CS: Dim>(
+    to: &'a mut ViewMut<'_, T, RS, CS>,
+    at: Place,
+    origin: Origin,
+) -> [ViewMut<'a, T, RS, CS>; 2] {
+    match at {
+        Place::Row(row) => {
+            let (upper, lower) = to.rows_range_pair_mut(..row - origin.row, row - origin.row..);
+            [upper, lower]
+        }
+        Place::Column(column) => {
+            let column = column - origin.column;
+            let (left, right) = to.columns_range_pair_mut(..column, column..);
+            [left, right]
+        }
+    }
+}
+
+macro_rules! entries {
+    ($type:ty, $from:ident, [$($generic:tt)*]) => {
+        impl<T: Scalar, RS: Dim, CS: Dim, $($generic)*> Entries<T> for $type {
             fn shape(&self) -> (usize, usize) {
-                let $matrix = self;
-                $from.shape()
+                self.$from.shape()
             }
 
             fn get(&self, row: usize, column: usize) -> T {
-                let $matrix = self;
-                $from[(row, column)]
+                self.$from[self.origin.place(row, column)]
             }
 
             fn read(&self, first_row: usize, column: usize, entries: &mut [T]) {
-                let $matrix = self;
-                read(&$from, (first_row, column), entries);
+                read(&self.$from, self.origin.place(first_row, column), entries);
             }
         }
     };
 }
 
-source!(Checked<'_, Matrix<T, R, C, S>>, this => *this.0, []);
-source!(InPlace<'_, Matrix<T, R, C, S>>, this => *this.0, []);
-source!(OutOfPlace<'_, Matrix<T, R, C, S>, N>, this => *this.from, [N]);
+entries!(Checked<'_, T, RS, CS>, from, []);
+entries!(OutOfPlace<'_, T, RS, CS, RS2, CS2>, from, [RS2: Dim, CS2: Dim]);
 
-impl<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>> Target<T>
-    for Checked<'_, Matrix<T, R, C, S>>
-{
-    const WRITES: bool = false;
+impl<T: Scalar, RS: Dim, CS: Dim> Entries<T> for InPlace<'_, T, RS, CS> {
+    fn shape(&self) -> (usize, usize) {
+        self.to.shape()
+    }
 
-    fn write(&mut self, _: usize, _: usize, _: &[T]) {}
-}
+    fn get(&self, row: usize, column: usize) -> T {
+        self.to[self.origin.place(row, column)]
+    }
 
-impl<T: Scalar, R: Dim, C: Dim, S: RawStorageMut<T, R, C>> Target<T>
-    for InPlace<'_, Matrix<T, R, C, S>>
-{
-    const WRITES: bool = true;
-
-    fn write(&mut self, first_row: usize, column: usize, entries: &[T]) {
-        write(self.0, (first_row, column), entries);
+    fn read(&self, first_row: usize, column: usize, entries: &mut [T]) {
+        let shape = self.to.shape();
+        read(&self.to.view((0, 0), shape), self.origin.place(first_row, column), entries);
     }
 }
 
-impl<T, R, C, S, R2, C2, S2> Target<T> for OutOfPlace<'_, Matrix<T, R, C, S>, Matrix<T, R2, C2, S2>>
+impl<T: Scalar, RS: Dim, CS: Dim> Target<T> for Checked<'_, T, RS, CS> {
+    const WRITES: bool = false;
+
+    type Half<'b>
+        = Checked<'b, T, RS, CS>
+    where
+        Self: 'b;
+
+    fn write(&mut self, _: usize, _: usize, _: &[T]) {}
+
+    fn halves(&mut self, at: Place) -> [Self::Half<'_>; 2] {
+        let halves = self.origin.halves(self.from.shape(), at);
+        let [a, b] = view_halves(&self.from, &halves);
+        let [of_a, of_b] = halves.map(|(_, origin)| origin);
+        [Checked { from: a, origin: of_a }, Checked { from: b, origin: of_b }]
+    }
+}
+
+impl<T: Scalar, RS: Dim, CS: Dim> Target<T> for InPlace<'_, T, RS, CS> {
+    const WRITES: bool = true;
+
+    type Half<'b>
+        = InPlace<'b, T, RS, CS>
+    where
+        Self: 'b;
+
+    fn write(&mut self, first_row: usize, column: usize, entries: &[T]) {
+        write(&mut self.to, self.origin.place(first_row, column), entries);
+    }
+
+    fn halves(&mut self, at: Place) -> [Self::Half<'_>; 2] {
+        let [of_a, of_b] = self.origin.halves(self.to.shape(), at).map(|(_, origin)| origin);
+        let [a, b] = view_halves_mut(&mut self.to, at, self.origin);
+        [InPlace { to: a, origin: of_a }, InPlace { to: b, origin: of_b }]
+    }
+}
+
+impl<T, RS, CS, RS2, CS2> Target<T> for OutOfPlace<'_, T, RS, CS, RS2, CS2>
 where
     T: Scalar,
-    R: Dim,
-    C: Dim,
-    S: RawStorage<T, R, C>,
-    R2: Dim,
-    C2: Dim,
-    S2: RawStorageMut<T, R2, C2>,
+    RS: Dim,
+    CS: Dim,
+    RS2: Dim,
+    CS2: Dim,
 {
     const WRITES: bool = true;
 
+    type Half<'b>
+        = OutOfPlace<'b, T, RS, CS, RS2, CS2>
+    where
+        Self: 'b;
+
     fn write(&mut self, first_row: usize, column: usize, entries: &[T]) {
-        write(self.to, (first_row, column), entries);
+        write(&mut self.to, self.origin.place(first_row, column), entries);
+    }
+
+    fn halves(&mut self, at: Place) -> [Self::Half<'_>; 2] {
+        let halves = self.origin.halves(self.from.shape(), at);
+        let [from_a, from_b] = view_halves(&self.from, &halves);
+        let [to_a, to_b] = view_halves_mut(&mut self.to, at, self.origin);
+        let [of_a, of_b] = halves.map(|(_, origin)| origin);
+        [
+            OutOfPlace { from: from_a, to: to_a, origin: of_a },
+            OutOfPlace { from: from_b, to: to_b, origin: of_b },
+        ]
     }
 }
 
 /// How a matrix is cut. It decides about speed alone: every row has its own sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::normalization) struct Cut {
+    first: usize,
     rows: usize,
     columns: usize,
     /// Rows of a block, a multiple of the width of a chunk.
@@ -160,16 +339,35 @@ impl Cut {
         } else {
             (fitting.min(MOST_ROWS), columns)
         };
-        Self { rows, columns, block_rows, some_columns }
+        Self { first: 0, rows, columns, block_rows, some_columns }
     }
 
     /// The blocks, from the first row to the last.
     pub(in crate::normalization) fn blocks(self) -> impl Iterator<Item = Block> {
-        (0..self.rows).step_by(self.block_rows).map(move |first| {
-            let rows = self.block_rows.min(self.rows - first);
+        let end = self.first + self.rows;
+        (self.first..end).step_by(self.block_rows).map(move |first| {
+            let rows = self.block_rows.min(end - first);
             let groups = rows.div_ceil(WIDTH);
             // An odd stride visits all sets of a cache.
             Block { cut: self, first, rows, packing: Packing { groups, stride: groups | 1 } }
+        })
+    }
+}
+
+impl Parts for Cut {
+    type Part = Block;
+
+    fn each(&self) -> impl Iterator<Item = Block> {
+        self.blocks()
+    }
+
+    fn halves(&self) -> Option<(Place, [Self; 2])> {
+        let blocks = self.rows.div_ceil(self.block_rows);
+        (blocks > 1 && self.rows * self.columns >= WORTH_HALVING).then(|| {
+            let rows = blocks / 2 * self.block_rows;
+            let middle = self.first + rows;
+            let lower = Self { first: middle, rows: self.rows - rows, ..*self };
+            (Place::Row(middle), [Self { rows, ..*self }, lower])
         })
     }
 }

@@ -3,7 +3,8 @@
 use fearless_simd::Level;
 
 use super::blocks::{Block, Cut, Entries, Target};
-use super::scratch::{Memory, Scratch, with_scratch};
+use super::pass::Pass;
+use super::scratch::{Memory, Scratch};
 use super::{Row, RowMap};
 use crate::kernel::row_maps::{Affine, Map, Moments, Rule, finish_maps, finish_means};
 use crate::normalization::batch_norm::BatchNorm;
@@ -14,26 +15,34 @@ pub(in crate::normalization) fn normalize<T: Scalar, E: Target<T>>(
     operator: &BatchNorm,
     entries: &mut E,
 ) -> Result<()> {
-    let (level, rule) = (Level::new(), operator.rule(entries.shape().1));
-    for_each_block(entries, |entries, block, scratch| {
+    let shape = entries.shape();
+    let pass = Normalize { operator, level: Level::new(), rule: operator.rule(shape.1) };
+    pass.run(entries, Cut::new::<T>(shape, 1))
+}
+
+struct Normalize<'a> {
+    operator: &'a BatchNorm,
+    level: Level,
+    rule: Rule,
+}
+
+impl<T: Scalar> Pass<T, Cut> for Normalize<'_> {
+    fn visit<E: Target<T>>(
+        &self,
+        entries: &mut E,
+        block: &Block,
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let Self { operator, level, rule } = *self;
         statistics(level, rule, block, entries, scratch);
         finish(level, rule, block, |_| Affine::IDENTITY, scratch);
-        find_slow(block, scratch, |row, _| operator.row_map(&Row::of(entries, row)?, row))?;
+        find_slow(block, scratch, |row| operator.row_map(&Row::of(entries, row)?, row))?;
         if E::WRITES {
             let slow_entry = |_, map: &RowMap, entry| map.apply(entry);
             map(level, rule.is_centered, block, entries, scratch, slow_entry);
         }
         Ok(())
-    })
-}
-
-/// Shows every block, with the memory of this thread.
-pub(in crate::normalization) fn for_each_block<T: Scalar, E: Entries<T>>(
-    entries: &mut E,
-    mut visit: impl FnMut(&mut E, &Block, &mut Scratch<T>) -> Result<()>,
-) -> Result<()> {
-    let cut = Cut::new::<T>(entries.shape(), 1);
-    with_scratch(|scratch| cut.blocks().try_for_each(|block| visit(entries, &block, scratch)))
+    }
 }
 
 /// Packs a block and sums up its rows.
@@ -81,30 +90,34 @@ pub(in crate::normalization) fn finish<T: Scalar>(
     finish_maps(level, rule, affine, &mut scratch.moments[0], &mut scratch.maps);
 }
 
-/// Appends mean and unbiased variance of each row of a block to the memory.
-pub(in crate::normalization) fn memorize<T>(rule: Rule, block: &Block, scratch: &mut Scratch<T>) {
-    let Scratch { moments: [moments, _], memory, .. } = scratch;
-    let end = memory.means.len() + block.rows;
-    for row in moments {
-        memory.means.extend_from_slice(row.high.as_flattened());
-        let variances =
-            row.squares.as_flattened().iter().map(|&squares| squares / (rule.len - 1.0));
-        memory.variances.extend(variances);
+/// Writes mean and unbiased variance of each row of a block to the memory.
+pub(in crate::normalization) fn memorize<T>(
+    rule: Rule,
+    block: &Block,
+    scratch: &Scratch<T>,
+    memory: &mut Memory,
+) {
+    let end = block.first + block.rows;
+    for (group, sums) in scratch.moments[0].iter().enumerate() {
+        let rows = block.row(group)..end.min(block.row(group + 1));
+        memory.means[rows.clone()].copy_from_slice(&sums.high.as_flattened()[..rows.len()]);
+        let squares = sums.squares.as_flattened();
+        for (variance, squares) in memory.variances[rows].iter_mut().zip(squares) {
+            *variance = squares / (rule.len - 1.0);
+        }
     }
-    memory.means.truncate(end);
-    memory.variances.truncate(end);
 }
 
-/// Finds the maps of the rows that the kernels leave alone; shows what is to be remembered, too.
+/// Finds the maps of the rows that the kernels leave alone.
 pub(in crate::normalization) fn find_slow<T>(
     block: &Block,
     scratch: &mut Scratch<T>,
-    mut row_map: impl FnMut(usize, &mut Memory) -> Result<RowMap>,
+    mut row_map: impl FnMut(usize) -> Result<RowMap>,
 ) -> Result<()> {
-    let Scratch { maps, slow, memory, .. } = scratch;
+    let Scratch { maps, slow, .. } = scratch;
     slow.clear();
     untrusted(block, maps).try_for_each(|row| {
-        slow.push((row, row_map(row, memory)?));
+        slow.push((row, row_map(row)?));
         Ok(())
     })
 }

@@ -4,7 +4,8 @@ use fearless_simd::Level;
 
 use super::blocks::{Block, Cut, Entries, Target};
 use super::forward::{begin, untrusted};
-use super::scratch::{Scratch, with_scratch};
+use super::pass::Pass;
+use super::scratch::Scratch;
 use super::{Row, RowMap};
 use crate::kernel::row_maps::{Map, Rule, finish_means, finish_pullback};
 use crate::normalization::batch_norm::BatchNorm;
@@ -17,22 +18,36 @@ pub(in crate::normalization) fn pull_back<T: Scalar>(
     h: &impl Entries<T>,
     gradient: &mut impl Target<T>,
 ) -> Result<()> {
-    let columns = h.shape().1;
-    let largest = T::LARGEST / 4.0;
-    let (level, rule) = (Level::new(), Rule { largest, ..operator.rule(columns) });
-    let cut = Cut::new::<T>(h.shape(), 2);
-    with_scratch(|scratch| {
-        cut.blocks().try_for_each(|block| {
-            statistics(level, rule, &block, h, gradient, scratch);
-            let Scratch { maps, slow_pulls, .. } = scratch;
-            slow_pulls.clear();
-            untrusted(&block, maps).try_for_each(|row| {
-                slow_pulls.push((row, SlowRow::of(operator, h, gradient, row)?));
-                Ok(())
-            })?;
-            map(level, &block, h, gradient, scratch)
-        })
-    })
+    let rule = operator.rule(h.shape().1);
+    let rule = Rule { largest: T::LARGEST / 4.0, ..rule };
+    let pass = PullBack { operator, level: Level::new(), rule, h };
+    pass.run(gradient, Cut::new::<T>(h.shape(), 2))
+}
+
+struct PullBack<'a, H> {
+    operator: &'a BatchNorm,
+    level: Level,
+    rule: Rule,
+    h: &'a H,
+}
+
+impl<T: Scalar, H: Entries<T>> Pass<T, Cut> for PullBack<'_, H> {
+    fn visit<E: Target<T>>(
+        &self,
+        gradient: &mut E,
+        block: &Block,
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let Self { operator, level, rule, h } = *self;
+        statistics(level, rule, block, h, gradient, scratch);
+        let Scratch { maps, slow_pulls, .. } = scratch;
+        slow_pulls.clear();
+        untrusted(block, maps).try_for_each(|row| {
+            slow_pulls.push((row, SlowRow::of(operator, h, gradient, row)?));
+            Ok(())
+        })?;
+        map(level, block, h, gradient, scratch)
+    }
 }
 
 /// Packs a block of both and sums up its rows.

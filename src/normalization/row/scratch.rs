@@ -22,8 +22,6 @@ pub(in crate::normalization) struct Scratch<T> {
     pub(in crate::normalization) slow: Vec<(usize, RowMap)>,
     /// The same for gradients.
     pub(super) slow_pulls: Vec<(usize, SlowRow)>,
-    /// What a layer is to remember of its rows.
-    pub(in crate::normalization) memory: Memory,
 }
 
 /// Means and unbiased variances of rows.
@@ -34,11 +32,6 @@ pub(in crate::normalization) struct Memory {
 }
 
 impl Memory {
-    pub(in crate::normalization) fn clear(&mut self) {
-        self.means.clear();
-        self.variances.clear();
-    }
-
     /// Replaces what is remembered of a row.
     pub(in crate::normalization) fn set(&mut self, row: usize, statistics: &Row) {
         self.means[row] = statistics.mean();
@@ -54,7 +47,6 @@ impl<T> Default for Scratch<T> {
             maps: Vec::new(),
             slow: Vec::new(),
             slow_pulls: Vec::new(),
-            memory: Memory::default(),
         }
     }
 }
@@ -104,6 +96,21 @@ impl<T: Scalar> Packed<T> {
 thread_local! {
     /// What the thread keeps for `f64` and for other types.
     static KEPT: [Cell<Option<Box<dyn Any>>>; 2] = const { [Cell::new(None), Cell::new(None)] };
+    /// The same of memories.
+    static MEMORY: Cell<Memory> = const { Cell::new(Memory { means: Vec::new(), variances: Vec::new() }) };
+}
+
+/// Works with a memory of so many rows, of any content, that this thread keeps.
+pub(in crate::normalization) fn with_memory<R>(
+    rows: usize,
+    work: impl FnOnce(&mut Memory) -> R,
+) -> R {
+    let mut memory = MEMORY.try_with(Cell::take).unwrap_or_default();
+    memory.means.resize(rows, 0.0);
+    memory.variances.resize(rows, 0.0);
+    let result = work(&mut memory);
+    let _ = MEMORY.try_with(|kept| kept.set(memory));
+    result
 }
 
 /// Works with the memory of this thread: allocates nothing once it has seen a matrix as large.

@@ -25,7 +25,7 @@ pub(in crate::normalization) fn naive_rows<T: Scalar>(
 ) -> Result<DMatrix<T>> {
     let mut output = h.clone();
     for row in 0..h.nrows() {
-        let map = operator.row_map(&Row::of(&Checked(h), row)?, row)?;
+        let map = operator.row_map(&Row::of(&Checked::new(h), row)?, row)?;
         for column in 0..h.ncols() {
             output[(row, column)] = T::of(map.apply(h[(row, column)].into()));
         }
@@ -40,7 +40,7 @@ pub(in crate::normalization) fn naive_pullback<T: Scalar>(
 ) -> Result<DMatrix<T>> {
     let mut output = gradient.clone();
     for row in 0..h.nrows() {
-        let slow = SlowRow::of(operator, &Checked(h), &Checked(gradient), row)?;
+        let slow = SlowRow::of(operator, &Checked::new(h), &Checked::new(gradient), row)?;
         for column in 0..h.ncols() {
             let entry = (row, column);
             output[entry] = slow.pull([h[entry].into(), gradient[entry].into()], row)?;
@@ -233,7 +233,7 @@ pub(in crate::normalization) fn close_pullback<T: Scalar>(
     [found, expected]: [&DMatrix<T>; 2],
 ) -> std::result::Result<(), String> {
     for i in 0..h.nrows() {
-        let slow = SlowRow::of(operator, &Checked(h), &Checked(gradient), i).unwrap();
+        let slow = SlowRow::of(operator, &Checked::new(h), &Checked::new(gradient), i).unwrap();
         let size = slow.size(gradient.row(i).iter().map(|&g| g.into()));
         for j in 0..h.ncols() {
             let (x, y): (f64, f64) = (found[(i, j)].into(), expected[(i, j)].into());

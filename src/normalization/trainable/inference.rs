@@ -43,8 +43,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         S: RawStorageMut<T, R, C>,
     {
         self.check_inference(h)?;
-        self.infer_rows(&mut Checked(h))?;
-        self.infer_rows(&mut InPlace(h))
+        self.infer_rows(&mut Checked::new(h))?;
+        self.infer_rows(&mut InPlace::new(h))
     }
 
     /// Normalises into `output`, of the same shape, by the running statistics; see
@@ -67,7 +67,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     {
         same_shape("output", output.shape(), h.shape())?;
         self.check_inference(h)?;
-        self.infer_rows(&mut OutOfPlace { from: h, to: output })
+        self.infer_rows(&mut OutOfPlace::new(h, output))
     }
 
     /// A batch normalised by the running statistics, newly allocated; see

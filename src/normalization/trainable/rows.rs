@@ -1,5 +1,7 @@
 //! The passes of a layer over the blocks of a batch.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use fearless_simd::Level;
 use nalgebra::DVector;
 
@@ -8,9 +10,9 @@ use crate::kernel::row_maps::{Affine, Map, Rule, running_maps};
 use crate::kernel::wide::Wide;
 use crate::normalization::row::blocks::{Block, Cut, Entries, Target};
 use crate::normalization::row::forward::{
-    find_slow, finish, for_each_block, map, map_checked, memorize, statistics as sum_rows,
-    untrusted,
+    find_slow, finish, map, map_checked, memorize, statistics as sum_rows, untrusted,
 };
+use crate::normalization::row::pass::Pass;
 use crate::normalization::row::scratch::{Memory, Scratch};
 use crate::normalization::row::{Row, RowMap};
 use crate::{Error, Result, Scalar};
@@ -28,55 +30,22 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     }
 
     /// Normalises, scales and shifts the rows of a training batch by its statistics, or checks that
-    /// they can be; writes these statistics to the memory of the scratch.
+    /// they can be; writes these statistics to the memory.
     pub(super) fn train_rows<E: Target<T>>(
         &self,
         entries: &mut E,
-        scratch: &mut Scratch<T>,
+        memory: &mut Memory,
     ) -> Result<()> {
-        let (level, rule) = (Level::new(), self.rule(entries.shape().1));
-        scratch.memory.clear();
-        for block in Cut::new::<T>(entries.shape(), 1).blocks() {
-            sum_rows(level, rule, &block, entries, scratch);
-            finish(level, rule, &block, |group| self.affine(block.row(group)), scratch);
-            memorize(rule, &block, scratch);
-            find_slow(&block, scratch, |row, memory| {
-                let statistics = Row::of(entries, row)?;
-                let map = self.operator.row_map(&statistics, row)?;
-                check_variance::<T>(&statistics, row)?;
-                self.check_results(entries, row, map)?;
-                memory.set(row, &statistics);
-                Ok(map)
-            })?;
-            if E::WRITES {
-                let slow_entry = |row, map: &RowMap, entry| self.result(entry, row, *map);
-                map(level, true, &block, entries, scratch, slow_entry);
-            }
-        }
-        Ok(())
+        let (shape, memory) = (entries.shape(), Mutex::new(memory));
+        let pass = Train { layer: self, level: Level::new(), rule: self.rule(shape.1), memory };
+        pass.run(entries, Cut::new::<T>(shape, 1))
     }
 
-    /// Writes the statistics of a training batch to the memory of the scratch.
-    pub(super) fn sum_rows(
-        &self,
-        entries: &impl Entries<T>,
-        scratch: &mut Scratch<T>,
-    ) -> Result<()> {
-        let (level, rule) = (Level::new(), self.rule(entries.shape().1));
-        scratch.memory.clear();
-        for block in Cut::new::<T>(entries.shape(), 1).blocks() {
-            sum_rows(level, rule, &block, entries, scratch);
-            finish(level, rule, &block, |_| Affine::IDENTITY, scratch);
-            memorize(rule, &block, scratch);
-            let Scratch { maps, memory, .. } = &mut *scratch;
-            untrusted(&block, maps).try_for_each(|row| {
-                let statistics = Row::of(entries, row)?;
-                check_variance::<T>(&statistics, row)?;
-                memory.set(row, &statistics);
-                Ok(())
-            })?;
-        }
-        Ok(())
+    /// Writes the statistics of a training batch to the memory.
+    pub(super) fn sum_rows(&self, entries: &mut impl Target<T>, memory: &mut Memory) -> Result<()> {
+        let (shape, memory) = (entries.shape(), Mutex::new(memory));
+        let pass = Remember { level: Level::new(), rule: self.rule(shape.1), memory };
+        pass.run(entries, Cut::new::<T>(shape, 1))
     }
 
     /// Moves the running statistics towards those of a batch.
@@ -97,30 +66,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// Normalises, scales and shifts rows by the running statistics, or checks that they can be. An
     /// error may leave them half done.
     pub(super) fn infer_rows<E: Target<T>>(&self, entries: &mut E) -> Result<()> {
-        let level = Level::new();
-        for_each_block(entries, |entries, block, scratch| {
-            scratch.maps.resize(block.groups(), Map::default());
-            running_maps(
-                level,
-                self.operator.epsilon(),
-                |group| {
-                    let first = block.row(group);
-                    [wide(&self.running_mean, first), wide(&self.running_variance, first)]
-                },
-                |group| self.affine(block.row(group)),
-                &mut scratch.maps,
-            );
-            map_checked(level, block, entries, scratch, |entries, row, column| {
-                let (entry, map) = (entries.get(row, column).into(), self.running_map(row));
-                if let (true, Ok(map)) = (entry.is_finite(), map) {
-                    let value = T::of(self.result(entry, row, map));
-                    if value.is_finite() {
-                        return Ok(value);
-                    }
-                }
-                self.first_error(entries, block)
-            })
-        })
+        let cut = Cut::new::<T>(entries.shape(), 1);
+        Infer { layer: self, level: Level::new() }.run(entries, cut)
     }
 
     /// The first error of the rows of a block, in their order.
@@ -135,6 +82,111 @@ impl<T: Scalar> TrainableBatchNorm<T> {
             self.check_results(entries, row, self.running_map(row)?)?;
         }
         Err(Error::Overflow { what: "normalised entry", row: block.first, value: f64::NAN })
+    }
+}
+
+/// A training batch, block by block. Threads write different rows of the memory.
+struct Train<'a, T> {
+    layer: &'a TrainableBatchNorm<T>,
+    level: Level,
+    rule: Rule,
+    memory: Mutex<&'a mut Memory>,
+}
+
+impl<T: Scalar> Pass<T, Cut> for Train<'_, T> {
+    fn visit<E: Target<T>>(
+        &self,
+        entries: &mut E,
+        block: &Block,
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let Self { layer, level, rule, ref memory } = *self;
+        sum_rows(level, rule, block, entries, scratch);
+        finish(level, rule, block, |group| layer.affine(block.row(group)), scratch);
+        memorize(rule, block, scratch, &mut lock(memory));
+        find_slow(block, scratch, |row| {
+            let statistics = Row::of(entries, row)?;
+            let map = layer.operator.row_map(&statistics, row)?;
+            check_variance::<T>(&statistics, row)?;
+            layer.check_results(entries, row, map)?;
+            lock(memory).set(row, &statistics);
+            Ok(map)
+        })?;
+        if E::WRITES {
+            let slow_entry = |row, map: &RowMap, entry| layer.result(entry, row, *map);
+            map(level, true, block, entries, scratch, slow_entry);
+        }
+        Ok(())
+    }
+}
+
+/// The statistics of a training batch, block by block.
+struct Remember<'a> {
+    level: Level,
+    rule: Rule,
+    memory: Mutex<&'a mut Memory>,
+}
+
+impl<T: Scalar> Pass<T, Cut> for Remember<'_> {
+    fn visit<E: Target<T>>(
+        &self,
+        entries: &mut E,
+        block: &Block,
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let Self { level, rule, ref memory } = *self;
+        sum_rows(level, rule, block, entries, scratch);
+        finish(level, rule, block, |_| Affine::IDENTITY, scratch);
+        memorize(rule, block, scratch, &mut lock(memory));
+        untrusted(block, &scratch.maps).try_for_each(|row| {
+            let statistics = Row::of(entries, row)?;
+            check_variance::<T>(&statistics, row)?;
+            lock(memory).set(row, &statistics);
+            Ok(())
+        })
+    }
+}
+
+/// What the lock holds: numbers, which a panic of another thread leaves as valid as they were.
+fn lock<'a, M>(memory: &'a Mutex<M>) -> MutexGuard<'a, M> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Inference, block by block.
+struct Infer<'a, T> {
+    layer: &'a TrainableBatchNorm<T>,
+    level: Level,
+}
+
+impl<T: Scalar> Pass<T, Cut> for Infer<'_, T> {
+    fn visit<E: Target<T>>(
+        &self,
+        entries: &mut E,
+        block: &Block,
+        scratch: &mut Scratch<T>,
+    ) -> Result<()> {
+        let Self { layer, level } = *self;
+        scratch.maps.resize(block.groups(), Map::default());
+        running_maps(
+            level,
+            layer.operator.epsilon(),
+            |group| {
+                let first = block.row(group);
+                [wide(&layer.running_mean, first), wide(&layer.running_variance, first)]
+            },
+            |group| layer.affine(block.row(group)),
+            &mut scratch.maps,
+        );
+        map_checked(level, block, entries, scratch, |entries, row, column| {
+            let (entry, map) = (entries.get(row, column).into(), layer.running_map(row));
+            if let (true, Ok(map)) = (entry.is_finite(), map) {
+                let value = T::of(layer.result(entry, row, map));
+                if value.is_finite() {
+                    return Ok(value);
+                }
+            }
+            layer.first_error(entries, block)
+        })
     }
 }
 
