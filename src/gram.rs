@@ -8,7 +8,7 @@ use crate::factorization::{pivoted_triangle, triangle};
 use crate::kernel::cholesky_qr::{self, RowLines};
 use crate::kernel::triangular::cholesky;
 use crate::scalar::exponent;
-use crate::{Error, Result, Scalar};
+use crate::{Error, Result, Scalar, parallel};
 
 /// The normalised Gram matrix $`C = H^\top H / \lVert H \rVert_F^2`$ of a representation `H`
 /// (`d x n`, samples are columns), held as a factor `R` with $`R^\top R = C`$.
@@ -244,25 +244,28 @@ where
     S: RawStorage<T, R, C>,
 {
     let ((rows, n), level) = (h.shape(), Level::new());
-    let mut products = DMatrix::zeros(n, n);
-    let mut lines = RowLines::new(rows, n);
-    let mut entries = vec![T::zero(); lines.rows().min(rows)];
-    for first in (0..rows).step_by(lines.rows()) {
-        let height = entries.len().min(rows - first);
-        let entries = &mut entries[..height];
-        for column in 0..n {
-            let from = h.view((first, column), (height, 1));
-            DVectorViewMut::from_slice(entries, height).copy_from(&from);
-            if unit == 1.0 {
-                lines.pack(column, entries);
-            } else {
-                let scaled: Vec<f64> = entries.iter().map(|&x| x.into() * unit).collect();
-                lines.pack(column, &scaled);
+    // A view may be read by several threads, whatever `S` is.
+    let h = h.view((0, 0), (rows, n));
+    let products = parallel::sum_over_rows((rows, n), n * n, |share, products| {
+        let mut lines = RowLines::new(share.len(), n);
+        let mut entries = vec![T::zero(); lines.rows().min(share.len())];
+        for first in share.clone().step_by(lines.rows()) {
+            let height = entries.len().min(share.end - first);
+            let entries = &mut entries[..height];
+            for column in 0..n {
+                let from = h.view((first, column), (height, 1));
+                DVectorViewMut::from_slice(entries, height).copy_from(&from);
+                if unit == 1.0 {
+                    lines.pack(column, entries);
+                } else {
+                    let scaled: Vec<f64> = entries.iter().map(|&x| x.into() * unit).collect();
+                    lines.pack(column, &scaled);
+                }
             }
+            lines.add_products(level, products);
         }
-        lines.add_products(level, products.as_mut_slice());
-    }
-    products
+    });
+    DMatrix::from_vec(n, n, products)
 }
 
 approximate!(Gram, gram => gram.matrix().as_slice().to_vec());

@@ -1,5 +1,7 @@
 //! Work on the threads of the current pool, with the same results on any number of them.
 
+use std::ops::Range;
+
 /// The results for 0 to `count`, in order whatever the threads.
 pub(crate) fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "rayon")]
@@ -33,6 +35,32 @@ pub(crate) fn for_each<W: Send>(workers: &mut [W], run: impl Fn(usize, &mut W) +
         return;
     }
     workers.iter_mut().enumerate().for_each(|(index, worker)| run(index, worker));
+}
+
+/// Sums of `len` numbers over the rows of a matrix of this shape, as many operations a row.
+///
+/// `add` adds the rows of a share, a few of which take a millisecond, to zeros. Shares are then added to
+/// each other in their order, so results depend on the shape alone.
+pub(crate) fn sum_over_rows(
+    (rows, columns): (usize, usize),
+    len: usize,
+    add: impl Fn(Range<usize>, &mut [f64]) + Sync + Send,
+) -> Vec<f64> {
+    /// Operations of a share.
+    const SHARE: usize = 1 << 22;
+    // The sums of all shares take a quarter of the memory of the matrix at most.
+    let share = (4 * len / columns.max(1)).max(SHARE / len.max(1));
+    let of_share = |index: usize| {
+        let mut sums = vec![0.0; len];
+        add(index * share..rows.min((index + 1) * share), &mut sums);
+        sums
+    };
+    let mut shares = map(rows.div_ceil(share), of_share).into_iter();
+    let mut sums = shares.next().unwrap_or_else(|| vec![0.0; len]);
+    for share in shares {
+        sums.iter_mut().zip(share).for_each(|(sum, more)| *sum += more);
+    }
+    sums
 }
 
 /// The results of two tasks, on two threads if one is free.

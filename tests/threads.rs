@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use nalgebra::DMatrix;
 use orthogap::convolution::{Convolution, Images, Pooling};
+use orthogap::metric::orthogonality_gap;
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
-use orthogap::{Error, Input, Network, Purpose, Scalar, Seed};
+use orthogap::weights::{Fans, Haar, WeightInit};
+use orthogap::{Error, Gram, Input, Network, Purpose, Scalar, Seed};
 
 use crate::repeatability::bits;
 
@@ -154,4 +156,25 @@ fn normalizations() {
     }
     check::<f64>();
     check::<f32>();
+}
+
+/// What sums over rows, and a matrix with orthonormal columns.
+#[test]
+fn metrics_and_frames() {
+    let (d, n) = (20_000, 40);
+    let mut h = DMatrix::<f64>::zeros(d, n);
+    let stream = |layer| Seed(5).replicate(0).stream(Purpose::User(0), layer, 0);
+    stream(0).fill_normal(h.as_mut_slice());
+    let [one, two, seven] = [1, 2, 7].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let gap = orthogonality_gap(&h.rows(1, d - 1)).unwrap();
+            let gram = Gram::from_columns(&h).unwrap();
+            let mut frame = DMatrix::zeros(600, 200);
+            Haar::default().sample_to(&mut frame, Fans { inputs: 200, outputs: 600 }, stream(1));
+            let numbers = gram.factor().iter().chain(&frame).chain([&gap]);
+            numbers.map(|x| x.to_bits()).collect::<Vec<_>>()
+        })
+    });
+    assert!(one == two && one == seven);
 }

@@ -9,6 +9,7 @@ use crate::kernel::line::{Lanes, Line, parts};
 use crate::kernel::rank_update::rank_update;
 use crate::kernel::tiles::NARROW;
 use crate::kernel::triangular::{cholesky, transposed_times_upper};
+use crate::parallel;
 
 /// Rows of a line.
 const LANES: usize = <f64 as Lanes>::LANES;
@@ -178,21 +179,22 @@ pub fn products(columns: &DMatrix<f64>) -> DMatrix<f64> {
 fn blockwise<T: Lanes>(
     columns: &[T],
     rows: usize,
-    change: impl Fn(Level, &mut RowLines),
+    change: impl Fn(Level, &mut RowLines) + Sync + Send,
 ) -> DMatrix<f64> {
     let (n, level) = (columns.len() / rows, Level::new());
-    let mut products = DMatrix::zeros(n, n);
-    let mut lines = RowLines::new(rows, n);
-    for first in (0..rows).step_by(lines.rows()) {
-        let height = lines.rows().min(rows - first);
-        for (j, column) in columns.chunks_exact(rows).enumerate() {
-            lines.pack(j, &column[first..][..height]);
+    let products = parallel::sum_over_rows((rows, n), n * n, |share, products| {
+        let mut lines = RowLines::new(share.len(), n);
+        for first in share.clone().step_by(lines.rows()) {
+            let height = lines.rows().min(share.end - first);
+            for (j, column) in columns.chunks_exact(rows).enumerate() {
+                lines.pack(j, &column[first..][..height]);
+            }
+            change(level, &mut lines);
+            // Row-major, the upper triangle is the lower one of columns.
+            lines.add_products(level, products);
         }
-        change(level, &mut lines);
-        // Row-major, the upper triangle is the lower one of columns.
-        lines.add_products(level, products.as_mut_slice());
-    }
-    products
+    });
+    DMatrix::from_vec(n, n, products)
 }
 
 /// Makes columns of so many rows orthonormal by the Cholesky factor of their products, once.
