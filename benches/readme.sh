@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the figures and the measured tables of the README anew: one command, a quarter of an hour on a
+# Makes the figures and the measured tables of the README, the examples and the guide anew: one command, a quarter of an hour on a
 # quiet machine, most of it for the peers, whose Python packages are installed at first.
 #
 #   benches/readme.sh              figures, peers, tables
@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-for figure in figure_1 figure_2b figure_6; do
+for figure in quickstart figure_1 figure_2b figure_6 gradient_explosion; do
     cargo run --quiet --release --example "$figure"
     cp "target/orthogap/$figure.svg" benches/readme/
 done

@@ -1,4 +1,4 @@
-"""Writes the measured tables of README.md, between their marks, from the files under target/orthogap."""
+"""Writes measured tables between their marks, in README.md and beside it, from the files under target/orthogap."""
 
 import csv
 import re
@@ -117,16 +117,23 @@ def figure_2b():
     return table(["width", "mean log gap", "standard error"], widths)
 
 
+TABLES = {
+    "README.md": {"engine": engine, "operators": operators},
+    "examples/README.md": {"figure_2b": figure_2b},
+    "src/guide/performance.md": {"distances": distances},
+}
+
+
 def main():
-    path = ROOT / "README.md"
-    text = path.read_text()
-    for name, make in {"engine": engine, "operators": operators, "distances": distances, "figure_2b": figure_2b}.items():
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
-        text, found = re.subn(pattern, lambda marks: marks[1] + make() + marks[2], text, flags=re.S)
-        if found != 1:
-            sys.exit(f"tables.py: README.md has {found} places for the table {name}")
-    path.write_text(text)
-    print(f"wrote {path.name}")
+    for page, tables in TABLES.items():
+        text = (ROOT / page).read_text()
+        for name, make in tables.items():
+            pattern = rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)"
+            text, found = re.subn(pattern, lambda marks: marks[1] + make() + marks[2], text, flags=re.S)
+            if found != 1:
+                sys.exit(f"tables.py: {page} has {found} places for the table {name}")
+        (ROOT / page).write_text(text)
+        print(f"wrote {page}")
 
 
 main()

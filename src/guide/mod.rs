@@ -8,6 +8,9 @@
 //! | [`conjectures`] | how to test a conjecture on random batches and networks |
 //! | [`reproducibility`] | what equal seeds promise, and what can change numbers |
 //! | [`performance`] | how to measure many networks quickly |
+//! | [`coming_from`] | how to write what you know from NumPy, PyTorch or neural-tangents |
+//! | [`machines`] | how to use many cores and many machines |
+//! | [`trust`] | why to believe the numbers |
 //! | [`comparison`] | what to use beside this crate, or in its place |
 //! | [`architecture`] | the modules, for contributors |
 //! | [`changelog`] | what changed, and which changes change numbers |
@@ -31,6 +34,15 @@ pub mod reproducibility {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}
+
+#[doc = include_str!("coming_from.md")]
+pub mod coming_from {}
+
+#[doc = include_str!("machines.md")]
+pub mod machines {}
+
+#[doc = include_str!("trust.md")]
+pub mod trust {}
 
 #[doc = include_str!("comparison.md")]
 pub mod comparison {}
