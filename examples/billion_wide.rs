@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use orthogap::backward::Top;
 use orthogap::report::file;
 use orthogap::theory::stationary;
 use orthogap::{Error, Input, Layer, Network, Scalar, Seed};
@@ -57,6 +58,9 @@ struct Options {
     /// Every layer
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/billion_wide.csv")]
     csv: PathBuf,
+    /// Draw gradients of a random loss, too, from the top down, and write them
+    #[arg(long, value_name = "PATH")]
+    gradients: Option<PathBuf>,
     /// A hundredth of the width, in a second
     #[arg(long)]
     #[allow(dead_code, reason = "sets defaults of the others")]
@@ -151,6 +155,36 @@ fn csv(records: &[Record]) -> String {
     text
 }
 
+/// Goes down from the top, which takes the layers once more, and prints each gradient. Returns the rows
+/// of its CSV, and why there is no more.
+fn pull_back<T: Scalar>(
+    options: &Options,
+    stop: impl Fn() -> bool,
+) -> Result<(String, Option<Error>)> {
+    let Options { width, batch_size, layers, seed, .. } = *options;
+    let input = Input::near_collinear(batch_size, 1e-3)?;
+    let started = Instant::now();
+    let mut text = "layer,log_norm,log_weights_norm,seconds\n".to_owned();
+    let gradients =
+        Network::<T>::new(width).gradients(&input, seed, layers, Top::RandomDirection)?;
+    say!("\nlayer  log norm by H  by W       seconds");
+    for gradient in gradients {
+        let gradient = match gradient {
+            Ok(gradient) if !stop() => gradient,
+            Ok(_) => return Ok((text, Some(Error::Interrupted { layer: 0, rows: 0 }))),
+            Err(error) => return Ok((text, Some(error))),
+        };
+        let (depth, by_h) = (gradient.depth(), gradient.log_norm());
+        let by_w =
+            gradient.log_weights_norm().map_or_else(String::new, |norm| format!("{norm:.6}"));
+        let seconds = started.elapsed().as_secs_f64();
+        say!("{depth:5}  {by_h:13.6}  {by_w:9}  {seconds:7.2}");
+        let _ = writeln!(text, "{depth},{by_h:.9},{by_w},{seconds:.3}");
+    }
+    say!("\npeak memory {}", peak_memory().as_deref().unwrap_or("unknown"));
+    Ok((text, None))
+}
+
 /// Writes the layers that are done.
 fn publish(options: &Options, records: &Records) -> Result<()> {
     let csv = csv(&locked(records));
@@ -161,19 +195,28 @@ fn publish(options: &Options, records: &Records) -> Result<()> {
 fn experiment(
     options: &Options,
     records: &Records,
-    stop: impl Fn(u64) -> bool + Send,
+    stop: impl Fn(u64) -> bool + Send + Sync,
 ) -> Result<ExitCode> {
-    file::check([&options.csv])?;
+    file::check([&options.csv].into_iter().chain(&options.gradients))?;
     command::check_batch(options.batch_size, &[options.width])?;
     let grams = [2, options.batch_size, options.batch_size];
     memory::check("the state of a chain", &grams, size_of::<f64>())?;
     // The chain is made in the pool, too: it makes room for as many threads as it finds.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    let ended = pool.install(|| match options.scalar {
-        Precision::Double => simulate::<f64>(options, records, stop),
-        Precision::Single => simulate::<f32>(options, records, stop),
+    let mut ended = pool.install(|| match options.scalar {
+        Precision::Double => simulate::<f64>(options, records, &stop),
+        Precision::Single => simulate::<f32>(options, records, &stop),
     })?;
     publish(options, records)?;
+    if let (Some(path), None) = (&options.gradients, &ended) {
+        let stop = || stop(0);
+        let (text, error) = pool.install(|| match options.scalar {
+            Precision::Double => pull_back::<f64>(options, stop),
+            Precision::Single => pull_back::<f32>(options, stop),
+        })?;
+        artifact::publish([(&**path, Some(text.into()))])?;
+        ended = error;
+    }
     match ended {
         None => Ok(ExitCode::SUCCESS),
         Some(error @ Error::Interrupted { .. }) => {
@@ -266,6 +309,18 @@ mod tests {
             .map(|arguments| run(&arguments[10..11], arguments, |_| false));
         assert_eq!(one, three);
         assert_eq!((one.0.len(), one.1), (1 + 4, format!("{:?}", ExitCode::SUCCESS)));
+    }
+
+    #[test]
+    fn gradients_are_written_from_the_top_down() {
+        let name = format!("orthogap-billion-wide-{}-gradients.csv", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let arguments = format!("--width 200000 --gradients {}", path.display());
+        run("reverse", &arguments, |_| false);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let layers = text.lines().skip(1).map(|line| line.split_once(',').unwrap().0);
+        assert_eq!(layers.collect::<Vec<_>>(), ["3", "2", "1", "0"]);
     }
 
     #[test]

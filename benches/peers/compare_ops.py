@@ -37,7 +37,7 @@ OTHERS = {
     "haar": (((256, 256), (1024, 1024)), True),
     "conv3": (IMAGES, True),
     "maxpool2": (IMAGES, True),
-    "gradient_norms": (((512, 32),), True),
+    "gradient_norms": (((512, 4), (512, 32), (1024, 16), (2048, 64)), True),
     "bures": (((64, 64), (256, 256)), False),
     "bures_isotropic": (((64, 64), (512, 512)), False),
     "line": (((10_000, 1),), False),
