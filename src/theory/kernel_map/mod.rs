@@ -29,7 +29,7 @@
 
 mod attraction;
 mod product;
-mod quadrature;
+pub(super) mod quadrature;
 
 pub use attraction::{Attraction, Case};
 
@@ -41,8 +41,7 @@ use crate::{Activation, Result};
 /// The map $`\kappa`$ of the cosine of two samples by one layer of an activation.
 ///
 /// Closed forms for the identity, ReLU, leaky ReLU, sin and erf; else adaptive quadrature in the
-/// plane, to 1e-12. Cost of a value: nanoseconds or some
-/// milliseconds.
+/// plane, to 1e-12. Cost of a value: nanoseconds, or about a millisecond.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelMap {
     activation: Activation,
@@ -74,7 +73,7 @@ impl KernelMap {
     /// [`Error::NotConverged`](crate::Error::NotConverged) unless $`E \, F(x)^2`$ exists, and where it
     /// cannot be found to 1e-12; [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is zero.
     pub fn new(activation: &Activation) -> Result<Self> {
-        Self::with_kinks(activation, [])
+        Self::from_piecewise(activation, [])
     }
 
     /// The map of an activation with kinks or jumps away from zero, at which its derivative is not
@@ -86,7 +85,7 @@ impl KernelMap {
     ///
     /// let hard_tanh = Activation::custom("hard_tanh", |x| x.clamp(-1.0, 1.0))
     ///     .with_derivative(|x| f64::from(u8::from(x.abs() < 1.0)));
-    /// let map = KernelMap::with_kinks(&hard_tanh, [-1.0, 1.0])?;
+    /// let map = KernelMap::from_piecewise(&hard_tanh, [-1.0, 1.0])?;
     /// let attracting = map.fixed_point()?.expect("not linear");
     /// assert_eq!(attracting.cosine, 0.0);
     /// assert!((attracting.rate - 0.903124).abs() < 1e-6);
@@ -96,7 +95,7 @@ impl KernelMap {
     /// # Errors
     /// Those of [`new`](Self::new); [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a
     /// kink that is not finite.
-    pub fn with_kinks(
+    pub fn from_piecewise(
         activation: &Activation,
         kinks: impl IntoIterator<Item = f64>,
     ) -> Result<Self> {
