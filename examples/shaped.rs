@@ -1,5 +1,5 @@
-//! Shaped networks against their stochastic equation: leaky ReLU with slopes 1 and 1 - c/sqrt(d), as deep
-//! as they are wide (Li, Nica and Roy 2022).
+//! Shaped networks against their stochastic equation: leaky ReLU with slopes 1 + c/(2 sqrt(d)) and
+//! 1 - c/(2 sqrt(d)), as deep as they are wide (Li, Nica and Roy 2022).
 //!
 //! The cosine of two samples stays random in such networks, of any width; its law is that of a stochastic
 //! equation in layer/width. Prints mean and standard deviation of both, and writes them as CSV and SVG.
@@ -33,7 +33,7 @@ struct Options {
     #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u16).range(POINTS as i64..))]
     width: u16,
     /// Runs of each network, and of each equation
-    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(2..))]
     runs: u32,
     /// The cosine of the inputs
     #[arg(long, default_value_t = 0.3)]
@@ -155,7 +155,7 @@ fn figure(points: &[Point], options: &Options) -> Figure {
         Panel { title: title.to_owned(), series, levels: Vec::new() }
     };
     Figure {
-        title: format!("Cosine of two samples, leaky ReLU of slope $1 - c/sqrt(d)$, d = {width}"),
+        title: format!("Cosine of two samples, leaky ReLU of slopes 1 ± c/(2√d), d = {width}"),
         x_label: "layer / width".to_owned(),
         y_label: "cosine".to_owned(),
         panels: vec![

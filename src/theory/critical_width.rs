@@ -46,7 +46,9 @@ pub fn lower_edge(batch_size: usize, width: usize) -> f64 {
 /// $`\frac12 \log \frac{n-1}{n-3}`$, infinite for n <= 3.
 ///
 /// The other `n - 1` directions are orthogonal there, and a row that is divided by its length in
-/// them multiplies a lost one by $`E \frac{n-1}{\chi^2_{n-1}}`$ in the mean square.
+/// them multiplies a lost one by $`E \frac{n-1}{\chi^2_{n-1}}`$ in the mean square. At finite width the growth
+/// is less, and negative below the critical width:
+/// [`growth_rate`](crate::experiment::critical_width::growth_rate) measures it.
 #[must_use]
 pub fn growth_at_infinite_width(batch_size: usize) -> f64 {
     let n = batch_size as f64;

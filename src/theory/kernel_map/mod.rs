@@ -13,6 +13,10 @@
 //! attracting fixed point there: where $`\kappa'(1) > 1`$. On [-1, 0) only -1 can be fixed, where F
 //! is odd. [`KernelMap::fixed_point`] finds the attracting one and the rate there.
 //!
+//! The maps are limits of infinite width at a fixed depth. A layer of width `d` adds noise of variance of the order
+//! 1/d and a bias of the order 1/d, which add up over layers where the rate is near 1: the limit holds for depths
+//! far below `d` (beyond, see Li, Nica and Roy 2022 and the example `shaped`).
+//!
 //! ```
 //! use orthogap::Activation;
 //! use orthogap::theory::kernel_map::KernelMap;
