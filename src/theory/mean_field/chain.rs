@@ -72,7 +72,7 @@ impl MeanFieldChain {
     /// The chain that begins with this Gram matrix. Cost: its spectrum, some 10 to 50 `n³`.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if a positive eigenvalue is below 1e-280 times the largest.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive eigenvalue is below 1e-280 times the largest.
     ///
     /// ```
     /// use orthogap::{Error, Gram, nalgebra, theory::mean_field::MeanFieldChain};

@@ -75,7 +75,7 @@ impl Deviations {
         self.values.iter().map(difference).map(|x| x * x).sum()
     }
 
-    /// The deviations one layer deeper. Cost: that of [`map`].
+    /// The deviations one layer deeper. Cost: that of [`map`](super::map()).
     #[must_use]
     pub fn next_layer(&self) -> Self {
         let values = map_of_deviations(&self.values).expect("the map brings eigenvalues closer");

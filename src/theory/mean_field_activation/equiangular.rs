@@ -42,7 +42,7 @@ pub struct EquiangularPoint {
 /// assert!((point.post_activation - 0.250).abs() < 5e-4);
 /// assert_eq!(point.pre_activation, -1.0 / 7.0);
 /// let point = equiangular_point(&Activation::Relu, &BatchNorm::paper(), 4)?;
-/// assert!((point.pre_activation - 0.2905).abs() < 5e-5);
+/// assert!((point.pre_activation - 0.290567).abs() < 1e-6);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 ///
