@@ -12,8 +12,8 @@ use orthogap::normalization::{BatchNorm, Centering, SampleNorm, TrainableBatchNo
 use orthogap::statistics::{BatchMeans, Line, Moments, Weighting};
 use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::theory::mean_field;
-use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo};
-use orthogap::theory::{stationary, wasserstein_law};
+use orthogap::theory::mean_field_activation::{Kernel, equiangular_point, quasi_monte_carlo};
+use orthogap::theory::{haar, stationary, wasserstein_law};
 use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit, Lsuv, Scale};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
 use orthogap::wasserstein::{self, Directions, MatrixLaw, RowMoments, Sample};
@@ -735,6 +735,13 @@ fn theory() {
         "a deviation out of range of another": mean_field::map_of_deviations(&[1e281, 0.25])
             => "deviation = 0.25 is invalid: expected an eigenvalue from 1e-280 times the largest on";
         "no deviations": mean_field::map_of_deviations(&[]) => "a 0 x 0 matrix holds no batch";
+        "a single sample, centred": mean_field::centered(Input::orthogonal(1).unwrap().gram())
+            => "a batch of 1 is too small: at least 2 needed";
+        "a fixed point with an epsilon":
+            equiangular_point(&Activation::Relu, &BatchNorm::standard(1e-5).unwrap(), 4)
+            => "the chain at infinite width needs a batch normalisation without epsilon";
+        "Haar weights in a narrow network": haar::mean_squared_gap(9, 5)
+            => "a batch of 9 samples cannot be orthogonal in width 5: the batch size must not exceed the width";
         "a law of one sample": stationary::SingularValueLaw::new(1, 9)
             => "a batch of 1 is too small: at least 2 needed";
         "a law in a narrow network": stationary::SingularValueLaw::new(9, 5)

@@ -74,19 +74,24 @@ fn rectified_networks_under_centred_batch_norm() {
     agree("rectified", &(0..3).map(rate).collect(), RECTIFIED_SQUARED_GROWTH.ln(), 0.02);
 }
 
-/// One sample, width 64, 20 layers, 3000 runs: the mean of a rate and its variance.
+/// One sample, 20 layers, 6000 runs at two widths: the mean of a rate and its variance, 5/d + 21/d². Of
+/// 200,000 runs at widths 30, 64 and 100 the means were .2, .2 and -.9 standard errors off.
 #[test]
 fn he_weights_and_rectifiers() {
-    let network = Network::<f64>::new(64)
-        .with_normalization(Normalization::None)
-        .with_weights(Gaussian::he())
-        .with_activation(Relu);
-    let input = Input::gaussian(64, 1, Seed(1)).unwrap();
-    let rate = |run| growth(&layers(&network, &input, run, 20, Top::default()), 0, 20);
-    let moments: Moments = (0..3000).map(rate).collect();
-    agree("He", &moments, rectified_log_growth(64), 0.0);
-    let variance = 3000.0 * moments.standard_error().powi(2) * 20.0;
-    assert!((variance / (5.0 / 64.0) - 1.0).abs() < 0.15, "{variance}"); // 4 errors, and O(1/d)
+    for width in [30, 100] {
+        let network = Network::<f64>::new(width)
+            .with_normalization(Normalization::None)
+            .with_weights(Gaussian::he())
+            .with_activation(Relu);
+        let input = Input::gaussian(width, 1, Seed(1)).unwrap();
+        let rate = |run| growth(&layers(&network, &input, run, 20, Top::RandomDirection), 0, 20);
+        let moments: Moments = (0..6000).map(rate).collect();
+        agree("He", &moments, rectified_log_growth(width), 0.0);
+        let d = width as f64;
+        let variance = moments.sample_variance() * 20.0;
+        let law = 5.0 / d + 21.0 / (d * d);
+        assert!((variance / law - 1.0).abs() < 0.08, "{variance} {law}"); // 4 standard errors
+    }
 }
 
 /// 300 networks of 200 layers.

@@ -5,8 +5,10 @@ use nalgebra::{DMatrix, DVector, dmatrix};
 use orthogap::Activation;
 use orthogap::Activation::{Relu, ShiftedTanh, Tanh};
 use orthogap::experiment::critical_width::{estimate, growth_rate};
+use orthogap::normalization::SampleNorm;
 use orthogap::statistics::Moments;
 use orthogap::theory::bounds::{self, A1, Version, Width};
+use orthogap::theory::kernel_map::KernelMap;
 use orthogap::theory::mean_field::{MeanFieldChain, map, map_of_deviations};
 use orthogap::theory::mean_field_activation::{Kernel, quasi_monte_carlo, relu};
 use orthogap::theory::{critical_width, stationary, wasserstein_law};
@@ -247,6 +249,71 @@ fn one_layer_has_its_mean_and_noise() {
             assert!(lyapunov.mean() < bound);
         }
     }
+}
+
+/// Four layers of width 512 with normalisation of each sample against the kernel map, whose bias is of the
+/// order of layers/d: three comparisons at 4 standard errors beside it, a false alarm in 5000 seeds; 300
+/// runs, seed 25.
+#[test]
+fn cosines_of_wide_networks_follow_the_kernel_map() {
+    let (width, layers, start) = (512, 4, 0.3f64);
+    let columns = dmatrix![1.0, start; 0.0, (1.0 - start * start).sqrt()];
+    let input = Input::from_columns(&columns).unwrap();
+    for activation in [Relu, Tanh, Activation::Gelu] {
+        let map = KernelMap::new(&activation).unwrap();
+        let expected = map.layers(start).nth(layers - 1).unwrap().unwrap();
+        let network = Network::<f64>::new(width)
+            .with_normalization(SampleNorm::rms(0.0).unwrap())
+            .with_activation(activation.clone());
+        let cosine = |run| {
+            let mut chain = network.chain(&input, Seed(25).replicate(run)).unwrap();
+            chain.advance(layers).unwrap().cosine(0, 1).unwrap()
+        };
+        let cosines: Moments = (0..300).map(cosine).collect();
+        let allowed = 4.0 * cosines.standard_error() + layers as f64 / width as f64;
+        let error = cosines.mean() - expected;
+        assert!(error.abs() < allowed, "{activation}: {error} {allowed}");
+    }
+}
+
+/// The radial law of a row against that of a Gaussian, quantile by quantile, in a thousand bins of equal
+/// probability. Errors of the bins add a relative 1/sqrt(W2² N) or so, here 4 %; with the stated
+/// ratio of law and simulation 12 % are allowed at n = 4, d = 32. Seed 24, 1,000,000 rows.
+#[test]
+fn a_row_is_gaussian_to_second_order() {
+    use statrs::distribution::{ChiSquared, ContinuousCDF};
+    const BINS: usize = 1000;
+    let (n, d) = (4, 32);
+    let input = Input::orthogonal(n).unwrap();
+    let mut radii = Vec::new();
+    let mut normals = vec![0.0f64; n * 20];
+    for run in 0..50 {
+        let run = Seed(24).replicate(run);
+        let mut chain = Network::<f64>::new(d).chain(&input, run).unwrap();
+        chain.advance(30).unwrap();
+        for layer in 0..1000 {
+            let factor = chain.step().unwrap().factor();
+            run.stream(Purpose::User(0), layer, 0).fill_normal(&mut normals);
+            for z in normals.chunks(n) {
+                let row = factor.tr_mul(&DVector::from_column_slice(z));
+                radii.push((n as f64).sqrt() * row.norm());
+            }
+        }
+    }
+    radii.sort_unstable_by(f64::total_cmp);
+    let law = ChiSquared::new(n as f64).unwrap();
+    let size = radii.len() / BINS;
+    let mut squared = 0.0;
+    for (bin, radii) in radii.chunks(size).enumerate() {
+        let quantiles = (0..5).map(|k| {
+            let p = (bin as f64 + (f64::from(k) + 0.5) / 5.0) / BINS as f64;
+            law.inverse_cdf(p).sqrt()
+        });
+        let difference = radii.iter().sum::<f64>() / size as f64 - quantiles.sum::<f64>() / 5.0;
+        squared += difference * difference / BINS as f64;
+    }
+    let ratio = squared / wasserstein_law::row_squared_distance(n, d);
+    assert!((ratio - 1.0).abs() < 0.12, "{ratio}");
 }
 
 /// Lemma 7 with its sharp constant is an equality for two orthogonal samples at any width: 1/(4d). Two

@@ -124,6 +124,11 @@ mod tests {
             ("ReLU aligns exponentially", Verdict::FalseAsPrinted),
             ("ReLU aligns like a power", Verdict::Holds),
             ("Gradients explode, centred batch norm", Verdict::Holds),
+            ("Isometry rises, sharp", Verdict::Tight),
+            ("Isometry under Haar weights, C = 0.015", Verdict::FalseAsPrinted),
+            ("Isometry under Haar weights, rate", Verdict::Holds),
+            ("Geometric mixing, rate", Verdict::Holds),
+            ("Shaped networks", Verdict::Holds),
         ] {
             assert_eq!(verdict(name), Some(expected), "{name}");
         }

@@ -46,6 +46,7 @@
 //! needs a seed of its own: [`Seed::branch`](crate::Seed::branch).
 
 mod chain_experiment;
+pub mod coupling;
 pub mod critical_width;
 mod ensemble;
 mod events;

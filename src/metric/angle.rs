@@ -5,7 +5,8 @@ use nalgebra::DMatrix;
 use crate::{Error, Gram, Result};
 
 impl Gram {
-    /// The cosine of the angle between samples `i` and `j`.
+    /// The cosine of the angle between samples `i` and `j`, to an absolute error of some 1e-16: of an angle
+    /// below 1e-8 nothing is left in it.
     ///
     /// Cost: `3 r` multiply-adds.
     ///

@@ -71,7 +71,8 @@ impl Gram {
     /// The Lyapunov function $`\hat V(H) = 1/n - \lambda_n`$ (Eq. 11 of the paper), where
     /// $`\lambda_n`$ is the smallest eigenvalue of `C`.
     ///
-    /// It bounds the gap, $`V \le \sqrt{n(n-1)}\, \hat V`$ (Lemma 4 with its sharp constant).
+    /// It bounds the gap, $`V \le \sqrt{n(n-1)}\, \hat V`$ (Lemma 4 with its sharp constant). Absolute error
+    /// about 1e-16.
     ///
     /// ```
     /// use orthogap::Input;
@@ -92,7 +93,8 @@ impl Gram {
     /// -\log n - \frac{2}{n} \sum_i \log \sigma_i
     /// ```
     ///
-    /// Zero iff orthogonal, infinite if `C` is singular.
+    /// Zero iff orthogonal, infinite if `C` is singular. Absolute error about 1e-15: near orthogonality it is
+    /// $`\frac n2 V^2`$, so of gaps `V` below 1e-7 it has no digits, and `V` itself has.
     ///
     /// ```
     /// use orthogap::Input;

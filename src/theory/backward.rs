@@ -25,6 +25,9 @@ use crate::check;
 /// $`\frac12 - \frac1{2\pi}`$, by which the next normalisation divides, and the slope of the rectifier
 /// has mean square 1/2.
 ///
+/// Simulations of the log norm at n = 128 and d = 1024 have .3898(5) a layer, where the logarithm of this is
+/// .3832. At n = 8 the rate is half as large again: batches below about 32 need another law.
+///
 /// ```
 /// use orthogap::theory::backward::RECTIFIED_SQUARED_GROWTH;
 ///
@@ -39,6 +42,10 @@ pub const RECTIFIED_SQUARED_GROWTH: f64 = PI / (PI - 1.0);
 /// A row `y` of `W H` is isotropic, with $`\lVert y \rVert^2 \sim \chi^2_n / n`$ independent of its
 /// direction. The gradient by it loses the part along it, a share `1/n`, and is divided by its length,
 /// and $`E\, n/\chi^2_n = n/(n-2)`$. Weights of variance `1/d` keep the mean square.
+///
+/// The log norm of a single run grows at the same rate, since a wide layer averages: .1540(3) a layer at
+/// n = 8, d = 4096, where the logarithm of this is .1542. For fewer than 5 samples the variance of
+/// $`1/\chi^2_n`$ is infinite, and widths must be much larger.
 ///
 /// ```
 /// use orthogap::theory::backward::squared_growth;
@@ -105,6 +112,9 @@ pub fn traceless_growth(batch_size: usize) -> Result<f64> {
 /// make $`\frac2d \chi^2_K`$ of the squared norm, so it is the mean of
 /// $`\psi(K/2) + \log \frac4d`$ given `K > 0`.
 ///
+/// Simulations at d = 30, 64 and 100 of 200,000 runs each agree to 0.2, 0.2 and 0.9 standard errors of less than
+/// 0.6 %; the variance is 5.72/d, 5.34/d and 5.21/d there.
+///
 /// ```
 /// use orthogap::theory::backward::rectified_log_growth;
 ///
@@ -144,7 +154,8 @@ pub fn rectified_log_growth(width: usize) -> f64 {
 /// `n = d` orthogonal samples.
 ///
 /// Normalisation then changes nothing forwards. Backwards the antisymmetric part of $`G H^\top`$ is
-/// conserved and the symmetric part decays, as simulations show; the former has that share.
+/// conserved and the symmetric part decays, as simulations show; the former has that share. At n = 8, 1600
+/// networks of 200 layers have .4401(22), where it is .4375. For `n < d` gradients explode.
 ///
 /// ```
 /// use orthogap::theory::backward::haar_share;

@@ -19,6 +19,9 @@
 /// assert!((exponent + (0.577_215_664_901_532_9 + 2f64.ln()) / 2.0).abs() < 1e-14);
 /// ```
 ///
+/// Exact at any width. A finite chain approaches them like one over its depth, since its input is not along
+/// the Lyapunov directions.
+///
 /// There are only `d` exponents, so no more than that are returned.
 #[must_use]
 pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64> {

@@ -10,6 +10,8 @@
 //! | small width: loss of rank | [`critical_width`] |
 //! | infinite width without coupling of samples: the map of a cosine, its fixed points | [`kernel_map`] |
 //! | vanilla linear networks: Lyapunov exponents | [`growth`] |
+//! | Haar weights: gap and isometry | [`haar`] |
+//! | normalisation of each sample: isometry | [`isometry`] |
 //! | gradients: how they grow from layer to layer | [`backward`] |
 
 pub mod backward;
@@ -17,6 +19,8 @@ pub mod bounds;
 pub mod critical_width;
 mod gaussian_ensemble;
 pub mod growth;
+pub mod haar;
+pub mod isometry;
 pub mod kernel_map;
 pub mod mean_field;
 pub mod mean_field_activation;

@@ -25,6 +25,10 @@ use crate::{Error, Result, Stream};
 
 /// The factor by which the gap of a wide network shrinks per layer near orthogonality, `n/(n+2)`.
 ///
+/// It is the limit of large width. [Coupled chains](crate::experiment::coupling) measure the logarithm at
+/// finite width, relative to it, for n = 4, 8, 16: about .65 at d = n², .92 at 4 n², .963 at 8 n², and .994
+/// from 32 n² on.
+///
 /// ```
 /// assert_eq!(orthogap::theory::stationary::decay_rate(2), 0.5);
 /// ```
@@ -49,7 +53,8 @@ pub fn relaxation_time(batch_size: usize) -> f64 {
 
 /// The stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the orthogonality gap.
 ///
-/// About n/(4d). Zero for a batch of one.
+/// About n/(4d), up to a relative correction of c/d with c = 0.2, 0.8, 3 for n = 2, 4, 8 (measured). Zero for
+/// a batch of one. Near the critical width of about n²/4 no stationary law exists.
 ///
 /// ```
 /// use orthogap::theory::stationary::mean_squared_gap;
@@ -64,7 +69,8 @@ pub fn mean_squared_gap(batch_size: usize, width: usize) -> f64 {
 
 /// The stationary mean $`E V`$ of the orthogonality gap.
 ///
-/// The gap is $`\sqrt{E V^2 / D}`$ times a chi variable of `D` degrees of freedom, so
+/// At the same widths as [`mean_squared_gap`], with half of its relative correction. The gap is
+/// $`\sqrt{E V^2 / D}`$ times a chi variable of `D` degrees of freedom, so
 ///
 /// ```math
 /// E V = \sqrt{E V^2} \, \sqrt{2/D} \, \Gamma((D+1)/2) / \Gamma(D/2)
@@ -125,7 +131,9 @@ fn deviation(batch_size: usize, width: usize) -> f64 {
 /// $`\mu_i`$ are the eigenvalues of a traceless matrix of the Gaussian orthogonal ensemble (entries
 /// of variance 1 on the diagonal and 1/2 off it, less the mean of the diagonal).
 ///
-/// Correct to first order in their spread.
+/// Correct to first order in their spread: at (4, 4096) the means of the smallest and the largest one are
+/// within 1 % of their distance from $`1/\sqrt n`$. Near the critical width of about n²/4 the smallest one
+/// reaches zero, and the law fails.
 ///
 /// ```
 /// use orthogap::{Purpose, Seed, theory::stationary::SingularValueLaw};
@@ -198,7 +206,8 @@ impl SingularValueLaw {
 }
 
 /// The stationary mean of the coupling bound on the squared Wasserstein-2 distance to a Gaussian
-/// ([`Gram::coupling_bound`](crate::Gram::coupling_bound)), $`n E V^2 / 4`$.
+/// ([`Gram::coupling_bound`](crate::Gram::coupling_bound)), $`n E V^2 / 4`$, to first order in the spread of
+/// singular values: simulations at (4, 512) and (8, 1024) exceed it by 0.6 % and 0.7 %.
 ///
 /// ```
 /// use orthogap::theory::stationary::mean_coupling_bound;

@@ -10,6 +10,7 @@
 //! | $`W_2^2`$ | [`squared_distance`] |
 //! | mean over `H` of the distance given `H` | [`mean_coupling_bound`](super::stationary::mean_coupling_bound) |
 //! | both | about $`n^2/(16 d)`$ |
+//! | $`W_2^2`$ of one row, of unit variance | [`row_squared_distance`], about $`n^4/(128 d^2)`$ |
 //! | Lemma 2 of the paper | $`2 n E V`$, about $`n^{3/2}/\sqrt d`$ |
 //!
 //! So $`W_2 = \Theta(n/\sqrt d)`$, where the paper's Table 1 has $`O(d^{-1/4})`$.
@@ -19,6 +20,9 @@ use crate::{Error, Result};
 
 /// The limit of $`W_2^2`$ between the laws of `W H` and $`G/\sqrt n`$ for stationary `H` as the
 /// width grows.
+///
+/// Optimal transport of samples agrees within its errors of 1 % at (4, 512) and 0.3 % at (8, 1024). It is a
+/// limit for `d` far above the critical width of about n²/4.
 ///
 /// Traceless fluctuations of the singular values are isotropic and Gaussian under both laws, with
 /// variances in the ratio $`1 + n(n+2)/(4(n+1))`$, so
@@ -43,13 +47,42 @@ pub fn squared_distance(batch_size: usize, width: usize) -> f64 {
     (n + 2.0) * (n - 1.0) / (4.0 * n * d) * difference * difference
 }
 
+/// Returns the limit of $`W_2^2`$ between the law of one row of $`\sqrt n \, W H`$, with entries of `W`
+/// N(0, 1) and `H` stationary, and N(0, I):
+///
+/// ```math
+/// W_2^2 \to \frac{n (n-1)^2 (n+2)^3}{128 \, (n+1)^2 \, d^2}
+/// ```
+///
+/// Both laws are invariant under rotations, so only the length r moves. In a given direction
+/// $`\sqrt n H^\top H \sqrt n`$ multiplies r² by $`1 + \xi`$ with
+/// $`E \xi^2 = s^2 = \frac{2n}{n+2} E V^2`$, which spreads the density of r; the transport that undoes it is
+/// $`\frac{s^2}8 (r^3 - (n+2) r)`$, and its mean square $`\frac{s^4}{32} n (n+2)`$. So a row is
+/// Gaussian to O(1/d) in $`W_2`$, the whole matrix to $`O(1/\sqrt d)`$ only ([`squared_distance`]).
+///
+/// Simulation over law: .94 to 1.04 for n = 2, .95 to 1.09 for n = 4, .92 to .96 for n = 8.
+///
+/// ```
+/// use orthogap::theory::wasserstein_law::{row_squared_distance, squared_distance};
+///
+/// assert!((row_squared_distance(4, 64) - 5.933e-4).abs() < 1e-7);
+/// assert_eq!(row_squared_distance(1, 64), 0.0);
+/// assert!(row_squared_distance(4, 512) < 0.05 * squared_distance(4, 512));
+/// ```
+#[must_use]
+pub fn row_squared_distance(batch_size: usize, width: usize) -> f64 {
+    let (n, d) = (batch_size as f64, width as f64);
+    n * (n - 1.0).powi(2) * (n + 2.0).powi(3) / (128.0 * ((n + 1.0) * d).powi(2))
+}
+
 /// A certified lower bound on $`W_2^2`$ between two laws of matrices, from equally many samples of
 /// the singular values of each.
 ///
 /// The distance of the singular values from their mean, $`\lVert \sigma - \bar\sigma \rVert`$, is a
 /// 1-Lipschitz image of the matrix, so the distance between the one-dimensional laws of that
 /// number is no larger. In the limit of [`squared_distance`] it is equal. Sampling adds a bias
-/// upwards of the order of their variance over the number of samples.
+/// upwards of the order of their variance over the number of samples, so it is certified for the laws of
+/// the samples, and for the populations only where it is much larger than that.
 ///
 /// ```
 /// use orthogap::theory::wasserstein_law::lower_bound;

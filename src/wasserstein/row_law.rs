@@ -9,6 +9,10 @@ use crate::{Error, Gram, Purpose, Replicate, Result};
 /// One row of `W H` from each of many runs, where `W` has independent N(0, 1) entries and `H` is of
 /// Frobenius norm one.
 ///
+/// At large width a row is close to Gaussian: its squared distance is of the order $`n^4/(128 d^2)`$
+/// ([`row_squared_distance`](crate::theory::wasserstein_law::row_squared_distance)), below the noise of
+/// fewer than about $`d^2`$ rows.
+///
 /// The rows of one `W H` share their `H`, so they are not independent, and a [`Sample`] of them has
 /// wrong standard errors. Here each run gives one row.
 ///

@@ -17,7 +17,8 @@ use crate::{Error, Gram, Purpose, Replicate, Result};
 /// The law of `W H` is invariant under rotations from the left, and where `H` is stationary under
 /// rotations from the right as well. Then its squared distance to $`G/\sqrt n`$ **equals** the
 /// optimal transport cost between the laws of the n sorted singular values: a problem in n
-/// dimensions, not in d n. In general that cost is a lower bound (Mirsky's inequality).
+/// dimensions, not in d n. In general that cost is a lower bound (Mirsky's inequality). Stationary means
+/// runs of several times n/2 layers, above the critical width of about n²/4.
 ///
 /// ```
 /// use orthogap::statistics::Interval;

@@ -49,6 +49,9 @@ const BUDGET: usize = 20_000;
 impl Sample {
     /// Returns the entropic transport between two empirical laws at regularisation `epsilon`.
     ///
+    /// A statement about these samples. As an estimate of the distance between populations it inherits the
+    /// curse of [`assignment`](Self::assignment) for a small epsilon, and is biased upwards by a large one.
+    ///
     /// Newton's method on the potentials of the smaller sample, with epsilon lowered step by step.
     /// The method works with sums of exponentials whose largest term is near 1, so no epsilon
     /// underflows. It ends where the [marginal error](Entropic::marginal_error) is 1e-11. An epsilon

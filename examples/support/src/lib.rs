@@ -8,3 +8,4 @@ pub mod images;
 pub mod memory;
 pub mod paper;
 pub mod recipes;
+pub mod shaped;

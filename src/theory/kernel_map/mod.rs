@@ -13,6 +13,10 @@
 //! attracting fixed point there: where $`\kappa'(1) > 1`$. On [-1, 0) only -1 can be fixed, where F
 //! is odd. [`KernelMap::fixed_point`] finds the attracting one and the rate there.
 //!
+//! The maps are limits of infinite width at a fixed depth. A layer of width `d` adds noise of variance of the order
+//! 1/d and a bias of the order 1/d, which add up over layers where the rate is near 1: the limit holds for depths
+//! far below `d` (beyond, see Li, Nica and Roy 2022 and the example `shaped`).
+//!
 //! ```
 //! use orthogap::Activation;
 //! use orthogap::theory::kernel_map::KernelMap;
@@ -29,7 +33,7 @@
 
 mod attraction;
 mod product;
-mod quadrature;
+pub(super) mod quadrature;
 
 pub use attraction::{Attraction, Case};
 
@@ -41,8 +45,7 @@ use crate::{Activation, Result};
 /// The map $`\kappa`$ of the cosine of two samples by one layer of an activation.
 ///
 /// Closed forms for the identity, ReLU, leaky ReLU, sin and erf; else adaptive quadrature in the
-/// plane, to 1e-12. Cost of a value: nanoseconds or some
-/// milliseconds.
+/// plane, to 1e-12. Cost of a value: nanoseconds, or about a millisecond.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelMap {
     activation: Activation,
@@ -74,7 +77,7 @@ impl KernelMap {
     /// [`Error::NotConverged`](crate::Error::NotConverged) unless $`E \, F(x)^2`$ exists, and where it
     /// cannot be found to 1e-12; [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is zero.
     pub fn new(activation: &Activation) -> Result<Self> {
-        Self::with_kinks(activation, [])
+        Self::from_piecewise(activation, [])
     }
 
     /// The map of an activation with kinks or jumps away from zero, at which its derivative is not
@@ -86,7 +89,7 @@ impl KernelMap {
     ///
     /// let hard_tanh = Activation::custom("hard_tanh", |x| x.clamp(-1.0, 1.0))
     ///     .with_derivative(|x| f64::from(u8::from(x.abs() < 1.0)));
-    /// let map = KernelMap::with_kinks(&hard_tanh, [-1.0, 1.0])?;
+    /// let map = KernelMap::from_piecewise(&hard_tanh, [-1.0, 1.0])?;
     /// let attracting = map.fixed_point()?.expect("not linear");
     /// assert_eq!(attracting.cosine, 0.0);
     /// assert!((attracting.rate - 0.903124).abs() < 1e-6);
@@ -96,7 +99,7 @@ impl KernelMap {
     /// # Errors
     /// Those of [`new`](Self::new); [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a
     /// kink that is not finite.
-    pub fn with_kinks(
+    pub fn from_piecewise(
         activation: &Activation,
         kinks: impl IntoIterator<Item = f64>,
     ) -> Result<Self> {

@@ -1,8 +1,12 @@
 //! Means over pairs of jointly normal numbers, of any function whose kinks are known.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use crate::{Error, Result};
+
+/// Points of Kronrod's rule, and those on either side of its centre.
+const POINTS: usize = 15;
+const SIDE: usize = 7;
 
 /// Nodes on (0, 1] and weights of Kronrod's rule of 15 points; every second node, from the second
 /// on, is one of Gauss's 7 (Piessens et al. 1983, *QUADPACK*).
@@ -42,8 +46,52 @@ const HALVINGS: u32 = 44;
 /// The error of a panel that is accepted, relative to the whole.
 const TOLERANCE: f64 = 1e-13;
 
+/// A function that replaces numbers by its values, many at a time.
+pub(in crate::theory) type Function<'a> = &'a dyn Fn(&mut [f64]);
+
+/// The law of the length of a pair whose direction is uniform once the pair is made uncorrelated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::theory) enum Radius {
+    /// A pair of normal numbers.
+    Normal,
+    /// Two coordinates of a uniform point on the sphere of radius `length` in `dimension` > 2
+    /// dimensions, with R = length sin t.
+    Sphere { dimension: usize, length: f64 },
+}
+
+impl Radius {
+    /// Where the parameter t ends, which begins at zero.
+    fn end(self) -> f64 {
+        match self {
+            Self::Normal => RADIUS,
+            Self::Sphere { .. } => FRAC_PI_2,
+        }
+    }
+
+    /// The length at a parameter, and the density of the parameter.
+    fn at(self, t: f64) -> (f64, f64) {
+        match self {
+            Self::Normal => (t, t * (-0.5 * t * t).exp()),
+            Self::Sphere { dimension, length } => {
+                let (sine, cosine) = t.sin_cos();
+                let density = (dimension - 2) as f64 * sine * cosine.powf(dimension as f64 - 3.0);
+                (length * sine, density)
+            }
+        }
+    }
+
+    /// The parameter at which the length is `radius`; NaN or beyond the end where it never is.
+    fn parameter(self, radius: f64) -> f64 {
+        match self {
+            Self::Normal => radius,
+            Self::Sphere { length, .. } => (radius / length).asin(),
+        }
+    }
+}
+
 /// $`E f(x) f(y)`$ for standard normal x and y with the cosine (correlation) `rho`, where `f` has
-/// kinks or jumps at zero and at `kinks`, nowhere else.
+/// kinks or jumps at zero and at `kinks`, nowhere else; for another law of the length of the pair in
+/// its uncorrelated coordinates, the mean under that law.
 ///
 /// In polar coordinates x = r cos θ, y = r cos(θ - α), cos α = `rho`, a kink at zero lies on
 /// the rays θ = ±π/2 and α ± π/2, and one at c on r = c/cos θ and r = c/cos(θ - α). Panels end there,
@@ -51,17 +99,38 @@ const TOLERANCE: f64 = 1e-13;
 ///
 /// # Errors
 /// [`Error::NotConverged`] if the error cannot be brought below 1e-12 of the mean of |f f|.
-pub(super) fn mean_product(f: &dyn Fn(f64) -> f64, kinks: &[f64], rho: f64) -> Result<f64> {
+pub(in crate::theory) fn mean_product(
+    f: Function<'_>,
+    kinks: &[f64],
+    law: Radius,
+    rho: f64,
+) -> Result<f64> {
     let angle = ((1.0 - rho) * (1.0 + rho)).sqrt().atan2(rho);
     let mut tails = 0.0f64;
     let mut along_ray = |theta: f64| {
         let (cosine, other) = (theta.cos(), (theta - angle).cos());
         let circles = kinks.iter().flat_map(|c| [c / cosine, c / other]);
-        let breaks = within(0.0, RADIUS, circles);
-        let mut integrand = |r: f64| r * (-0.5 * r * r).exp() * f(r * cosine) * f(r * other);
+        let breaks = within(0.0, law.end(), circles.map(|radius| law.parameter(radius)));
+        let mut integrand = |t: &mut [f64]| {
+            let mut pairs = [0.0; 2 * POINTS];
+            let (x, y) = pairs.split_at_mut(t.len());
+            for ((t, x), y) in t.iter_mut().zip(x).zip(y) {
+                let (radius, density) = law.at(*t);
+                (*x, *y, *t) = (radius * cosine, radius * other, density);
+            }
+            f(&mut pairs[..2 * t.len()]);
+            let (x, y) = pairs.split_at(t.len());
+            t.iter_mut().zip(x).zip(y).for_each(|((t, x), y)| *t *= x * y);
+        };
         let whole = integrate(&mut integrand, &breaks, 0.1 * TOLERANCE);
+        let mut tail = [law.end()];
+        if law == Radius::Normal {
+            integrand(&mut tail);
+        } else {
+            tail = [0.0];
+        }
         // What lies beyond the radius is smaller than what lies just before it.
-        let (tail, most) = (integrand(RADIUS).abs(), TOLERANCE * whole.size);
+        let (tail, most) = (tail[0].abs(), TOLERANCE * whole.size);
         tails += if tail > most { tail } else { whole.unfinished };
         whole.value
     };
@@ -72,10 +141,47 @@ pub(super) fn mean_product(f: &dyn Fn(f64) -> f64, kinks: &[f64], rho: f64) -> R
     });
     let rays = [0.0, angle, PI, PI + angle].map(|ray| ray - 0.5 * PI);
     let meetings = meetings.flat_map(|ray| [ray, ray - PI, ray + PI]);
-    let breaks = within(-0.5 * PI, 1.5 * PI, rays.into_iter().chain(meetings));
-    let whole = integrate(&mut along_ray, &breaks, TOLERANCE);
-    let (value, error) = (whole.value / TAU, (whole.unfinished + tails) / TAU);
-    let tolerance = 1e-12 * whole.size / TAU;
+    // Exchanging x and y reflects directions about α/2, so half of them are enough.
+    let turns = |ray: f64| [ray, ray + TAU];
+    let first = 0.5 * angle;
+    let breaks = within(first, first + PI, rays.into_iter().chain(meetings).flat_map(turns));
+    let mut along_rays = |theta: &mut [f64]| {
+        theta.iter_mut().for_each(|theta| *theta = along_ray(*theta));
+    };
+    let whole = integrate(&mut along_rays, &breaks, TOLERANCE);
+    finished(whole.value / PI, (whole.unfinished + tails) / PI, whole.size / PI)
+}
+
+/// The same for two numbers whose pair has a fixed length in its uncorrelated coordinates, and a
+/// function with kinks or jumps at zero only.
+///
+/// # Errors
+/// [`Error::NotConverged`] as [`mean_product`].
+pub(in crate::theory) fn mean_product_on_circle(
+    f: Function<'_>,
+    length: f64,
+    rho: f64,
+) -> Result<f64> {
+    let angle = ((1.0 - rho) * (1.0 + rho)).sqrt().atan2(rho);
+    let first = 0.5 * angle;
+    let rays = [0.5 * PI, angle + 0.5 * PI];
+    let mut integrand = |theta: &mut [f64]| {
+        let mut pairs = [0.0; 2 * POINTS];
+        let (x, y) = pairs.split_at_mut(theta.len());
+        for ((theta, x), y) in theta.iter().zip(x).zip(y) {
+            (*x, *y) = (length * theta.cos(), length * (theta - angle).cos());
+        }
+        f(&mut pairs[..2 * theta.len()]);
+        let (x, y) = pairs.split_at(theta.len());
+        theta.iter_mut().zip(x).zip(y).for_each(|((theta, x), y)| *theta = x * y);
+    };
+    let whole = integrate(&mut integrand, &within(first, first + PI, rays), TOLERANCE);
+    finished(whole.value / PI, whole.unfinished / PI, whole.size / PI)
+}
+
+/// The value, unless its error is above 1e-12 of the size of what was integrated.
+fn finished(value: f64, error: f64, size: f64) -> Result<f64> {
+    let tolerance = 1e-12 * size;
     if error > tolerance || !value.is_finite() {
         return Err(Error::NotConverged {
             what: "the mean of a product of activations",
@@ -89,8 +195,8 @@ pub(super) fn mean_product(f: &dyn Fn(f64) -> f64, kinks: &[f64], rho: f64) -> R
 }
 
 /// `from`, `to`, and those of `points` between them, in ascending order.
-fn within(from: f64, to: f64, points: impl Iterator<Item = f64>) -> Vec<f64> {
-    let inside = points.filter(|&point| from < point && point < to);
+fn within(from: f64, to: f64, points: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let inside = points.into_iter().filter(|&point| from < point && point < to);
     let mut points: Vec<f64> = inside.chain([from, to]).collect();
     points.sort_by(f64::total_cmp);
     points
@@ -106,8 +212,8 @@ struct Integral {
 
 /// Adaptive Gauss-Kronrod quadrature from the first of `breaks` to the last: halves panels until the
 /// error of each is below `tolerance` times the integral of the size of the integrand.
-fn integrate(f: &mut dyn FnMut(f64) -> f64, breaks: &[f64], tolerance: f64) -> Integral {
-    const PANELS: u32 = 4;
+fn integrate(f: &mut dyn FnMut(&mut [f64]), breaks: &[f64], tolerance: f64) -> Integral {
+    const PANELS: u32 = 3;
     let mut whole = Integral { value: 0.0, size: 0.0, unfinished: 0.0 };
     let mut panels = Vec::new();
     for pair in breaks.windows(2) {
@@ -142,13 +248,20 @@ struct Panel {
 }
 
 impl Panel {
-    fn of(f: &mut dyn FnMut(f64) -> f64, start: f64, width: f64) -> Self {
+    fn of(f: &mut dyn FnMut(&mut [f64]), start: f64, width: f64) -> Self {
         let half = 0.5 * width;
         let center = start + half;
+        // Those left of the centre, the centre, those right of it.
+        let mut values = [center; POINTS];
+        for (index, node) in NODES[..SIDE].iter().enumerate() {
+            values[index] -= half * node;
+            values[SIDE + 1 + index] += half * node;
+        }
+        f(&mut values);
         let (mut value, mut size, mut gauss) = (0.0, 0.0, 0.0);
-        for (index, (node, weight)) in NODES.into_iter().zip(KRONROD).enumerate() {
-            let left = f(center - half * node);
-            let right = if node == 0.0 { 0.0 } else { f(center + half * node) };
+        for (index, weight) in KRONROD.into_iter().enumerate() {
+            let left = values[index];
+            let right = if index == SIDE { 0.0 } else { values[SIDE + 1 + index] };
             value += weight * (left + right);
             size += weight * (left.abs() + right.abs());
             if index % 2 == 1 {
@@ -170,14 +283,23 @@ impl Panel {
 mod tests {
     use super::*;
 
+    fn each(f: impl Fn(f64) -> f64) -> impl Fn(&mut [f64]) {
+        move |values| values.iter_mut().for_each(|x| *x = f(*x))
+    }
+
+    /// Of a normal pair.
+    fn mean_product(f: &dyn Fn(f64) -> f64, kinks: &[f64], rho: f64) -> Result<f64> {
+        super::mean_product(&each(f), kinks, Radius::Normal, rho)
+    }
+
     /// Polynomials up to degree 22 and a peak: Kronrod's rule has the digits that it is listed with.
     #[test]
     fn kronrods_rule_is_exact_for_polynomials() {
         for degree in 0..=22 {
-            let panel = Panel::of(&mut |x| x.powi(degree), 0.0, 1.0);
+            let panel = Panel::of(&mut each(|x: f64| x.powi(degree)), 0.0, 1.0);
             assert!((panel.value - 1.0 / f64::from(degree + 1)).abs() < 1e-15, "{degree}");
         }
-        let peak = integrate(&mut |x| 1e-6 / (x * x + 1e-12), &[-1.0, 1.0], 1e-14);
+        let peak = integrate(&mut each(|x| 1e-6 / (x * x + 1e-12)), &[-1.0, 1.0], 1e-14);
         assert!((peak.value - 2.0 * 1e6f64.atan()).abs() < 1e-12);
         assert_eq!(peak.unfinished, 0.0);
     }
@@ -229,6 +351,28 @@ mod tests {
         }
         let plain = sum * step * step;
         assert!((mean_product(&clipped, &[-1.0, 0.5], rho).unwrap() - plain).abs() < 3e-5);
+    }
+
+    /// Moments of two coordinates of a sphere: E x² = L²/m, E x⁴ = 3 L⁴/(m(m+2)), and the share of the
+    /// points whose coordinate exceeds L/2, which for m = 3 is a quarter.
+    #[test]
+    fn pairs_of_coordinates_of_a_sphere() {
+        for dimension in [3, 4, 5, 9, 100] {
+            let (m, length) = (dimension as f64, 1.7);
+            let law = Radius::Sphere { dimension, length };
+            let of = |f: &dyn Fn(f64) -> f64, kinks: &[f64], rho| {
+                super::mean_product(&each(f), kinks, law, rho).unwrap()
+            };
+            let second = length * length / m;
+            assert!((of(&|x| x, &[], 0.3) - 0.3 * second).abs() < 1e-12, "{m}");
+            let fourth = 3.0 * m / (m + 2.0) * second * second;
+            assert!((of(&|x| x * x, &[], 1.0) / fourth - 1.0).abs() < 1e-11, "{m}");
+            assert!((of(&|x| x * x, &[], 0.0) / (fourth / 3.0) - 1.0).abs() < 1e-11, "{m}");
+            if dimension == 3 {
+                let above = |x: f64| f64::from(u8::from(x > 0.85));
+                assert!((of(&above, &[0.85], 1.0) - 0.25).abs() < 1e-12);
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// The mean product $`E \, F(x) F(y)`$ of two centred jointly Gaussian numbers, in closed form.
 ///
 /// Applied to every entry of a covariance matrix it is one layer of an infinitely wide network
-/// without normalisation.
+/// without normalisation, and the mean of one layer at any width. Over many layers it holds for depths far
+/// below the width only, since fluctuations add up to a relative depth/width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kernel {

@@ -1,9 +1,9 @@
 //! One layer of infinite width with an activation: the mean of the next Gram matrix.
 //!
 //! A row of the next layer is $`u = F(r \, y/\lVert y \rVert)`$ with $`y \sim N(0, C)`$ and the
-//! length `r` that the normalisation gives to rows, 1 in the paper and $`\sqrt n`$ in frameworks
-//! (without centring). The next Gram matrix is $`E \, u u^\top`$, scaled to trace one. There is a
-//! formula for
+//! length `r` that the normalisation gives to rows, 1 in the paper and $`\sqrt n`$ in frameworks.
+//! The next Gram matrix is $`E \, u u^\top`$, scaled to trace one. With centring, as in frameworks, `C`
+//! is that of the [`centered`](super::mean_field::centered) samples. There is a formula for
 //!
 //! - no activation: [`mean_field`](super::mean_field);
 //! - ReLU, at any `r`: [`relu`];
@@ -12,13 +12,19 @@
 //! Given `H` itself, [`normalized_product`] is the limit of N(W F(H)) for any activation.
 //!
 //! For everything else [`quasi_monte_carlo`] gives the matrix with its standard error.
+//! [`ActivationChain`] goes from layer to layer, with Gram matrices before and after the activation, and
+//! [`equiangular_point`] is where it ends if samples are alike.
 
+mod chain;
+mod equiangular;
 mod kernel;
 mod quasi_monte_carlo;
 mod relu;
 
 use nalgebra::DMatrix;
 
+pub use chain::{ActivationChain, ActivationLayer};
+pub use equiangular::{EquiangularPoint, equiangular_point};
 pub use kernel::Kernel;
 pub use quasi_monte_carlo::{GramEstimate, quasi_monte_carlo};
 pub use relu::relu;

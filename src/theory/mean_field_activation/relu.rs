@@ -18,7 +18,8 @@ use crate::{Gram, Result};
 ///   \kappa\!\left( C (I + 2 t C)^{-1} \right) dt
 /// ```
 ///
-/// Absolute error about 1e-15 in every entry, so dependent samples stay so to rounding only.
+/// At finite width it is the mean of one layer exactly, up to the normalisation of the trace, unless a
+/// sample dies, which has the probability `n 2^-d`. Absolute error about 1e-15 in every entry, so dependent samples stay so to rounding only.
 /// Cost: 200 to 600 times `n³`.
 ///
 /// ```
