@@ -134,7 +134,7 @@ impl Descent {
         Self { records, ended }
     }
 
-    /// The first thing that happened for good: its layer and what it was.
+    /// The first irreversible event: its layer and what it was.
     fn event(&self) -> Option<(usize, String)> {
         let seen = self.records.iter().position(|record| !record.event.is_empty());
         let seen = seen.map(|layer| (layer, self.records[layer].event.clone()));
@@ -216,7 +216,7 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
     text
 }
 
-/// In how many runs something happened for good, what was the first, and how many runs it ended.
+/// In how many runs there was an irreversible event, what was the first, and how many runs it ended.
 fn happened(runs: &[Descent]) -> String {
     let events: Vec<_> = runs.iter().filter_map(Descent::event).collect();
     let Some((_, first)) = events.iter().min_by_key(|event| event.0) else {

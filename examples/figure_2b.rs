@@ -31,7 +31,7 @@ const TRANSIENT: usize = 100;
 /// The logarithm of a run's mean gap over all layers, and over those after the transient.
 const OBSERVABLES: [&str; 2] = ["all", "late"];
 
-/// What one run at a width tells.
+/// What one run at a width returns.
 fn log_mean_gaps(width: usize, input: &Input, run: Replicate) -> orthogap::Result<[f64; 2]> {
     let chain = Network::<f64>::new(width).chain(input, run)?.take(LAYERS);
     let gaps = chain.map(|layer| Ok(layer?.orthogonality_gap()));

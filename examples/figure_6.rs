@@ -277,7 +277,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
     let (mut data, mut comparisons) = (table(&curves)?, Vec::new());
     let text = format!(
         "|Gram - mean|_F averaged over layers {LAYERS}, and n times the mean off-diagonal, from \
-         other runs.\nA run ends where a rectifier kills a sample for good and does not count: \
+         other runs.\nA run ends where a rectifier kills a sample and does not count: \
          narrow rectified networks\nhave no stationary law, only one of those that are alive.\n\n\
          {data}\n\
          Known distances and slopes are of one run of 1000 layers; their errors are the scatter of \

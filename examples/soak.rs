@@ -111,7 +111,7 @@ impl Soak<'_> {
         }
     }
 
-    /// The last recipe is the paper's, whose mean gap is known but for a relative correction below
+    /// The last recipe is the paper's, whose mean gap is known up to a relative correction below
     /// `2/width`.
     fn predict(&mut self, batch_size: usize, width: usize) {
         if let Some(last) = self.outcomes.last_mut() {

@@ -226,7 +226,7 @@ fn mean_gap(summary: &Summary) -> Option<(f64, f64)> {
 
 /// Cells that differ in their width alone.
 struct Family {
-    /// One of them, but for its width.
+    /// One of them, without its width.
     cell: Cell,
     /// Width, mean gap, its standard error.
     points: Vec<(f64, f64, f64)>,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// The results for 0 to `count`, in order whatever the threads.
+/// The results for 0 to `count`, in order on any number of threads.
 pub(crate) fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "rayon")]
     {

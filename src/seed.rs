@@ -39,7 +39,7 @@ impl Seed {
     /// Another seed, for another experiment: run 5 under one and run 5 under the other are
     /// independent.
     ///
-    /// Under one seed, run `k` draws from the same random numbers whatever the network, so means of
+    /// Under one seed, run `k` draws from the same random numbers for every network, so means of
     /// different widths are correlated. Where their errors are put together, each wants a branch.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! Runs that can be stopped at any time and resumed to the same bits.
 //!
 //! A file holds what a run was asked for, what was measured so far, and, as `safetensors`, the
-//! network and its velocity; a checksum tells whether it is whole. It is replaced after every
+//! network and its velocity; a checksum shows whether it is whole. It is replaced after every
 //! epoch.
 
 use std::fmt::{Display, Write};

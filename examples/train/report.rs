@@ -1,4 +1,4 @@
-//! What is told of all runs: the scale of the experiment, a table, a CSV and a figure.
+//! The report of all runs: the scale of the experiment, a table, a CSV and a figure.
 
 use std::fmt::Write;
 

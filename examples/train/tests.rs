@@ -37,7 +37,7 @@ impl Drop for Folder {
     }
 }
 
-/// The field of a line that tells about a run.
+/// The field of a line about a run.
 fn field<'a>(csv: &'a str, line: &str, name: &str) -> &'a str {
     let column = csv.lines().next().unwrap().split(',').position(|field| field == name).unwrap();
     let line = csv.lines().find(|found| found.starts_with(line)).unwrap();
@@ -209,7 +209,7 @@ fn foreign_and_damaged_checkpoints_are_refused() {
     assert!(run("").unwrap_err().to_string().contains("run"));
 }
 
-/// A run that diverges is told, and the others go on.
+/// A run that diverges is reported, and the others go on.
 #[test]
 fn divergence_is_an_outcome() {
     let folder = Folder::new("diverged");

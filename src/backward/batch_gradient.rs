@@ -88,7 +88,7 @@ impl BatchGradient {
     /// use orthogap::backward::Top;
     /// use orthogap::{Input, Network, Seed};
     ///
-    /// // The gradients of a wide linear network become isotropic, whatever the input.
+    /// // The gradients of a wide linear network become isotropic for every input.
     /// let network = Network::<f64>::new(20_000);
     /// let gradients = network.gradients(&Input::orthogonal(8)?, Seed(1), 40, Top::ReadOut)?;
     /// let layers = gradients.collect::<Result<Vec<_>, _>>()?;

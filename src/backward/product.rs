@@ -11,7 +11,7 @@ use crate::kernel::product::{Operand, ProductScratch};
 #[cfg(feature = "rayon")]
 const WORTH_SHARING: usize = 1 << 20;
 
-/// Room for products, one a thread.
+/// Working memory of products, one a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Products<T: Scalar> {
     level: Level,

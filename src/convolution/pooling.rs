@@ -139,7 +139,7 @@ impl Pooling {
     /// The adjoint of the derivative of [`apply`](Self::apply) at `h`: takes the gradient of a loss
     /// by the pooled batch, `C x (S' n)`, to its gradient by `h`, `C x (S n)`.
     ///
-    /// An average hands each of its pixels an equal share, whatever `h`; a maximum hands everything
+    /// An average gives each of its pixels an equal share, for every `h`; a maximum hands everything
     /// to the pixel that attained it, the first of several (row by row). Cost: `O(C S n)`.
     ///
     /// # Errors

@@ -40,7 +40,7 @@
 //! of runs and are taken in one by one, so equal seeds give equal bits on any number of threads or
 //! machines, and 100 runs followed by 100 more are the same as 200.
 //!
-//! Run `k` draws from the same random numbers whatever the network: those of widths `d` and `2 d`
+//! Run `k` draws from the same random numbers for every network: those of widths `d` and `2 d`
 //! have half of theirs in common, and their means are correlated. Where errors of several ensembles
 //! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
 //! needs a seed of its own: [`Seed::branch`](crate::Seed::branch).

@@ -8,7 +8,7 @@
 //! | a `faer` matrix | [`DMatrix`](nalgebra::DMatrix) | a copy: `faer` gives slices of single columns only |
 //!
 //! Every function of this crate that takes a matrix takes a view, so nothing is copied on the way
-//! in. Whatever the library, samples are columns: an array with one sample a row is transposed by
+//! in. In every library samples are columns here: an array with one sample a row is transposed by
 //! `.t()`, which copies nothing either.
 
 #[cfg(feature = "faer")]

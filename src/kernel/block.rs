@@ -426,7 +426,7 @@ mod tests {
         }
     }
 
-    /// Super-blocks partition the rows whatever their number.
+    /// Super-blocks partition any number of rows.
     #[test]
     fn many_super_blocks() {
         let plan = Plan::new::<f32>(100_000, 2);

@@ -26,7 +26,7 @@ pub struct Factor<T> {
 }
 
 impl<T: Lanes> Factor<T> {
-    /// Room for a matrix of this shape; nothing is allocated afterwards.
+    /// Memory for a matrix of this shape; nothing is allocated afterwards.
     pub fn new(rows: usize, columns: usize, form: Form) -> Self {
         assert!(form == Form::General || rows == columns, "a triangular factor is square");
         let width = tile_columns(columns);

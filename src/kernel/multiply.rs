@@ -9,7 +9,7 @@ use fearless_simd::prelude::*;
 
 /// Dot products of the columns of one tile with the rows of `R` groups, added to `sums`.
 ///
-/// Entries are added in increasing order whatever the tile, one multiply-add each.
+/// Entries are added in increasing order for every tile, one multiply-add each.
 #[inline(always)]
 pub fn dot<S: Simd, T: Lanes, const C: usize, const R: usize>(
     simd: S,
@@ -55,7 +55,7 @@ pub fn norms<S: Simd, T: Lanes, const C: usize, const R: usize>(
 
 /// Replaces every row z of a strip of `R` groups by M^T z and returns the squared norms.
 ///
-/// `copy` has room for the strip; a triangular factor does not need it and works in place.
+/// `copy` holds the strip; a triangular factor does not need it and works in place.
 #[inline(always)]
 pub fn multiply<S: Simd, T: Lanes, const C: usize, const R: usize>(
     simd: S,

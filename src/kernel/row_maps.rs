@@ -199,7 +199,7 @@ pub fn running_maps(
 /// Turns the sums of rows and of their gradients into the maps that pull gradients back, with the
 /// share of a row that is taken from its gradient as their offset.
 ///
-/// `zeros_are_exact` tells that squares do not underflow: what has none is zero.
+/// `zeros_are_exact` says that squares do not underflow: what has none is zero.
 pub fn finish_pullback(
     level: Level,
     rule: Rule,

@@ -50,7 +50,7 @@ pub trait RowPasses: Widen {
         other: &mut [Moments],
     );
 
-    /// Maps entries; `is_centered` tells whether means are subtracted and offsets added.
+    /// Maps entries; `is_centered` says whether means are subtracted and offsets added.
     fn map(
         level: Level,
         packing: Packing,
@@ -488,7 +488,7 @@ mod tests {
         check::<f32>();
     }
 
-    /// What comes near the end of the range is told, and nothing before.
+    /// What comes near the end of the range is reported, and nothing before.
     #[test]
     fn large_results_are_told() {
         fn is_trusted<T: RowPasses>(x: f64) -> bool {

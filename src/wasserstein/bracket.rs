@@ -109,7 +109,7 @@ impl Sample {
     /// use orthogap::statistics::Interval;
     /// use orthogap::wasserstein::{Bound, Gaussian, Sample};
     ///
-    /// // On a sphere, with the mean and the covariance of the target: lengths tell.
+    /// // On a sphere, with the mean and the covariance of the target: only lengths differ.
     /// let target = Gaussian::isotropic(8, 1.0)?;
     /// let mut rows = target.sample(2000, Seed(1), 0);
     /// rows.row_iter_mut().for_each(|mut row| row *= 8f64.sqrt() / row.norm());

@@ -9,7 +9,7 @@ use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 /// A Gaussian law on vectors of n numbers, possibly singular.
 ///
 /// The covariance is held as a factor `F` (`n x k`) with $`A = F F^\top`$, so that singular ones
-/// are as good as others and nothing is ever the root of a rounding error.
+/// are valid and nothing is ever the root of a rounding error.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};

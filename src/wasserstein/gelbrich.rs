@@ -210,7 +210,7 @@ impl Sample {
     /// of which 0.109 is stated.
     ///
     /// See [`RowMoments::gelbrich`] for the rest. It sees first and second moments only: a law of
-    /// the target's mean and covariance is at distance zero, whatever its shape.
+    /// the target's mean and covariance is at distance zero; its shape does not matter.
     ///
     /// Cost: `O(N n² + n³)`.
     ///

@@ -326,7 +326,7 @@ impl NormalBins {
     }
 }
 
-/// Room for one sample, centred and sorted, and for the potentials of its numbers.
+/// Memory for one sample, centred and sorted, and for the potentials of its numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     centered: Vec<f64>,

@@ -83,7 +83,7 @@ impl Group {
         }
     }
 
-    /// An error of the row, told of the matrix.
+    /// An error of the row, with its place in the matrix.
     pub(super) fn locate(self, error: Error) -> Error {
         match error {
             Error::NotFinite { column, value, .. } => {

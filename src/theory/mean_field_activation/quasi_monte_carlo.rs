@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(error, Error::ZeroMatrix { rows: 4, columns: 2 });
     }
 
-    /// A single point is a poor lattice, but one; rows are as long as they are told to be.
+    /// A single point is a lattice, too; rows have the length that is asked for.
     #[test]
     fn any_number_of_points_and_any_length_of_rows() {
         let gram = Input::near_collinear(3, 0.5).unwrap().gram().clone();

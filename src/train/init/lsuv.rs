@@ -51,7 +51,7 @@ impl LayerInit for Lsuv {
     }
 }
 
-/// The root mean square of the entries of a matrix, in `f64`, whatever their size.
+/// The root mean square of the entries of a matrix, in `f64`, without over- or underflow.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].

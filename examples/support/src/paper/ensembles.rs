@@ -52,7 +52,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
     summaries
 }
 
-/// The names of what [`statistics`] tells.
+/// The names of what [`statistics`] returns.
 pub const STATISTICS: [&str; 6] = ["mean", "standard_error", "runs", "q025", "median", "q975"];
 
 /// Mean, standard error, number of runs, and the quantiles .025, .5 and .975 of runs.

@@ -92,8 +92,8 @@ use principal::Principal;
 ///
 /// A singular value below 1e-6 of the largest counts as zero (see
 /// [`accuracy`](Self#accuracy)). Where fewer than `d` are left, `r < d`, as with fewer samples
-/// than inputs, $`V' \Sigma^{-p} U^\top`$ has rank `r` and is blind to whatever the batch did not
-/// contain. `recommended` sends as many of these directions as there is room for, at random, to
+/// than inputs, $`V' \Sigma^{-p} U^\top`$ has rank `r` and ignores directions that the batch did not
+/// contain. `recommended` sends as many of these directions as fit, at random, to
 /// the neurons' directions that the batch leaves idle, with the root mean square of the gains of
 /// those in use. On the batch this changes nothing. With n at least `d`, and better 3 `d` as in the
 /// paper, there is no need for it behind the first layer.

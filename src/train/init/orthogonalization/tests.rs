@@ -38,7 +38,7 @@ fn weights(
 }
 
 proptest! {
-    /// Appendix E: the gap falls for every orthogonal V' and n <= d, whatever the power.
+    /// Appendix E: the gap falls for every orthogonal V', every power and n <= d.
     #[test]
     fn the_gap_falls(
         n in 2usize..10,
