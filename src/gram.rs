@@ -76,9 +76,8 @@ impl Gram {
         Ok(Self::with_log_norm(h, dependent(h))?.0)
     }
 
-    /// The Gram matrix of the columns of `h` and the logarithm of its Frobenius norm: from products
-    /// of columns where these are so far from dependent that squaring costs no more than five of
-    /// sixteen digits, else as in [`from_columns`](Self::from_columns).
+    /// The Gram matrix of the columns of `h` and the logarithm of its Frobenius norm: the Cholesky factor of
+    /// $`H^\top H`$ if that loses at most five of sixteen digits, else [`from_columns`](Self::from_columns).
     pub(crate) fn quick<T, S>(h: &Matrix<T, Dyn, Dyn, S>) -> Result<(Self, f64)>
     where
         T: Scalar,
@@ -329,7 +328,7 @@ fn triangular_factor(columns: DMatrix<f64>) -> DMatrix<f64> {
     by_products.unwrap_or_else(|| triangle(columns))
 }
 
-/// Drops the rows that a triangular factor owes to rounding: as many rows stay as there are
+/// Drops the rows of a triangular factor that are rounding errors: as many rows stay as there are
 /// independent columns. Columns come with about equal norms.
 fn independent_rows(triangular: DMatrix<f64>, tolerance: f64) -> DMatrix<f64> {
     let (rows, columns) = triangular.shape();

@@ -239,8 +239,8 @@ impl BatchNorm {
     /// \nabla_y = \frac1D \left(g - \mathrm{mean}(g) - \frac{u \cdot g}{\rho^2} \, u\right).
     /// ```
     ///
-    /// So it shrinks with the rows that it is taken at, and without epsilon none of it is left along
-    /// them. Sums and blocks are those of [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`; both
+    /// It scales inversely with the norm of a row. Without epsilon it has no component along the row. Sums
+    /// and blocks are those of [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`; both
     /// are read once. An error may leave the gradient half done.
     ///
     /// ```
