@@ -55,9 +55,12 @@ pub(crate) fn sum_over_rows(
         add(index * share..rows.min((index + 1) * share), &mut sums);
         sums
     };
-    let mut shares = map(rows.div_ceil(share), of_share).into_iter();
-    let mut sums = shares.next().unwrap_or_else(|| vec![0.0; len]);
-    for share in shares {
+    let count = rows.div_ceil(share);
+    if count < 2 {
+        return of_share(0); // the pool is not asked
+    }
+    let mut sums = vec![0.0; len];
+    for share in map(count, of_share) {
         sums.iter_mut().zip(share).for_each(|(sum, more)| *sum += more);
     }
     sums
