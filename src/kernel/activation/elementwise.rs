@@ -2,7 +2,7 @@
 
 use fearless_simd::prelude::*;
 
-/// An element-wise function written with vectors, for speed; [`Activation::vectorized`] makes an
+/// An element-wise function written with vectors, for speed; [`vectorized`](super::Activation::vectorized) makes an
 /// activation of it.
 ///
 /// The methods see vectors of any width (of the crate `fearless_simd`). They must treat every lane
