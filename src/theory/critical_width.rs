@@ -26,7 +26,7 @@ pub fn predicted(batch_size: usize) -> f64 {
 /// orthogonal ensemble of entries of variance 1/2 off the diagonal, whose edge is
 /// $`\sqrt{2n}`$, and $`s^2 = n E V^2/(4 D) \to 1/(8d)`$. Their least one reaches zero at
 /// $`1/n = 2n/(8d)`$. There the law itself, which is linear in the spread, is no longer exact: measured
-/// critical widths exceed `n²/4` by 11 % (n = 32) to 44 % (n = 8). Negative below that width.
+/// critical widths exceed `n²/4` by 11 % (n = 32) to 40 % (n = 8). Negative below that width.
 ///
 /// ```
 /// use orthogap::theory::{critical_width::lower_edge, stationary::SingularValueLaw};

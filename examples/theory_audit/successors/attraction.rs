@@ -52,6 +52,15 @@ fn attraction() -> Result<Vec<Claim>> {
             &angle,
             repaired,
         )?,
+        Claim {
+            source: "this crate, proved in kernel_map::Attraction",
+            ..closest(
+                "Attraction, an angle, sharp",
+                "above rho* (rho - rho*)/(1 - rho) falls by 2 - kappa'(rho*), in [0, rho*] the distance",
+                &angle,
+                (Kind::Bound, Version::Sharp),
+            )?
+        },
     ])
 }
 
