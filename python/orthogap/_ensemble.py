@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,16 +64,17 @@ class Bar(Protocol):
 class NoBar:
     """A progress bar that does not show."""
 
-    def update(self, n: int, /) -> None: ...
-    def close(self) -> None: ...
+    def update(self, n: int, /) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def bar(runs: int, progress: bool) -> Bar:
     """Returns a bar that appears after a second, if it is wanted and tqdm is installed."""
-    if progress:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            return NoBar()
-        return tqdm(total=runs, unit="run", delay=1, leave=False)
+    if progress and importlib.util.find_spec("tqdm") is not None:
+        auto: Any = importlib.import_module("tqdm.auto")
+        shown: Bar = auto.tqdm(total=runs, unit="run", delay=1, leave=False)
+        return shown
     return NoBar()

@@ -44,6 +44,13 @@ macro_rules! map {
 }
 pub(crate) use map;
 
+/// A name or several.
+#[derive(FromPyObject)]
+pub enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
 /// What a chain begins with: an array (n, d), or a Gram matrix.
 #[derive(FromPyObject)]
 pub enum Start<'py> {
@@ -79,8 +86,8 @@ impl Start<'_> {
 /// dtype: the arithmetic of rows, float64 or float32. Metrics are float64.
 ///
 /// >>> network = Network(512, activation="relu")
-/// >>> chain = network.chain(spiked_batch(4, 1e-6), seed=7)
-/// >>> gaps = [layer.orthogonality_gap for layer, _ in zip(chain, range(50))]
+/// >>> chain = network.chain(gaussian_batch(4, 20), seed=7)
+/// >>> gaps = [layer.orthogonality_gap for layer in itertools.islice(chain, 50)]
 #[pyclass(frozen, eq, module = "orthogap")]
 #[derive(PartialEq)]
 pub struct Network {
@@ -246,15 +253,24 @@ impl Network {
 
     /// Repeats the chain and returns an Ensemble: a dict of arrays (runs, layers).
     ///
-    /// observe: names of metrics, "rank", "log_scale", or cosines of two samples, "cosine(0, 1)".
+    /// observe: a name or names, of metrics, "rank", "log_scale", or cosines of two samples, "cosine(0, 1)".
     /// at: the layers to look at, 0 the input; all up to depth if None.
     /// progress: whether to show a bar, if tqdm is installed and it takes more than a second.
     ///
     /// Runs go on all threads (RAYON_NUM_THREADS). Run k has the bits of chain(..., replicate=k). A run
     /// that breaks down leaves NaN at the layers that it did not get to; so does an observable that is
     /// not finite.
-    #[pyo3(signature = (x, depth, runs, *, observe = None, at = None, seed = 0, progress = true),
-        text_signature = "(self, x, depth, runs, *, observe=('orthogonality_gap',), at=None, seed=0, progress=True)")]
+    #[pyo3(signature = (
+        x,
+        depth,
+        runs,
+        *,
+        observe = Names::One("orthogonality_gap".to_owned()),
+        at = None,
+        seed = 0,
+        progress = true
+    ), text_signature = "(self, x, depth, runs, *, observe='orthogonality_gap', at=None, seed=0, \
+        progress=True)")]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn run<'py>(
         &self,
@@ -262,13 +278,16 @@ impl Network {
         x: Start<'_>,
         depth: usize,
         runs: u32,
-        observe: Option<Vec<String>>,
+        observe: Names,
         at: Option<Vec<usize>>,
         seed: u64,
         progress: bool,
     ) -> Result<Bound<'py, PyAny>> {
         let input = x.input(py)?;
-        let observe = observe.unwrap_or_else(|| vec!["orthogonality_gap".to_owned()]);
+        let observe = match observe {
+            Names::One(name) => vec![name],
+            Names::Many(names) => names,
+        };
         let at = at.unwrap_or_else(|| (0..=depth).collect());
         if let Some(layer) = at.iter().find(|&&layer| layer > depth) {
             return Err(refuse(format!("layer {layer} is beyond the depth, {depth}")));
