@@ -306,16 +306,20 @@ impl Layer {
 
 /// An irreversible event of a chain.
 ///
-/// kind is "dead_samples" or "rank_loss"; samples lists those that died, rank is what is left.
+/// Its text says what happened at which layer.
 #[pyclass(frozen, eq, module = "orthogap")]
 #[derive(Clone, PartialEq)]
 pub struct Event {
+    /// What happened: "dead_samples" or "rank_loss".
     #[pyo3(get)]
     kind: &'static str,
+    /// The layer.
     #[pyo3(get)]
     layer: usize,
+    /// Which samples died, or None.
     #[pyo3(get)]
     samples: Option<Vec<usize>>,
+    /// How many directions are left, or None.
     #[pyo3(get)]
     rank: Option<usize>,
     text: String,

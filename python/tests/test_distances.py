@@ -94,15 +94,15 @@ def test_the_line_in_any_layout() -> None:
 def test_laws_over_runs() -> None:
     network, batch = og.Network(64), og.orthogonal_batch(4)
     matrices, rows = og.MatrixLaw(4, 64), og.RowLaw(4)
-    for run in range(40):
+    for run in range(60):
         layer = network.chain(batch, seed=1, replicate=run).advance(20)
         matrices.push(layer, seed=1, replicate=run)
         rows.push(layer, seed=1, replicate=run)
-    assert (matrices.count, rows.count) == (40, 40)
+    assert (matrices.count, rows.count) == (60, 60)
     low, high = matrices.bracket().confidence_interval()
     assert low <= high and high > 0
     assert matrices.transport(10).kind == "estimate"
-    assert rows.sample().count == 40
+    assert rows.sample().count == 60
     low, high = rows.bracket(og.Gaussian.isotropic(4, 0.5)).confidence_interval()
     assert low < high
 
@@ -114,7 +114,7 @@ def test_refused() -> None:
         (lambda: og.Gaussian.isotropic(2).w2(og.Gaussian.isotropic(3)), "expected"),
         (lambda: og.w2_to_gaussian(np.ones((5, 2)), og.Gaussian.isotropic(3)), "expected"),
         (lambda: og.Sample([[1.0, np.nan]]), r"entry \(0, 1\) is NaN"),
-        (lambda: og.line_w2([]), ""),
+        (lambda: og.line_w2([]), "a 0 x 1 matrix holds no batch"),
         (lambda: og.Sample(np.eye(3)).sliced(kind="axes"), "no kind of directions"),  # type: ignore[arg-type]
         (lambda: og.Sample(np.eye(3)).p_value(statistic="t"), "no statistic"),  # type: ignore[arg-type]
     ]:
