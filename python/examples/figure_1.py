@@ -14,10 +14,10 @@ for label, normalization, batch in [
 ]:
     network = orthogap.Network(width, normalization=normalization)
     cosine = np.abs(network.run(batch, depth, runs, observe="cosine(0, 1)", seed=7)["cosine(0, 1)"])
-    low, high = np.quantile(cosine, [0.025, 0.975], axis=0)
+    low, high = np.quantile(cosine, [0.25, 0.75], axis=0)
     (line,) = axes.plot(cosine.mean(axis=0), label=label)
     axes.fill_between(range(depth + 1), low, high, color=line.get_color(), alpha=0.15, linewidth=0)
 axes.set(xlabel="layer", ylabel="absolute cosine of two samples", xlim=(0, depth), ylim=(0, 1.02))
-axes.set_title(f"Linear networks of width {width}: means of {runs} runs, 95 % of runs")
+axes.set_title(f"Linear networks of width {width}: means of {runs} runs, and half of the runs")
 axes.legend(loc="center right")
 figure.savefig("figure_1.png", dpi=150)

@@ -63,9 +63,9 @@ def main() -> None:
             loss.backward()
             optimizer.step()
         axes[0, column].set_title("with BatchNorm1d" if norm else "without normalisation")
-        axes[1, column].set_xlabel("layer")
-    axes[0, 0].set_ylabel("orthogonality gap")
-    axes[1, 0].set_ylabel(f"effective rank of {BATCH} samples")
+        axes[1, column].set(xlabel="layer", xticks=[1, *range(5, DEPTH + 1, 5)])
+    axes[0, 0].set(ylabel="orthogonality gap", ylim=(0, 1))
+    axes[1, 0].set(ylabel=f"effective rank of {BATCH} samples", ylim=(0, None))
     axes[0, 0].legend()
     figure.savefig("gap_of_a_torch_model.png", dpi=150)
 

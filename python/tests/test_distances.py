@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,8 @@ def test_gaussians() -> None:
     singular = og.Gaussian.from_factor(factor)
     assert np.allclose(singular.covariance, factor @ factor.T, atol=1e-14)
     assert singular.w2(og.Gaussian.from_covariance(factor @ factor.T)).squared < 1e-14
-    assert (singular.dimension, singular.total_variance) == (3, pytest.approx((factor**2).sum()))
+    assert singular.dimension == 3
+    assert singular.total_variance == pytest.approx((factor**2).sum())
     assert a.entropic_transport(b, 1e-3) == pytest.approx(2.5, abs=0.1)
     assert a.sinkhorn_divergence(a, 0.1) == pytest.approx(0.0, abs=1e-12)
     assert a.sliced_to_isotropic(0.75) == pytest.approx(0.0625)
@@ -76,7 +79,7 @@ def test_estimators() -> None:
     assert sample.assignment(other).squared > 0.5
     assert sample.sinkhorn_divergence(other, 0.5) > 0.3
     for directions in ("random", "low_discrepancy"):
-        assert sample.sliced(kind=directions).squared > 0  # type: ignore[arg-type]
+        assert sample.sliced(kind=directions).squared > 0
 
 
 def test_the_line_in_any_layout() -> None:
@@ -108,15 +111,16 @@ def test_laws_over_runs() -> None:
 
 
 def test_refused() -> None:
-    for refused, message in [
+    cases: list[tuple[Callable[[], object], str]] = [
         (lambda: og.Gaussian.isotropic(0), "holds no batch"),
         (lambda: og.Gaussian.isotropic(2, -1.0), "deviation = -1 is invalid"),
         (lambda: og.Gaussian.isotropic(2).w2(og.Gaussian.isotropic(3)), "expected"),
         (lambda: og.w2_to_gaussian(np.ones((5, 2)), og.Gaussian.isotropic(3)), "expected"),
         (lambda: og.Sample([[1.0, np.nan]]), r"entry \(0, 1\) is NaN"),
         (lambda: og.line_w2([]), "a 0 x 1 matrix holds no batch"),
-        (lambda: og.Sample(np.eye(3)).sliced(kind="axes"), "no kind of directions"),  # type: ignore[arg-type]
-        (lambda: og.Sample(np.eye(3)).p_value(statistic="t"), "no statistic"),  # type: ignore[arg-type]
-    ]:
+        (lambda: og.Sample(np.eye(3)).sliced(kind="axes"), "no kind of directions"),
+        (lambda: og.Sample(np.eye(3)).p_value(statistic="t"), "no statistic"),
+    ]
+    for refused, message in cases:
         with pytest.raises(og.Error, match=message):
             refused()

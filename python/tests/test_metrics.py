@@ -74,18 +74,17 @@ def test_all_metrics_have_a_reference() -> None:
 @pytest.mark.parametrize("shape", [(1, 3), (2, 2), (5, 40), (33, 100)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_metrics(name: str, shape: tuple[int, int], dtype: type) -> None:
-    x = RANDOM.standard_normal(shape).astype(dtype)
+    x: Array = RANDOM.standard_normal(shape).astype(dtype)
     expected = REFERENCES[name](x)
     # Eigenvalues of the squared matrix have errors of 1e-16 of the largest.
-    tolerance = {"rel": 1e-9, "abs": 1e-12}
-    assert getattr(og, name)(x) == pytest.approx(expected, **tolerance)
-    assert getattr(og.Gram(x), name) == pytest.approx(expected, **tolerance)
+    assert getattr(og, name)(x) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert getattr(og.Gram(x), name) == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert og.Gram(x).metrics()[name] == getattr(og.Gram(x), name)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_layouts(dtype: type) -> None:
-    x = RANDOM.standard_normal((6, 50)).astype(dtype)
+    x: Array = RANDOM.standard_normal((6, 50)).astype(dtype)
     for layout, same in layouts(x).items():
         before = same.copy()
         for name in og.METRICS:
@@ -100,7 +99,7 @@ def test_layouts(dtype: type) -> None:
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.int32, np.float16, bool])
 def test_other_types(dtype: type) -> None:
-    x = np.array([[1, 0, 1], [0, 1, 1]]).astype(dtype)
+    x: Array = np.array([[1, 0, 1], [0, 1, 1]]).astype(dtype)
     if dtype is bool:
         with pytest.raises(TypeError, match="bool has no place here"):
             og.gap(x)

@@ -93,6 +93,6 @@ def test_claims_of_the_paper() -> None:
     assert theory.theorem_5(4, 0.1).value < 0.1
     assert repr(bound).startswith("Bound(value=0.0")
     with pytest.raises(og.Error, match='no version is "true"'):
-        theory.lemma_4(4, 0.1, version="true")  # type: ignore[arg-type]
+        theory.lemma_4(4, 0.1, version="true")
     with pytest.raises(og.Error):
         theory.theorem_1(4, 0.6, 10)

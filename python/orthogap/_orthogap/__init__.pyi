@@ -62,18 +62,7 @@ METRICS: list[str]
 _Floats: TypeAlias = NDArray[np.float64]
 _Real = TypeVar("_Real", np.float32, np.float64)
 _Start: TypeAlias = ArrayLike | Gram
-_Normalization: TypeAlias = (
-    Literal["none", "batch_norm", "standard_batch_norm", "layer_norm", "rms_norm"] | Normalization | None
-)
-_Weights: TypeAlias = Literal[
-    "gaussian", "he", "xavier", "uniform_he", "uniform_xavier", "haar", "spherical"
-]
-_Order: TypeAlias = Literal["linear_norm_activation", "activation_linear_norm", "norm_activation_linear"]
-_Scale: TypeAlias = Literal["norm", "rms"]
-_Top: TypeAlias = Literal["random_direction", "representation", "read_out"]
-_Statistic: TypeAlias = Literal["gelbrich", "along_axes", "radial"]
-_Directions: TypeAlias = Literal["orthogonal", "random", "low_discrepancy"]
-_Method: TypeAlias = Literal["recommended", "printed", "authors", "lsuv"] | _Weights
+_Normalization: TypeAlias = str | Normalization | None
 
 class Error(ValueError): ...
 
@@ -175,7 +164,7 @@ class Normalization:
     def none() -> Normalization: ...
     @staticmethod
     def batch_norm(
-        *, centered: bool = False, epsilon: float = 0.0, scale: _Scale = "norm"
+        *, centered: bool = False, epsilon: float = 0.0, scale: str = "norm"
     ) -> Normalization: ...
     @staticmethod
     def standard_batch_norm(*, epsilon: float = ...) -> Normalization: ...
@@ -206,9 +195,9 @@ class Network:
         *,
         activation: str = "linear",
         normalization: _Normalization = "batch_norm",
-        weights: _Weights = "gaussian",
+        weights: str = "gaussian",
         gain: float = 1.0,
-        order: _Order = "linear_norm_activation",
+        order: str = "linear_norm_activation",
         residual: float | None = None,
         post_norm: bool = False,
         dtype: DTypeLike = "float64",
@@ -223,7 +212,7 @@ class Network:
     @property
     def normalization(self) -> Normalization: ...
     @property
-    def order(self) -> _Order: ...
+    def order(self) -> str: ...
     @property
     def residual(self) -> float | None: ...
     @property
@@ -246,7 +235,7 @@ class Network:
         progress: bool = True,
     ) -> Ensemble: ...
     def gradients(
-        self, x: _Start, depth: int, *, top: _Top = "random_direction", seed: int = 0, replicate: int = 0
+        self, x: _Start, depth: int, *, top: str = "random_direction", seed: int = 0, replicate: int = 0
     ) -> Gradients: ...
     def gradient_norms(
         self, x: _Start, depth: int, *, seed: int = 0, replicate: int = 0
@@ -379,7 +368,7 @@ class Sample:
         target: Gaussian | None = None,
         *,
         directions: int = 500,
-        kind: _Directions = "orthogonal",
+        kind: str = "orthogonal",
         seed: int = 0,
     ) -> W2: ...
     def max_sliced(
@@ -391,7 +380,7 @@ class Sample:
         self,
         target: Gaussian | None = None,
         *,
-        statistic: _Statistic = "gelbrich",
+        statistic: str = "gelbrich",
         replicates: int = 199,
         seed: int = 0,
     ) -> float: ...
@@ -431,11 +420,11 @@ def activate(x: NDArray[_Real], name: str, /) -> NDArray[_Real]: ...
 def activate(x: ArrayLike, name: str, /) -> NDArray[Any]: ...
 @overload
 def batch_norm(
-    x: NDArray[_Real], /, *, centered: bool = False, epsilon: float = 0.0, scale: _Scale = "norm"
+    x: NDArray[_Real], /, *, centered: bool = False, epsilon: float = 0.0, scale: str = "norm"
 ) -> NDArray[_Real]: ...
 @overload
 def batch_norm(
-    x: ArrayLike, /, *, centered: bool = False, epsilon: float = 0.0, scale: _Scale = "norm"
+    x: ArrayLike, /, *, centered: bool = False, epsilon: float = 0.0, scale: str = "norm"
 ) -> NDArray[Any]: ...
 @overload
 def layer_norm(x: NDArray[_Real], /, *, epsilon: float = ...) -> NDArray[_Real]: ...
@@ -455,7 +444,7 @@ def orthogonal_init(
     widths: Sequence[int],
     *,
     activation: str = "relu",
-    method: _Method = "recommended",
+    method: str = "recommended",
     power: float | None = None,
     seed: int = 0,
 ) -> list[NDArray[_Real]]: ...
@@ -465,7 +454,7 @@ def orthogonal_init(
     widths: Sequence[int],
     *,
     activation: str = "relu",
-    method: _Method = "recommended",
+    method: str = "recommended",
     power: float | None = None,
     seed: int = 0,
 ) -> list[NDArray[Any]]: ...

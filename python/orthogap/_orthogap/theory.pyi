@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, final
+from typing import TypeAlias, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +43,6 @@ __all__ = [
 RECTIFIED_SQUARED_GROWTH: float
 
 _Floats: TypeAlias = NDArray[np.float64]
-_Version: TypeAlias = Literal["printed", "repaired", "sharp"]
 
 def decay_rate(batch_size: int) -> float: ...
 def relaxation_time(batch_size: int) -> float: ...
@@ -70,15 +69,15 @@ def mean_field_quasi_monte_carlo(
     gram: Gram, activation: str, *, row_norm: float = 1.0, points: int = ..., seed: int = 0
 ) -> tuple[Gram, _Floats]: ...
 def theorem_1(
-    batch_size: int, alpha: float, layers: int, width: float | None = None, *, version: _Version = "printed"
+    batch_size: int, alpha: float, layers: int, width: float | None = None, *, version: str = "printed"
 ) -> Bound: ...
 def corollary_3(
-    batch_size: int, alpha: float, layers: int, width: float | None = None, *, version: _Version = "printed"
+    batch_size: int, alpha: float, layers: int, width: float | None = None, *, version: str = "printed"
 ) -> Bound: ...
 def lemma_2(batch_size: int, mean_gap: float) -> Bound: ...
-def lemma_4(batch_size: int, lyapunov: float, *, version: _Version = "printed") -> Bound: ...
+def lemma_4(batch_size: int, lyapunov: float, *, version: str = "printed") -> Bound: ...
 def theorem_5(
-    batch_size: int, lyapunov: float, width: float | None = None, *, version: _Version = "printed"
+    batch_size: int, lyapunov: float, width: float | None = None, *, version: str = "printed"
 ) -> Bound: ...
 
 @final
