@@ -18,6 +18,6 @@ for label, normalization, batch in [
     (line,) = axes.plot(cosine.mean(axis=0), label=label)
     axes.fill_between(range(depth + 1), low, high, color=line.get_color(), alpha=0.15, linewidth=0)
 axes.set(xlabel="layer", ylabel="absolute cosine of two samples", xlim=(0, depth), ylim=(0, 1.02))
-axes.set_title(f"Linear networks of width {width}: means of {runs} runs, and half of the runs")
+axes.set_title(f"Width {width}, {runs} runs: means, and the middle half of runs")
 axes.legend(loc="center right")
 figure.savefig("figure_1.png", dpi=150)
