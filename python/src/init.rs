@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::arrays::{Batch, columns, each, parts, upright};
 use crate::error::{Result, of_batch, refuse};
 use crate::interrupt::Signals;
-use crate::network::weights_named;
+use crate::names::weights_named;
 
 /// Returns initial weights, layer by layer, that keep the rows of x as orthogonal as they can.
 ///

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod arrays;
+mod batches;
 mod chain;
 mod ensemble;
 mod error;
@@ -13,6 +14,7 @@ mod gradients;
 mod gram;
 mod init;
 mod interrupt;
+mod names;
 mod network;
 mod operators;
 mod theory;
@@ -59,10 +61,10 @@ fn _orthogap(module: &Bound<'_, PyModule>) -> PyResult<()> {
         gram::gap_floor,
         gram::spectrum,
         init::orthogonal_init,
-        network::gaussian_batch,
-        network::near_collinear_batch,
-        network::orthogonal_batch,
-        network::spiked_batch,
+        batches::gaussian_batch,
+        batches::near_collinear_batch,
+        batches::orthogonal_batch,
+        batches::spiked_batch,
         operators::activate,
         operators::batch_norm,
         operators::group_norm,

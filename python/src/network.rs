@@ -1,18 +1,18 @@
 //! The recipe of a random network.
 
-use numpy::{PyArray1, PyArray2, PyArrayDescr, PyArrayDescrMethods, dtype};
-use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
-use orthogap::{Activation, Engine, Input, Order, Residual, Seed};
+use numpy::{PyArray1, PyArrayDescr, PyArrayDescrMethods, dtype};
+use orthogap::{Activation, Engine, Order, Residual, Seed};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use serde::Serialize;
 
-use crate::arrays::{Batch, columns, each, numbers, parts, transposed};
+use crate::arrays::numbers;
+use crate::batches::Start;
 use crate::chain::{AnyChain, Chain, ExplicitChain};
 use crate::ensemble;
 use crate::error::{Result, of_batch, refuse};
 use crate::gradients::{AnyGradients, Gradients, TangentKernel, top};
-use crate::gram::Gram;
+use crate::names::{ORDERS, order_named, weights_named};
 use crate::operators::{Normalization, NormalizationLike};
 
 /// A network in either arithmetic.
@@ -49,25 +49,6 @@ pub(crate) use map;
 pub enum Names {
     One(String),
     Many(Vec<String>),
-}
-
-/// What a chain begins with: an array (n, d), or a Gram matrix.
-#[derive(FromPyObject)]
-pub enum Start<'py> {
-    Gram(Bound<'py, Gram>),
-    Array(Batch<'py>),
-}
-
-impl Start<'_> {
-    pub fn input(&self, py: Python<'_>) -> Result<Input> {
-        match self {
-            Self::Gram(gram) => Ok(Input::from_gram(gram.get().gram.clone())),
-            Self::Array(batch) => each!(batch, array => {
-                let (slice, shape) = parts(array)?;
-                py.detach(|| Input::from_columns(&columns(slice, shape))).map_err(of_batch)
-            }),
-        }
-    }
 }
 
 /// A random network: the recipe of its layers, which all have the same law.
@@ -402,80 +383,4 @@ fn is_single(dtype: &Bound<'_, PyAny>) -> Result<bool> {
         Err(PyTypeError::new_err(format!("no arithmetic is {found}: there are float32, float64"))
             .into())
     }
-}
-
-/// The orders by name.
-const ORDERS: [(&str, Order); 3] = [
-    ("linear_norm_activation", Order::LinearNormActivation),
-    ("activation_linear_norm", Order::ActivationLinearNorm),
-    ("norm_activation_linear", Order::NormActivationLinear),
-];
-
-fn order_named(name: &str) -> Result<Order> {
-    let unknown = || {
-        let known = ORDERS.map(|(name, _)| name).join(", ");
-        refuse(format!("no order is {name:?}: there are {known}"))
-    };
-    ORDERS.iter().find(|(known, _)| *known == name).map(|(_, order)| *order).ok_or_else(unknown)
-}
-
-/// A law of weights by name.
-pub fn weights_named(name: &str, gain: f64) -> Result<Weights> {
-    Ok(match name {
-        "gaussian" => Gaussian::new(gain)?.into(),
-        "he" => {
-            let law = Gaussian::he();
-            law.with_gain(gain * law.gain())?.into()
-        }
-        "xavier" => Gaussian::xavier().with_gain(gain)?.into(),
-        "uniform_he" => {
-            let law = Uniform::he();
-            law.with_gain(gain * law.gain())?.into()
-        }
-        "uniform_xavier" => Uniform::xavier().with_gain(gain)?.into(),
-        "haar" => Haar::new(gain)?.into(),
-        "spherical" => Spherical::new(gain)?.into(),
-        _ => {
-            return Err(refuse(format!(
-                "no law of weights is {name:?}: there are gaussian, he, xavier, uniform_he, \
-                 uniform_xavier, haar, spherical"
-            )));
-        }
-    })
-}
-
-/// Returns n orthonormal samples, (n, n).
-#[pyfunction]
-pub fn orthogonal_batch(py: Python<'_>, n: usize) -> Result<Bound<'_, PyArray2<f64>>> {
-    Ok(transposed(py, Input::orthogonal(n)?.columns().clone()))
-}
-
-/// Returns n samples close to the first one, (n, n): e_1 and (1 - epsilon) e_1 + epsilon e_j.
-#[pyfunction]
-pub fn near_collinear_batch(
-    py: Python<'_>,
-    n: usize,
-    epsilon: f64,
-) -> Result<Bound<'_, PyArray2<f64>>> {
-    Ok(transposed(py, Input::near_collinear(n, epsilon)?.columns().clone()))
-}
-
-/// Returns n orthogonal samples of very unequal length, (n, n): diag(1, epsilon, ..., epsilon).
-#[pyfunction]
-pub fn spiked_batch(py: Python<'_>, n: usize, epsilon: f64) -> Result<Bound<'_, PyArray2<f64>>> {
-    Ok(transposed(py, Input::spiked(n, epsilon)?.columns().clone()))
-}
-
-/// Returns n samples of d independent standard normal numbers, (n, d).
-#[pyfunction]
-#[pyo3(signature = (n, d, *, seed = 0, replicate = 0))]
-pub fn gaussian_batch(
-    py: Python<'_>,
-    n: usize,
-    d: usize,
-    seed: u64,
-    replicate: u32,
-) -> Result<Bound<'_, PyArray2<f64>>> {
-    let input = Input::gaussian(d, n, Seed(seed).replicate(replicate)).map_err(of_batch)?;
-    Ok(transposed(py, input.columns().clone()))
 }

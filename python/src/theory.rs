@@ -6,10 +6,9 @@ use orthogap::theory::bounds::{self, A1, Version, Width};
 use orthogap::{Activation, Purpose, Seed};
 use pyo3::prelude::*;
 
-use crate::arrays::{Batch, Numbers, numbers, transposed};
+use crate::arrays::{Batch, Numbers, columns, each, numbers, parts, transposed};
 use crate::error::{Result, refuse};
 use crate::gram::Gram;
-use crate::wasserstein::owned_columns;
 
 /// Functions of a batch size and a width, or of a batch size, that cannot fail.
 macro_rules! functions {
@@ -125,8 +124,12 @@ fn mean_field_relu(py: Python<'_>, gram: &Bound<'_, Gram>) -> Result<Gram> {
 /// Returns the Gram matrix of N(W F(H)) at infinite width, given H, (n, d): the order of Appendix F.
 #[pyfunction]
 fn mean_field_product(py: Python<'_>, x: Batch<'_>, activation: &str) -> Result<Gram> {
-    let (columns, activation): (_, Activation) = (owned_columns(&x)?, activation.parse()?);
-    let next = || laws::mean_field_activation::normalized_product(&columns, &activation);
+    let activation: Activation = activation.parse()?;
+    let h = each!(&x, array => {
+        let (slice, shape) = parts(array)?;
+        columns(slice, shape).map(f64::from)
+    });
+    let next = || laws::mean_field_activation::normalized_product(&h, &activation);
     Ok(py.detach(next).map_err(crate::error::of_batch)?.into())
 }
 

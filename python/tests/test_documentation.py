@@ -6,6 +6,7 @@ import doctest
 import inspect
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -50,6 +51,13 @@ def check(text: str, name: str) -> None:
     assert test.examples
     result = doctest.DocTestRunner().run(test)
     assert result.failed == 0
+
+
+def test_the_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    example = readme.read_text().split("```python\n")[1].split("```")[0]
+    exec(example, {})
+    assert capsys.readouterr().out.startswith("0.")
 
 
 def test_version() -> None:

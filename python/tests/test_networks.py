@@ -85,6 +85,12 @@ def test_refused_batches() -> None:
     assert network.chain(og.Gram(dependent)).layer.rank == 1
     with pytest.raises(og.Error, match=r"row 1 \(a sample\) is zero"):
         network.chain([[1.0, 2.0], [0.0, 0.0]])
+    with pytest.raises(og.Error, match=r"shape \(3,\) is no batch"):
+        network.chain(np.ones(3))
+    with pytest.raises(og.Error, match=r"entry \(0, 1\) is NaN"):
+        network.run([[1.0, np.nan], [1.0, 2.0]], 2, 3)
+    with pytest.raises(TypeError, match="complex128 has no place here"):
+        network.gradients(np.ones((2, 3), complex), 2)
     with pytest.raises(og.Error, match="a width from 1 to 2"):
         og.Network(0).chain(X)
     with pytest.raises(og.Error, match="a batch of 1 is too small"):
