@@ -150,6 +150,21 @@ impl Record {
         Ok(())
     }
 
+    /// Returns a row, a number for each observable; `None` if the run did not get there.
+    ///
+    /// ```
+    /// use orthogap::Seed;
+    /// use orthogap::experiment::{Ensemble, from_fn};
+    ///
+    /// let experiment = from_fn(["index"], 0, |run| Ok([f64::from(run.index())]));
+    /// let records = Ensemble::new(&experiment, Seed(1)).records(3..4);
+    /// assert_eq!(records[0].as_ref().unwrap().row(0), Some([3.0].as_slice()));
+    /// ```
+    #[must_use]
+    pub fn row(&self, row: usize) -> Option<&[f64]> {
+        self.rows.get(row)?.as_deref()
+    }
+
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
