@@ -193,8 +193,8 @@ impl<S: Send> Reduction<S> {
         let (level, shape, size) = (*level, &*shape, team.size());
         workers.iter_mut().for_each(|worker| worker.sum.clear(shape));
         let mut own = share(team, plan.super_blocks());
-        let has_first = own.start == 0;
-        own.start = own.start.max(1);
+        let has_first = own.contains(&0);
+        own.start += usize::from(has_first);
         let (known, spare) = (OnceLock::new(), std::mem::take(units));
         let mut first_block = 0;
         // The first super-block of all gives the units, so every member draws it, at once.
