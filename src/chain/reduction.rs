@@ -138,7 +138,7 @@ impl<S: Send> Reduction<S> {
                 return Err(Error::SumOutOfRange { layer });
             }
             let sum = &mut self.workers[0].sum;
-            sum.total(&self.units, total);
+            sum.total(self.level, &self.units, total);
             joint.not_finite |= sum.refused().not_finite;
         }
         Ok(!joint.not_finite)

@@ -143,8 +143,8 @@ impl ExactSum {
     /// Starts again at zero.
     pub fn clear(&mut self, shape: &Shape) {
         self.shape.clone_from(shape);
-        self.recent.clear();
         self.recent.resize((DIGITS - 1) * shape.pairs(), 0.0);
+        self.recent.fill(0.0);
         self.carried.clear();
         self.count = 0;
         self.refused = Refused::default();
@@ -258,35 +258,66 @@ impl ExactSum {
 
     /// Writes the total to the upper triangles of `total`, each entry rounded to `f64`, with an error below
     /// 0.51 units in the last place of the largest partial sum of its digits.
-    pub fn total(&mut self, units: &Units, total: &mut [f64]) {
+    pub fn total(&mut self, level: Level, units: &Units, total: &mut [f64]) {
         let pairs = self.shape.pairs();
-        if !self.carried.is_empty() {
-            self.carry();
+        if self.carried.is_empty() {
+            let Self { shape, recent, .. } = self;
+            let sizes = &units.sizes;
+            let finite = dispatch!(level, simd => round_recent(simd, shape, sizes, recent, total));
+            self.refused.not_finite |= !finite;
+            return;
         }
-        let Self { shape, recent, carried, refused, .. } = self;
-        let mut first = 0;
+        self.carry();
+        let Self { shape, carried, .. } = self;
+        let mut pair = 0;
         for (diagonal, columns) in shape.rows() {
             let sizes = &units.sizes[columns];
-            let (row, range) = (&mut total[diagonal..][..sizes.len()], first..first + sizes.len());
-            first = range.end;
-            let left = sizes[0];
-            if carried.is_empty() {
-                let [second, third, fourth] =
-                    [0, 1, 2].map(|digit| &recent[digit * pairs..][range.clone()]);
-                let digits = second.iter().zip(third).zip(fourth);
-                for ((to, size), ((second, third), fourth)) in row.iter_mut().zip(sizes).zip(digits)
-                {
-                    *to = ((fourth + third) + second) * left * size;
-                }
-            } else {
-                for ((to, size), pair) in row.iter_mut().zip(sizes).zip(range) {
-                    let digits = std::array::from_fn(|digit| carried[digit * pairs + pair]);
-                    *to = value(digits) * left * size;
-                }
+            for (to, size) in total[diagonal..].iter_mut().zip(sizes) {
+                *to = value(std::array::from_fn(|digit| carried[digit * pairs + pair]))
+                    * sizes[0]
+                    * size;
+                pair += 1;
             }
-            refused.not_finite |= row.iter().any(|x| !x.is_finite());
         }
     }
+}
+
+/// Writes the sums of digits that are not carried. Returns whether all are finite.
+#[inline(always)]
+fn round_recent<S: Simd>(
+    simd: S,
+    shape: &Shape,
+    sizes: &[f64],
+    recent: &[f64],
+    total: &mut [f64],
+) -> bool {
+    let pairs = shape.pairs();
+    // Zero, or NaN if a number is not finite.
+    let (mut checks, mut check) = (f64x4::splat(simd, 0.0), 0.0);
+    let mut first = 0;
+    for (diagonal, columns) in shape.rows() {
+        let sizes = &sizes[columns];
+        let row = &mut total[diagonal..][..sizes.len()];
+        let [second, third, fourth] =
+            [0, 1, 2].map(|digit| &recent[digit * pairs + first..][..sizes.len()]);
+        let left = sizes[0];
+        let (vectors, rest) = row.as_chunks_mut::<4>();
+        let done = 4 * vectors.len();
+        let digits = second.as_chunks::<4>().0.iter().zip(third.as_chunks::<4>().0);
+        let digits = digits.zip(fourth.as_chunks::<4>().0).zip(sizes.as_chunks::<4>().0);
+        for (to, (((second, third), fourth), size)) in vectors.iter_mut().zip(digits) {
+            let load = |numbers| f64x4::load_array_ref(simd, numbers);
+            let x = ((load(fourth) + load(third)) + load(second)) * left * load(size);
+            checks += x - x;
+            x.store_array(to);
+        }
+        for (index, to) in (done..).zip(rest) {
+            *to = ((fourth[index] + third[index]) + second[index]) * left * sizes[index];
+            check += *to - *to;
+        }
+        first += sizes.len();
+    }
+    checks.to_array().iter().sum::<f64>() + check == 0.0
 }
 
 /// Adds the digits of matrices none of which has a first one.
@@ -428,7 +459,7 @@ mod tests {
         let (first, rest) = sums.split_at_mut(1);
         rest.iter_mut().for_each(|other| first[0].merge(other));
         let mut total = vec![0.0; shape.entries()];
-        first[0].total(units, &mut total);
+        first[0].total(Level::new(), units, &mut total);
         assert_eq!(first[0].refused(), Refused::default());
         let integers = first[0].integers().to_vec();
         // The same by integers.
@@ -436,7 +467,7 @@ mod tests {
         let mut sum = ExactSum::default();
         sum.clear(shape);
         sum.set_integers(&integers);
-        sum.total(units, &mut again);
+        sum.total(Level::new(), units, &mut again);
         assert_eq!(again, total);
         (total, integers)
     }
@@ -475,7 +506,7 @@ mod tests {
             fallback.clear(&shape);
             addends.iter().for_each(|addend| fallback.add(Level::baseline(), &units, addend));
             let mut again = vec![0.0; total.len()];
-            fallback.total(&units, &mut again);
+            fallback.total(Level::baseline(), &units, &mut again);
             prop_assert_eq!(&again, &total);
             for (diagonal, columns) in shape.rows() {
                 for (entry, j) in (diagonal..).zip(columns.clone()) {
@@ -562,7 +593,7 @@ mod tests {
             let mut addend = [1.0, 0.5, 0.0, 1.0];
             addend[entry] = value;
             sum.add(Level::new(), &units, &addend);
-            sum.total(&units, &mut [0.0; 4]);
+            sum.total(Level::new(), &units, &mut [0.0; 4]);
             sum.refused()
         };
         let limit = 4.0 * LIMIT;
