@@ -83,7 +83,7 @@ fn simulated(is_first: bool) -> Result<()> {
                 let mut chain = network.chain(&input, Seed(1))?;
                 chain.step_with(rank)?;
                 let layer = chain.step_with(rank)?.clone();
-                orthogap::Result::Ok((layer, rank.exchanges(), rank.bytes(), rank.seconds()))
+                Ok::<_, orthogap::Error>((layer, rank.exchanges(), rank.bytes(), rank.seconds()))
             });
             let mut costs = (0, 0, 0.0);
             for outcome in found {
