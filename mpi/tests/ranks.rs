@@ -74,7 +74,8 @@ fn launch() {
     let (killed, whole) = (folder.join("killed"), folder.join("whole"));
     assert!(!start(2, "die", &killed).success());
     let finished = names(&killed);
-    assert!((2..CELLS).contains(&finished.len()), "{finished:?}");
+    // The others may finish some before they are ended; one of the names is the configuration's.
+    assert!((2..=CELLS).contains(&finished.len()), "{finished:?}");
     assert!(start(3, "resume", &killed).success() && start(0, "resume", &whole).success());
     assert_eq!(names(&killed), names(&whole));
     for name in names(&whole) {
@@ -268,7 +269,7 @@ fn a_slow_cell(ranks: &mut Ranks, folder: &Path) {
     assert_eq!(outcome, Err(Error::Job { job: 1, reason }));
 }
 
-const CELLS: usize = 8;
+const CELLS: usize = 24;
 
 /// Cells, at one of which the last rank may die.
 fn cells(ranks: &mut Ranks, folder: &Path, dies: bool) -> Vec<f64> {
