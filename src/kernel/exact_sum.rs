@@ -306,8 +306,10 @@ fn round_recent<S: Simd>(
         let digits = second.as_chunks::<4>().0.iter().zip(third.as_chunks::<4>().0);
         let digits = digits.zip(fourth.as_chunks::<4>().0).zip(sizes.as_chunks::<4>().0);
         for (to, (((second, third), fourth), size)) in vectors.iter_mut().zip(digits) {
-            let load = |numbers| f64x4::load_array_ref(simd, numbers);
-            let x = ((load(fourth) + load(third)) + load(second)) * left * load(size);
+            let fourth = f64x4::load_array_ref(simd, fourth);
+            let low = fourth + f64x4::load_array_ref(simd, third);
+            let sum = low + f64x4::load_array_ref(simd, second);
+            let x = sum * left * f64x4::load_array_ref(simd, size);
             checks += x - x;
             x.store_array(to);
         }
@@ -368,12 +370,17 @@ fn add_row<S: Simd, V: SimdFloat<S, Element = f64>>(
     let third = third[part.clone()].chunks_exact_mut(V::LEN);
     let fourth = fourth[part].chunks_exact_mut(V::LEN);
     for ((((row, inverses), second), third), fourth) in columns.zip(second).zip(third).zip(fourth) {
-        let mut rest = V::from_slice(simd, row) * left * V::from_slice(simd, inverses);
-        for (sums, rounder) in [second, third, fourth].into_iter().zip(&ROUNDERS[1..]) {
-            let digit = (rest + *rounder) - *rounder;
-            rest -= digit;
-            (V::from_slice(simd, sums) + digit).store_slice(sums);
-        }
+        // Written out: loops over the digits are not always unrolled.
+        let [_, second_rounder, third_rounder, fourth_rounder] = ROUNDERS;
+        let rest = V::from_slice(simd, row) * left * V::from_slice(simd, inverses);
+        let digit = (rest + second_rounder) - second_rounder;
+        (V::from_slice(simd, second) + digit).store_slice(second);
+        let rest = rest - digit;
+        let digit = (rest + third_rounder) - third_rounder;
+        (V::from_slice(simd, third) + digit).store_slice(third);
+        let rest = rest - digit;
+        let digit = (rest + fourth_rounder) - fourth_rounder;
+        (V::from_slice(simd, fourth) + digit).store_slice(fourth);
     }
     end
 }
