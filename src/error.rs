@@ -213,6 +213,12 @@ pub enum Error {
         /// What happened, in words.
         reason: String,
     },
+    /// Rows of a layer are so unlike its first ones that their sum leaves the range of fixed point: those of
+    /// a super-block sum up to 2^63 times as much as those of the first.
+    SumOutOfRange {
+        /// The layer, counted from 1.
+        layer: usize,
+    },
     /// A label is not the number of a class.
     LabelOutOfRange {
         /// The sample.
@@ -283,6 +289,7 @@ impl Error {
                 | Self::Diverged { .. }
                 | Self::NotFinite { .. }
                 | Self::Overflow { .. }
+                | Self::SumOutOfRange { .. }
                 | Self::ZeroMatrix { .. }
                 | Self::ZeroColumn { .. }
                 | Self::RankDeficient { .. }
@@ -303,6 +310,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Communicator { ref reason } => write!(f, "the team failed: {reason}"),
+            Self::SumOutOfRange { layer } => write!(
+                f,
+                "layer {layer}: some rows sum up to 2^63 times as much as the first ones, beyond the \
+                 range of a sum"
+            ),
             Self::Empty { rows, columns } => {
                 write!(f, "a {rows} x {columns} matrix holds no batch")
             }

@@ -1,6 +1,7 @@
 //! Work on the threads of the current pool, with the same results on any number of them.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The results for 0 to `count`, in order on any number of threads.
 pub(crate) fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
@@ -24,6 +25,68 @@ pub(crate) fn workers(blocks: usize, numbers: usize) -> usize {
     }
     let _ = (blocks, numbers);
     1
+}
+
+/// How many threads to use for `blocks` blocks: more than one only where there are enough of them,
+/// above about a millisecond of work, to pay.
+pub(crate) fn threads(blocks: usize) -> usize {
+    #[cfg(feature = "rayon")]
+    if blocks >= 4 {
+        return rayon::current_num_threads().min(blocks);
+    }
+    let _ = blocks;
+    1
+}
+
+/// Has workers take `items` one by one, each the next one when it is free, and returns how many are
+/// done: the order in which they are is not defined.
+///
+/// The calling thread is the first worker. It does `lead` before its items, and after that and each of
+/// them it tells `proceed` how many are done; where that breaks off, no item is begun any more.
+pub(crate) fn take_turns<W: Send>(
+    workers: &mut [W],
+    items: Range<usize>,
+    lead: impl FnOnce(&mut W),
+    work: impl Fn(&mut W, usize) + Sync,
+    mut proceed: impl FnMut(usize) -> ControlFlow<()>,
+) -> usize {
+    let (next, done) = (AtomicUsize::new(items.start), AtomicUsize::new(0));
+    let stopped = AtomicBool::new(false);
+    let turn = |worker: &mut W| {
+        if stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        let item = next.fetch_add(1, Ordering::Relaxed);
+        items.contains(&item).then(|| {
+            work(worker, item);
+            done.fetch_add(1, Ordering::Relaxed) + 1
+        })
+    };
+    let Some((own, others)) = workers.split_first_mut() else { return 0 };
+    let lead = |own: &mut W| {
+        lead(own);
+        let mut count = Some(0);
+        while let Some(done) = count {
+            if proceed(done).is_break() {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            count = turn(own);
+        }
+    };
+    #[cfg(feature = "rayon")]
+    if !others.is_empty() {
+        let turn = &turn;
+        rayon::in_place_scope(|scope| {
+            for worker in others {
+                scope.spawn(move |_| while turn(worker).is_some() {});
+            }
+            lead(own);
+        });
+        return done.load(Ordering::Relaxed);
+    }
+    let _ = others;
+    lead(own);
+    done.load(Ordering::Relaxed)
 }
 
 /// Runs the workers, each with its number.

@@ -1,6 +1,7 @@
 //! Layers drawn by several machines together: the bits of one.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
@@ -14,8 +15,10 @@ use crate::repeatability::bits;
 
 /// Where threads meet that play the members of a team.
 struct Room {
-    messages: Vec<Mutex<Vec<f64>>>,
+    messages: Vec<Mutex<Vec<i64>>>,
     barrier: Barrier,
+    /// Requests to stop, and how many of them were answered by an exchange.
+    stops: AtomicUsize,
 }
 
 /// One of them. Its team fails after so many exchanges.
@@ -24,6 +27,23 @@ struct Member<'a> {
     index: usize,
     exchanges: usize,
     most: usize,
+    /// Bytes handed to exchanges, and to broadcasts.
+    bytes: [usize; 2],
+    /// Requests of its own, and those that others have made before the last exchange.
+    stops: [usize; 2],
+}
+
+impl Member<'_> {
+    /// Leaves a message for the others, and takes theirs.
+    fn meet(&mut self, numbers: &[i64]) -> Vec<Vec<i64>> {
+        *self.room.messages[self.index].lock().unwrap() = numbers.to_vec();
+        self.room.barrier.wait();
+        let all = self.room.messages.iter().map(|message| message.lock().unwrap().clone());
+        let all: Vec<_> = all.collect();
+        self.room.barrier.wait();
+        assert!(all.iter().all(|message| message.len() == numbers.len()));
+        all
+    }
 }
 
 impl Communicator for Member<'_> {
@@ -35,21 +55,37 @@ impl Communicator for Member<'_> {
         self.index
     }
 
-    fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
+    fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()> {
         if self.exchanges == self.most {
             return Err(Error::Communicator {
                 reason: format!("cut after {} exchanges", self.most),
             });
         }
         self.exchanges += 1;
-        *self.room.messages[self.index].lock().unwrap() = own.to_vec();
-        self.room.barrier.wait();
-        all.clear();
-        for message in &self.room.messages {
-            all.extend_from_slice(&message.lock().unwrap());
+        self.bytes[0] += size_of_val(numbers);
+        let all = self.meet(numbers);
+        for (index, number) in numbers.iter_mut().enumerate() {
+            *number = all.iter().map(|message| message[index]).sum();
         }
+        self.stops = [0, self.room.stops.load(SeqCst)];
         self.room.barrier.wait();
         Ok(())
+    }
+
+    fn broadcast(&mut self, root: usize, numbers: &mut [i64]) -> Result<()> {
+        self.bytes[1] += size_of_val(numbers);
+        numbers.copy_from_slice(&self.meet(numbers)[root]);
+        Ok(())
+    }
+
+    fn request_stop(&mut self) -> Result<()> {
+        self.stops[0] += 1;
+        self.room.stops.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn stop_requested(&mut self) -> Result<bool> {
+        Ok(self.room.stops.load(SeqCst) > self.stops[0] + self.stops[1])
     }
 }
 
@@ -57,12 +93,13 @@ impl Communicator for Member<'_> {
 /// has one thread, and each one more than the one before.
 fn together<R: Send>(members: usize, most: usize, play: impl Fn(Member) -> R + Sync) -> Vec<R> {
     let messages = (0..members).map(|_| Mutex::default()).collect();
-    let room = &Room { messages, barrier: Barrier::new(members) };
+    let room = &Room { messages, barrier: Barrier::new(members), stops: AtomicUsize::new(0) };
     let play = &play;
     thread::scope(|scope| {
         let member = |index| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(index + 1).build().unwrap();
-            scope.spawn(move || pool.install(|| play(Member { room, index, exchanges: 0, most })))
+            let member = Member { room, index, exchanges: 0, most, bytes: [0; 2], stops: [0; 2] };
+            scope.spawn(move || pool.install(|| play(member)))
         };
         let members: Vec<_> = (0..members).map(member).collect();
         members.into_iter().map(|member| member.join().unwrap()).collect()
@@ -93,8 +130,8 @@ fn teams_agree<T: Scalar>(network: &Network<T>, batch_size: usize) {
     }
 }
 
-/// Layers of one super-block, so that all members but one have nothing to do; of two; and of some
-/// forty, more than the 12 that two members draw at once.
+/// Layers of one super-block, which all members draw; of two, so that some have nothing to do; and of
+/// some forty.
 fn shapes_agree<T: Scalar>() {
     for (width, batch_size) in [(20, 5), (30_000, 16), (600_000, 16)] {
         let linear = Network::<T>::new(width);
@@ -165,9 +202,10 @@ fn held_layers() {
     assert_eq!(found, [expected.clone(), expected]);
 }
 
+/// At once where the team can say so, else after the shares of the others.
 #[test]
 fn a_break_of_one_is_a_break_of_all() {
-    let network = Network::<f64>::new(1_500_000); // some 90 super-blocks; 24 make a wave
+    let network = Network::<f64>::new(1_500_000); // some 90 super-blocks
     let input = Input::gaussian(20, 16, Seed(8)).unwrap();
     let found = together(3, usize::MAX, |mut member| {
         let mut chain = network.chain(&input, Seed(5)).unwrap();
@@ -177,7 +215,10 @@ fn a_break_of_one_is_a_break_of_all() {
             if index == 1 && told == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         let error = error.unwrap_err();
-        assert_eq!((told, chain.layer().depth()), (2, 0));
+        assert_eq!((chain.layer().depth(), member.exchanges), (0, 1));
+        assert!(index != 1 || told == 2);
+        // The next layer is another matter.
+        assert_eq!(chain.step_with(&mut member).unwrap().depth(), 1);
         error
     });
     assert!(
@@ -186,8 +227,31 @@ fn a_break_of_one_is_a_break_of_all() {
     assert!(found.iter().all(|error| *error == found[0]));
 }
 
-/// A team that fails while it agrees, in its second wave, and in its second layer: the chain stays
-/// where it was and goes on alone.
+/// Whatever its width, a layer takes one exchange of 16 n (n + 1) bytes and a constant.
+#[test]
+fn bytes_do_not_depend_on_the_width() {
+    for n in [1, 3, 16, 40] {
+        let input = Input::gaussian(50, n, Seed(8)).unwrap();
+        for width in [300_000, 900_000] {
+            let network = Network::<f32>::new(width).with_activation(Relu);
+            together(2, usize::MAX, |mut member| {
+                let mut chain = network.chain(&input, Seed(5)).unwrap();
+                for layer in 1..=2 {
+                    chain.step_with(&mut member).unwrap();
+                    let [exchanged, broadcast] = member.bytes;
+                    assert_eq!((member.exchanges, broadcast), (layer, layer * 16));
+                    let alone = exchanged / layer == 72; // one super-block
+                    assert!(alone || exchanged == layer * (16 * n * (n + 1) + 72), "{exchanged}");
+                    assert!(alone == (n == 1 && width == 300_000));
+                    assert!(exchanged <= layer * (32 * n * n + 72));
+                }
+            });
+        }
+    }
+}
+
+/// A team that fails in its first and in its second layer: the chain stays where it was and goes on
+/// alone.
 #[test]
 fn a_team_that_fails() {
     let network = Network::<f64>::new(400_000);
@@ -195,18 +259,13 @@ fn a_team_that_fails() {
     let mut alone = network.chain(&input, Seed(5)).unwrap();
     let expected =
         [alone.layer().clone(), alone.step().unwrap().clone(), alone.step().unwrap().clone()];
-    let exchanges = together(2, usize::MAX, |mut member| {
-        network.chain(&input, Seed(5)).unwrap().step_with(&mut member).unwrap();
-        member.exchanges
-    });
-    assert!(exchanges[0] > 2, "{exchanges:?}: not more than one wave");
-    for (most, depth) in [(0, 0), (2, 0), (exchanges[0], 1)] {
+    for most in [0, 1] {
         together(2, most, |mut member| {
             let mut chain = network.chain(&input, Seed(5)).unwrap();
             let error = (0..2).find_map(|_| chain.step_with(&mut member).err()).unwrap();
             assert_eq!(error.to_string(), format!("the team failed: cut after {most} exchanges"));
-            assert_eq!(*chain.layer(), expected[depth]);
-            assert_eq!(*chain.step().unwrap(), expected[depth + 1]);
+            assert_eq!(*chain.layer(), expected[most]);
+            assert_eq!(*chain.step().unwrap(), expected[most + 1]);
         });
     }
 }
@@ -255,23 +314,47 @@ fn members_that_differ() {
     differ((network, 0.1, 5), (&network.clone().with_activation(Relu), 0.1, 5), 0);
 }
 
-/// A team that does not keep its contract.
+/// Of several members that differ, how many; they have the error, too.
 #[test]
-fn a_team_that_loses_numbers() {
-    struct Lossy;
-    impl Communicator for Lossy {
+fn several_members_that_differ() {
+    let network = Network::<f64>::new(100);
+    let found = together(4, 1, |mut member| {
+        let seed = Seed(5 + member.index as u64 / 2);
+        let input = Input::orthogonal(3).unwrap();
+        network.chain(&input, seed).unwrap().step_with(&mut member).unwrap_err().to_string()
+    });
+    for text in found {
+        assert!(text.contains("2 members draw other layers than member 0"), "{text}");
+    }
+}
+
+/// Members that get other normals from the same seed, as if their hardware rounded otherwise.
+#[test]
+fn members_that_draw_other_numbers() {
+    struct Other<'a>(Member<'a>);
+    impl Communicator for Other<'_> {
         fn size(&self) -> usize {
-            2
+            self.0.size()
         }
         fn rank(&self) -> usize {
-            0
+            self.0.rank()
         }
-        fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
-            SingleProcess.all_gather(own, all)
+        fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()> {
+            if self.rank() == 1 {
+                // The hash of the first block, and its square.
+                numbers[7] ^= 1;
+                numbers[8] = numbers[7] * numbers[7];
+            }
+            self.0.all_reduce_sum(numbers)
+        }
+        fn broadcast(&mut self, root: usize, numbers: &mut [i64]) -> Result<()> {
+            self.0.broadcast(root, numbers)
         }
     }
-    let mut chain =
-        Network::<f64>::new(100).chain(&Input::orthogonal(3).unwrap(), Seed(1)).unwrap();
-    let error = chain.step_with(&mut Lossy).unwrap_err();
-    assert_eq!(error.to_string(), "the team failed: it gathered 2 numbers in place of 4");
+    let network = Network::<f64>::new(100);
+    let found = together(3, usize::MAX, |member| {
+        let mut chain = network.chain(&Input::orthogonal(3).unwrap(), Seed(5)).unwrap();
+        chain.step_with(&mut Other(member)).unwrap_err().to_string()
+    });
+    assert!(found.iter().all(|text| text.contains("their hardware must round alike")), "{found:?}");
 }

@@ -2,22 +2,25 @@
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
+use std::sync::mpsc::channel;
 
-use orthogap::experiment::sweep::{Share, Sweep};
+use orthogap::experiment::sweep::Sweep;
 use orthogap::experiment::{Ensemble, Record, Summary};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::jobs::perform;
 use crate::{Ranks, Result};
 
-/// Runs that a rank does between two messages.
+/// Runs that a thread does between two messages.
 const CHUNK: u32 = 16;
 
 impl Ranks {
     /// The first `runs` runs of an ensemble, dealt out to ranks: on all of them the summary, to the bit, that
     /// [`Ensemble::run`] gives.
     ///
-    /// Records travel, not statistics: every rank takes all of them in, in the order of runs.
+    /// A thread that is free takes the next 16 runs. Rank 0 takes the records in, in the order of runs,
+    /// and sends the summary to all.
     ///
     /// ```no_run
     /// use orthogap::experiment::{ChainExperiment, Ensemble};
@@ -53,31 +56,77 @@ impl Ranks {
             records.iter().try_for_each(|record| summary.push(record))?;
             Ok::<_, Failure>(ControlFlow::Continue(()))
         })?;
-        Ok(summary)
+        let written = if self.is_first() { serde_json::to_vec(&summary) } else { Ok(Vec::new()) };
+        let bytes = self.agree(written)?;
+        let bytes = self.broadcast_bytes(bytes);
+        let read = if self.is_first() { Ok(summary) } else { serde_json::from_slice(&bytes) };
+        self.agree(read)
     }
 
-    /// The cells of a sweep, dealt out to ranks: each does every so-manieth cell into the same folder, then
-    /// all read all results.
+    /// The cells of a sweep, dealt out to ranks: one that is free computes the next cell that is
+    /// missing and writes its file, then all read all results.
     ///
-    /// The folder must be on a file system that all ranks see. What was done before is read, and a rank that
-    /// is killed loses at most the cell it was at.
+    /// A slow cell holds nobody back: begin with the slowest, so that none is left for the end. The folder
+    /// must be on a file system that all ranks see. A rank that dies ends the program; the cells
+    /// that were finished stay, and the next program begins with the others.
+    ///
+    /// Each rank computes one cell at a time, on a thread of its own, whose rayon pool is the global
+    /// one.
     ///
     /// # Errors
-    /// [`Error::Rank`](crate::Error::Rank) with the first error of a rank, on all ranks.
+    /// On all ranks [`Error::Job`](crate::Error::Job) with the first cell that fails, after which none
+    /// is begun; [`Error::Rank`](crate::Error::Rank) if a rank cannot read the results.
     pub fn sweep<C, R, E>(
         &mut self,
         sweep: &Sweep,
         cells: &[C],
-        compute: impl FnMut(&C) -> std::result::Result<R, E>,
+        mut compute: impl FnMut(&C) -> std::result::Result<R, E> + Send,
     ) -> Result<Vec<R>>
     where
-        C: Serialize,
+        C: Serialize + Sync,
         R: Serialize + DeserializeOwned,
         E: From<orthogap::Error> + Display,
     {
-        let share = Share::new(self.index(), self.count()).expect("an index is below its count");
-        let own = sweep.over(cells).share(share).run(compute);
-        self.agree(own)?;
+        self.same_jobs(cells.len())?;
+        let missing = if self.is_first() {
+            let missing = |cell: &usize| match sweep.finished::<R>(&cells[*cell]) {
+                Ok(result) => result.is_none().then_some(Ok(*cell)),
+                Err(error) => Some(Err(error)),
+            };
+            (0..cells.len()).filter_map(|cell| missing(&cell)).collect()
+        } else {
+            Ok(Vec::new())
+        };
+        let missing: Vec<usize> = self.agree(missing)?;
+        let (jobs, orders) = channel();
+        let (sender, finished) = channel();
+        let mut failed: Option<(usize, String)> = None;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for cell in orders {
+                    perform(cell, &sender, || {
+                        sweep.result(&cells[cell], &mut compute).map(|_| Vec::new())
+                    });
+                }
+            });
+            let begin = |cell| jobs.send(cell).expect("the thread ends after its jobs");
+            self.deal(missing.into_iter(), 1, begin, &finished, |cell, outcome| match outcome {
+                Ok(_) => ControlFlow::Continue(()),
+                Err(reason) => {
+                    let first = failed.as_ref().is_none_or(|(before, _)| cell < *before);
+                    if first {
+                        failed = Some((cell, reason));
+                    }
+                    ControlFlow::Break(())
+                }
+            });
+            drop(jobs);
+        });
+        let verdict = match failed {
+            None => Ok(ControlFlow::Continue(())),
+            Some((cell, reason)) => Err((Some(cell), reason)),
+        };
+        let _ = self.pronounce(verdict)?;
         let all: orthogap::Result<Vec<Option<R>>> =
             cells.iter().map(|cell| sweep.finished(cell)).collect();
         Ok(self.agree(all)?.into_iter().flatten().collect())

@@ -9,8 +9,9 @@
 //! - any other numbered jobs: [`Ranks::in_order`].
 //!
 //! Sums of floating point numbers depend on their order, and the order of an MPI reduction on the
-//! number of ranks. So nothing is reduced: parts are gathered, and every rank adds all of them in
-//! the order of their numbers. What one process computes, any number of ranks computes, to the bit,
+//! number of ranks. So the sums of a layer are [cut into integers](orthogap::chain::Communicator), which
+//! `MPI_Allreduce` adds up; results of jobs are taken in the order of their numbers. What one process
+//! computes, any number of ranks computes, to the bit,
 //! provided that their processors round alike, as all with a fused multiply-add do.
 //!
 //! ```no_run
@@ -35,7 +36,13 @@
 //!
 //! Ranks wait for one another, so an error must reach all of them. Whatever [`Ranks`] returns, it
 //! returns on all ranks; [`Ranks::agree`] makes the same of an error of the caller's own. A rank
-//! that panics ends the whole program, and so does MPI by default where a connection breaks.
+//! that panics ends the whole program, and so does MPI by default where a connection breaks or a process is
+//! killed. What is on disk stays, and [`Ranks::sweep`] goes on from there.
+//!
+//! # How it scales
+//!
+//! [`simulated`] has the cost model, and ranks that are threads; the example `scaling_model` prints a
+//! table of it, and holds it against the ranks that it is run on.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -44,6 +51,7 @@ mod ensembles;
 mod error;
 mod jobs;
 mod ranks;
+pub mod simulated;
 
 pub use error::{Error, Result};
 pub use mpi;

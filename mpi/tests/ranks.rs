@@ -1,14 +1,19 @@
-//! What ranks do together: run by one process, and again under `mpirun` by 2, 3 and 4.
+//! What ranks do together: run by one process, and again under `mpirun` by 1 to 4.
 //!
 //! Started by `cargo test`, it is the launcher; MPI processes know what to do by an argument.
 
 use std::convert::Infallible;
+use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use mpi::traits::Communicator;
 use orthogap::Activation::Relu;
+use orthogap::experiment::sweep::Sweep;
+use orthogap::experiment::{Ensemble, from_fn};
 use orthogap::{Input, Layer, Network, Seed};
 use orthogap_mpi::{Error, Ranks};
 
@@ -16,12 +21,20 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("check") => check(&mut Ranks::world().unwrap()),
         Some("panic") => panic_in_a_job(&mut Ranks::world().unwrap()),
+        Some("slow") => a_slow_cell(&mut Ranks::world().unwrap(), &folder()),
+        Some("die") => drop(cells(&mut Ranks::world().unwrap(), &folder(), true)),
+        Some("resume") => drop(cells(&mut Ranks::world().unwrap(), &folder(), false)),
         _ => launch(),
     }
 }
 
+/// The folder that the launcher has made.
+fn folder() -> std::path::PathBuf {
+    std::env::args().nth(2).expect("a folder").into()
+}
+
 /// This program by so many ranks; 0 of them start it without `mpirun`.
-fn start(ranks: usize, what: &str) -> ExitStatus {
+fn start(ranks: usize, what: &str, folder: &Path) -> ExitStatus {
     let program = std::env::current_exe().unwrap();
     let mut command = if ranks == 0 {
         Command::new(program)
@@ -37,21 +50,56 @@ fn start(ranks: usize, what: &str) -> ExitStatus {
             .arg(program);
         command
     };
-    command.env("RAYON_NUM_THREADS", "2").env("RUST_BACKTRACE", "0").arg(what).status().unwrap()
+    command
+        .env("RAYON_NUM_THREADS", "2")
+        .env("RUST_BACKTRACE", "0")
+        .arg(what)
+        .arg(folder)
+        .status()
+        .unwrap()
 }
 
 fn launch() {
+    let folder = std::env::temp_dir().join(format!("orthogap-ranks-{}", std::process::id()));
     for ranks in 0..=4 {
-        assert!(start(ranks, "check").success(), "{ranks} ranks");
+        assert!(start(ranks, "check", &folder).success(), "{ranks} ranks");
         println!("{ranks} ranks ... ok");
     }
-    assert!(!start(3, "panic").success());
+    assert!(start(3, "slow", &folder.join("slow")).success());
+    println!("a slow cell holds nobody back ... ok");
+    assert!(!start(3, "panic", &folder).success());
     println!("a rank that panics ends the others ... ok");
+
+    // What was finished stays, and the next program makes of it what one process makes.
+    let (killed, whole) = (folder.join("killed"), folder.join("whole"));
+    assert!(!start(2, "die", &killed).success());
+    let finished = names(&killed);
+    // The others may finish some before they are ended; one of the names is the configuration's.
+    assert!((2..=CELLS).contains(&finished.len()), "{finished:?}");
+    assert!(start(3, "resume", &killed).success() && start(0, "resume", &whole).success());
+    assert_eq!(names(&killed), names(&whole));
+    for name in names(&whole) {
+        let read = |folder: &Path| fs::read(folder.join(&name)).unwrap();
+        assert!(read(&killed) == read(&whole), "{name}");
+    }
+    println!("a rank that dies leaves what is finished ... ok");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The files of a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn check(ranks: &mut Ranks) {
     assert_eq!(Ranks::world().unwrap_err(), Error::Initialized);
     wide_layers(ranks);
+    breaking_off(ranks);
+    ensembles(ranks);
     results_in_order(ranks);
     jobs_that_fail(ranks);
     takers_that_stop_or_fail(ranks);
@@ -86,31 +134,68 @@ fn wide_layers(ranks: &mut Ranks) {
     }
 }
 
+/// Where one rank breaks off, all do; the next layer is drawn as if nothing had been.
+fn breaking_off(ranks: &mut Ranks) {
+    let network = Network::<f32>::new(3_000_000);
+    let input = Input::gaussian(20, 16, Seed(1)).unwrap();
+    let mut chain = network.chain(&input, Seed(2)).unwrap();
+    for breaks in [0, ranks.count() - 1] {
+        let (own, mut told) = (ranks.index() == breaks, 0);
+        let outcome = chain.step_with_while(ranks, |_| {
+            told += 1;
+            if own && told > 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let rows = match outcome {
+            Err(orthogap::Error::Interrupted { layer: 1, rows }) => rows,
+            other => panic!("{other:?}"),
+        };
+        let all = ranks.map(ranks.count(), |_| Ok::<_, Infallible>(rows.to_le_bytes().to_vec()));
+        assert!(all.unwrap().iter().all(|other| *other == rows.to_le_bytes()));
+    }
+    let expected = network.chain(&input, Seed(2)).unwrap().advance(1).map(bits).unwrap();
+    assert_eq!(bits(chain.step_with(ranks).unwrap()), expected);
+}
+
+/// The summary of one process, on all ranks.
+fn ensembles(ranks: &mut Ranks) {
+    let experiment = from_fn(["square", "failing"], 0, |run| {
+        let x = f64::from(run.index());
+        if run.index() % 7 == 3 {
+            return Err(orthogap::Error::Collapsed { layer: 1, batch_size: 2 });
+        }
+        Ok([x * x / 3.0, x.sin()])
+    });
+    for runs in [1, 16, 500] {
+        let ensemble = Ensemble::new(&experiment, Seed(3));
+        assert_eq!(ranks.ensemble(&ensemble, runs).unwrap(), ensemble.run(runs).unwrap());
+    }
+}
+
 /// Of different lengths, the first one empty.
 fn result(job: usize) -> Vec<u8> {
     (0..job * 37 % 1000).map(|k| (job + k) as u8).collect()
 }
 
-/// No jobs, one, fewer than threads, more than a wave, many waves; no job is done twice.
+/// No jobs, one, fewer than threads, many; each is done once, by some rank.
 fn results_in_order(ranks: &mut Ranks) {
     for jobs in [0, 1, 3, 33, 500] {
-        let done = Mutex::new(vec![0; jobs]);
+        let done = Mutex::new(0);
         let results = ranks.map(jobs, |job| {
-            done.lock().unwrap()[job] += 1u8;
+            *done.lock().unwrap() += 1;
             Ok::<_, Infallible>(result(job))
         });
         assert_eq!(results.unwrap(), (0..jobs).map(result).collect::<Vec<_>>());
-        // Which rank did what: each job one of them.
-        let done: Vec<_> = done.into_inner().unwrap();
-        let all = ranks.map(ranks.count(), |_| Ok::<_, Infallible>(vec![])).unwrap();
-        assert_eq!(all.len(), ranks.count());
-        let own: usize = done.iter().map(|&times| usize::from(times)).sum();
-        assert!(done.iter().all(|&times| times <= 1));
-        assert!(own <= jobs.div_ceil(ranks.count()).max(1), "{own} of {jobs} jobs on one rank");
+        let done: usize = done.into_inner().unwrap();
+        let total = Mutex::new(0);
+        // The sum over ranks, as no job says which rank it is on.
+        let mut sums = [done as i64];
+        orthogap::chain::Communicator::all_reduce_sum(ranks, &mut sums).unwrap();
+        *total.lock().unwrap() += sums[0];
+        assert_eq!(total.into_inner().unwrap(), jobs as i64);
     }
 }
 
-/// Of several the first in order, after all before it, on all ranks.
+/// Of several the first in order, after all before it, on rank 0.
 fn jobs_that_fail(ranks: &mut Ranks) {
     let mut taken = Vec::new();
     let outcome = ranks.in_order(
@@ -123,7 +208,7 @@ fn jobs_that_fail(ranks: &mut Ranks) {
         },
     );
     assert_eq!(outcome, Err(Error::Job { job: 41, reason: "no 41".into() }));
-    assert_eq!(taken, Vec::from_iter(0..41));
+    assert_eq!(taken, Vec::from_iter(0..if ranks.is_first() { 41 } else { 0 }));
 
     let (jobs, last) = (10 + usize::from(ranks.index() + 1 == ranks.count()), ranks.count() - 1);
     let outcome = ranks.map(jobs, |job| Ok::<_, Infallible>(result(job)));
@@ -133,29 +218,73 @@ fn jobs_that_fail(ranks: &mut Ranks) {
     }
 }
 
-/// On one rank only, at a job of a later wave.
+/// All ranks know, and not many jobs are begun after that.
 fn takers_that_stop_or_fail(ranks: &mut Ranks) {
-    let last = ranks.count() - 1;
-    let stops = ranks.index() == last;
+    let first = ranks.is_first();
     let mut outcome = |fail: bool| {
-        let mut seen = 0;
+        let (mut seen, done) = (0, Mutex::new(0));
         let outcome = ranks.in_order(
             10_000,
-            |job| Ok::<_, Infallible>(result(job)),
+            |job| {
+                *done.lock().unwrap() += 1;
+                Ok::<_, Infallible>(result(job))
+            },
             |job, _| {
                 seen += 1;
-                match (stops && job == 60, fail) {
+                match (job == 60, fail) {
                     (false, _) => Ok(ControlFlow::Continue(())),
                     (true, false) => Ok(ControlFlow::Break(())),
                     (true, true) => Err("disk full"),
                 }
             },
         );
-        assert!(seen < 200 && (!stops || seen == 61), "{seen}");
+        assert_eq!(seen, if first { 61 } else { 0 });
+        assert!(done.into_inner().unwrap() < 5000);
         outcome
     };
     assert_eq!(outcome(false), Ok(ControlFlow::Break(())));
-    assert_eq!(outcome(true), Err(Error::Rank { rank: last, reason: "disk full".into() }));
+    assert_eq!(outcome(true), Err(Error::Rank { rank: 0, reason: "disk full".into() }));
+}
+
+/// Three ranks: while one is at the first cell, the others do the rest.
+fn a_slow_cell(ranks: &mut Ranks, folder: &Path) {
+    let sweep = Sweep::open(folder, &"slow");
+    let sweep = ranks.agree(sweep).unwrap();
+    let cells: Vec<usize> = (0..30).collect();
+    let mut done = Vec::new();
+    let results = ranks.sweep(&sweep, &cells, |&cell| {
+        done.push(cell);
+        std::thread::sleep(Duration::from_millis(if cell == 0 { 1500 } else { 20 }));
+        Ok::<_, orthogap::Error>(cell * cell)
+    });
+    assert_eq!(results.unwrap(), cells.iter().map(|cell| cell * cell).collect::<Vec<_>>());
+    assert!(done.contains(&0) == (done.len() == 1), "{done:?}");
+
+    // A cell that fails is named on all ranks.
+    let outcome = ranks.sweep(&sweep, &[40, 41, 42], |&cell| match cell {
+        41 => Err(orthogap::Error::Empty { rows: 0, columns: 7 }),
+        _ => Ok(cell),
+    });
+    let reason = "a 0 x 7 matrix holds no batch".to_owned();
+    assert_eq!(outcome, Err(Error::Job { job: 1, reason }));
+}
+
+const CELLS: usize = 24;
+
+/// Cells, at one of which the last rank may die.
+fn cells(ranks: &mut Ranks, folder: &Path, dies: bool) -> Vec<f64> {
+    let sweep = Sweep::open(folder, &"killed");
+    let sweep = ranks.agree(sweep).unwrap();
+    let (own, mut done) = (ranks.index() + 1 == ranks.count(), 0);
+    let results = ranks.sweep(&sweep, &Vec::from_iter(0..CELLS), |&cell| {
+        done += 1;
+        if dies && own && done == 2 {
+            std::process::abort();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        Ok::<_, orthogap::Error>((cell as f64).sqrt())
+    });
+    results.unwrap()
 }
 
 fn agreement(ranks: &mut Ranks) {

@@ -8,27 +8,56 @@ use crate::{Error, Result};
 /// them. [`Chain::step_with`](crate::Chain::step_with) does the rest.
 ///
 /// Each member holds a chain of its own, of the same network, input and seed, and takes the same
-/// steps. It draws its share of the super-blocks that a layer's rows are cut into; their sums, some
-/// `n²` numbers each, are gathered, and every member adds all of them in the order of the blocks.
-/// So every member has every layer, and its bits are those of one machine: they depend neither on
-/// how many members there are nor on how many threads a member has.
+/// steps. It draws its share of the super-blocks that a layer's rows are cut into, and sums them as
+/// integers. Integers add up to the same total in any order, so every member gets every layer with
+/// the bits that one machine gives. They depend neither on how many members there are nor on how
+/// many threads a member has.
+///
+/// A pass over the rows of a layer takes one [`broadcast`](Self::broadcast) of 2 integers and one
+/// [`all_reduce_sum`](Self::all_reduce_sum) of `2 n (n + 1) + 9` integers, which is at most `32 n²`
+/// bytes and a constant, at any width.
 ///
 /// [`SingleProcess`] is a team of one. The workspace crate `orthogap-mpi` has one of MPI ranks.
 pub trait Communicator {
-    /// How many members there are, at least one.
+    /// Returns how many members there are, at least one.
     fn size(&self) -> usize;
 
-    /// Which of them this one is, counted from 0.
+    /// Returns which of them this one is, counted from 0.
     fn rank(&self) -> usize;
 
-    /// Collects what every member has into `all`, in the order of members, on every member. What
-    /// was in `all` is lost. Members may have different amounts, or nothing.
-    ///
-    /// Numbers must arrive as they are, to the bit.
+    /// Replaces each number by its sum over all members, on every member. All members have equally
+    /// many. Sums are those of `i64` and do not overflow.
     ///
     /// # Errors
-    /// [`Error::Communicator`] if not all of it came. It should come on every member, or the others wait.
-    fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()>;
+    /// [`Error::Communicator`] if it failed. It should fail on every member, or the others wait.
+    fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()>;
+
+    /// Replaces the numbers by those of member `root`, on every member. All members have equally many.
+    ///
+    /// # Errors
+    /// [`Error::Communicator`] if it failed. It should fail on every member, or the others wait.
+    fn broadcast(&mut self, root: usize, numbers: &mut [i64]) -> Result<()>;
+
+    /// Asks the other members to break off their part of the next
+    /// [`all_reduce_sum`](Self::all_reduce_sum). Must not wait for them.
+    ///
+    /// The default does nothing: others then draw their share of the layer before they see it.
+    ///
+    /// # Errors
+    /// [`Error::Communicator`] if it failed.
+    fn request_stop(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns whether another member has [asked](Self::request_stop) to break off since the last
+    /// [`all_reduce_sum`](Self::all_reduce_sum). Must not wait; it is called between super-blocks, about
+    /// three thousand times a second.
+    ///
+    /// # Errors
+    /// [`Error::Communicator`] if it failed.
+    fn stop_requested(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A team of one, for programs that run with others or without.
@@ -36,9 +65,9 @@ pub trait Communicator {
 /// ```
 /// use orthogap::chain::{SingleProcess, Communicator};
 ///
-/// let mut all = vec![4.0];
-/// SingleProcess.all_gather(&[1.0, 2.0], &mut all)?;
-/// assert_eq!((SingleProcess.rank(), SingleProcess.size(), all), (0, 1, vec![1.0, 2.0]));
+/// let mut numbers = [1, 2];
+/// SingleProcess.all_reduce_sum(&mut numbers)?;
+/// assert_eq!((SingleProcess.rank(), SingleProcess.size(), numbers), (0, 1, [1, 2]));
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,131 +82,101 @@ impl Communicator for SingleProcess {
         0
     }
 
-    fn all_gather(&mut self, own: &[f64], all: &mut Vec<f64>) -> Result<()> {
-        all.clear();
-        all.extend_from_slice(own);
+    fn all_reduce_sum(&mut self, _: &mut [i64]) -> Result<()> {
+        Ok(())
+    }
+
+    fn broadcast(&mut self, _: usize, _: &mut [i64]) -> Result<()> {
         Ok(())
     }
 }
 
-/// How members share the waves of super-blocks of one layer: each as it has workers.
-pub(crate) struct Shares<'a> {
-    team: &'a mut dyn Communicator,
-    /// Workers of all members together.
-    workers: usize,
-    /// Nothing for a member alone, to whom it would be a cost at every layer.
-    exchange: Option<Box<Exchange>>,
+/// What a member says of its share of a pass, beside the sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Report {
+    /// Whether it was to draw another layer than member 0.
+    pub differs: bool,
+    pub failed: bool,
+    pub not_finite: bool,
+    pub out_of_range: bool,
+    /// Super-blocks that it has drawn.
+    pub done: usize,
+    /// A hash of the sum of the first super-block, which every member draws.
+    pub first_block: u64,
 }
 
-/// What a member of a team knows of the others.
-#[derive(Default)]
-struct Exchange {
-    /// Where the workers of each member begin among those of all, and where the last ones end.
-    bounds: Vec<usize>,
-    own: Vec<f64>,
-    all: Vec<f64>,
+/// What all members say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Joint {
+    pub not_finite: bool,
+    pub out_of_range: bool,
+    pub done: usize,
 }
 
-impl<'a> Shares<'a> {
-    /// Agrees with the others on the shares, and makes sure that all draw the layer of the same
-    /// `fingerprint`.
-    pub(crate) fn agree(
-        team: &'a mut dyn Communicator,
-        workers: usize,
-        fingerprint: impl FnOnce() -> u64,
-    ) -> Result<Self> {
-        let members = team.size();
-        if members == 1 {
-            return Ok(Self { team, workers, exchange: None });
+/// Bits of the hash of a block: the sum of the squares of all of them is an integer.
+const HASH_BITS: u32 = 20;
+
+impl Report {
+    /// Numbers in a report.
+    pub(super) const LENGTH: usize = 9;
+
+    /// Writes the report to the beginning of a message.
+    pub(super) fn write(self, team: &dyn Communicator, message: &mut [i64]) {
+        let place = team.rank() as i64;
+        let named = |yes: bool| [i64::from(yes), if yes { place } else { 0 }];
+        let hash = (self.first_block & ((1 << HASH_BITS) - 1)) as i64;
+        let flags = [self.not_finite, self.out_of_range].map(i64::from);
+        let parts: [&[i64]; 4] = [
+            &named(self.differs),
+            &named(self.failed),
+            &flags,
+            &[self.done as i64, hash, hash * hash],
+        ];
+        for (to, from) in message.iter_mut().zip(parts.concat()) {
+            *to = from;
         }
-        let mut exchange = Box::<Exchange>::default();
-        let Exchange { bounds, all, .. } = &mut *exchange;
-        // A number keeps 53 bits of the fingerprint.
-        let own = [workers as f64, (fingerprint() >> 11) as f64];
-        gather(team, &own, all, 2 * members)?;
-        let announced = all.as_chunks::<2>().0;
-        let differs = |&member: &usize| announced[member][1] != announced[0][1];
-        if let Some(member) = (0..members).find(differs) {
+    }
+}
+
+impl Joint {
+    /// Reads the sum of all reports, the same on all members.
+    pub(super) fn read(team: &dyn Communicator, message: &[i64]) -> Result<Self> {
+        let [differ, different, failed, who, not_finite, out_of_range, done, hashes, squares, ..] =
+            *message
+        else {
+            let reason = format!("a message has only {} numbers", message.len());
+            return Err(Error::Communicator { reason });
+        };
+        let members = |count: i64, sum: i64, one: &str, many: &str| match count {
+            1 => format!("member {sum} {one}"),
+            _ => format!("{count} members {many}"),
+        };
+        if differ > 0 {
+            let text = members(differ, different, "draws another layer", "draw other layers");
             let reason = format!(
-                "member {member} draws another layer than member 0: members need the same network, \
-                 input, seed and depth, and hardware that rounds alike"
+                "{text} than member 0: members need the same network, input, seed and depth"
             );
             return Err(Error::Communicator { reason });
         }
-        let mut workers = 0;
-        bounds.push(0);
-        for [own, _] in announced {
-            workers += *own as usize;
-            bounds.push(workers);
+        if failed > 0 {
+            let reason = members(failed, who, "failed", "failed");
+            return Err(Error::Communicator { reason });
         }
-        Ok(Self { team, workers, exchange: Some(exchange) })
-    }
-
-    /// Super-blocks of a full wave.
-    pub(crate) fn wave(&self) -> usize {
-        self.workers
-    }
-
-    /// Which of a wave's super-blocks this member draws, at most as many as it has workers.
-    pub(crate) fn own(&self, wave: usize) -> Range<usize> {
-        match &self.exchange {
-            None => 0..wave,
-            Some(exchange) => exchange.share(self.team.rank(), wave),
+        // Equal if and only if all are (Cauchy and Schwarz).
+        if i128::from(hashes).pow(2) != team.size() as i128 * i128::from(squares) {
+            let reason =
+                "members draw other numbers from the same seed: their hardware must round \
+                          alike"
+                    .to_owned();
+            return Err(Error::Communicator { reason });
         }
-    }
-
-    /// Hands the sums over the super-blocks of a wave, each of `length` numbers, to `add`, in the
-    /// order of the blocks. Returns whether any member wants to break off.
-    pub(crate) fn add_up<'b>(
-        &mut self,
-        wave: usize,
-        length: usize,
-        own: impl Iterator<Item = &'b [f64]>,
-        stop: bool,
-        mut add: impl FnMut(&[f64]),
-    ) -> Result<bool> {
-        let Some(exchange) = &mut self.exchange else {
-            own.for_each(add);
-            return Ok(stop);
-        };
-        let members = self.team.size();
-        exchange.own.clear();
-        own.for_each(|sum| exchange.own.extend_from_slice(sum));
-        exchange.own.push(f64::from(u8::from(stop)));
-        gather(self.team, &exchange.own, &mut exchange.all, wave * length + members)?;
-        let (mut rest, mut stop) = (&exchange.all[..], false);
-        for member in 0..members {
-            let (sums, others) = rest.split_at(exchange.share(member, wave).len() * length);
-            sums.chunks_exact(length).for_each(&mut add);
-            stop |= others[0] != 0.0;
-            rest = &others[1..];
-        }
-        Ok(stop)
+        Ok(Self { not_finite: not_finite > 0, out_of_range: out_of_range > 0, done: done as usize })
     }
 }
 
-impl Exchange {
-    /// Which of a wave's super-blocks a member draws.
-    fn share(&self, member: usize, wave: usize) -> Range<usize> {
-        let workers = self.bounds[self.bounds.len() - 1];
-        let bound = |member: usize| wave * self.bounds[member] / workers;
-        bound(member)..bound(member + 1)
-    }
-}
-
-/// Gathers what must be `expected` numbers into `all`.
-fn gather(
-    team: &mut dyn Communicator,
-    own: &[f64],
-    all: &mut Vec<f64>,
-    expected: usize,
-) -> Result<()> {
-    team.all_gather(own, all)?;
-    let found = all.len();
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::Communicator {
-        reason: format!("it gathered {found} numbers in place of {expected}"),
-    })
+/// The super-blocks that a member draws, out of so many.
+pub(super) fn share(team: &dyn Communicator, blocks: usize) -> Range<usize> {
+    let (rank, size) = (team.rank() as u128, team.size() as u128);
+    let bound = |rank: u128| (blocks as u128 * rank / size) as usize;
+    bound(rank)..bound(rank + 1)
 }

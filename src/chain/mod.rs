@@ -6,12 +6,13 @@ mod event;
 mod explicit;
 mod materialized;
 mod product;
+mod reduction;
+mod row_factor;
 mod rows;
 mod stream;
 
 use std::ops::{ControlFlow, Deref};
 
-pub(crate) use communicator::Shares;
 pub use communicator::{Communicator, SingleProcess};
 pub use event::Event;
 use event::EventTracker;
@@ -20,7 +21,8 @@ use materialized::Materialized;
 pub(crate) use materialized::{in_units, operate};
 pub(crate) use product::Draw as WeightDraw;
 use product::Source;
-pub(crate) use rows::RowFactor;
+pub(crate) use reduction::{Drawn, Reduction};
+pub(crate) use row_factor::RowFactor;
 use stream::Streamed;
 
 use crate::{Engine, Error, Gram, Input, Network, Replicate, Result, Scalar};
@@ -252,13 +254,12 @@ impl<T: Scalar> Chain<T> {
     /// member of a [`Communicator`] calls this on its own chain, of the same network, input and seed,
     /// and all get the same layer, with the bits that `step` alone would give.
     ///
-    /// The streamed engine shares out rows. Whatever else has a chain, every member computes for
-    /// itself: another engine's layers, and rows that are drawn again.
+    /// The streamed engine shares out rows, to each member equally many. Other engines are not
+    /// distributed: each member computes the whole layer, and rows that are drawn again.
     ///
-    /// A member draws at once as many super-blocks as it can use its threads for, and receives what
-    /// all have drawn: 8 n² bytes for each third of a millisecond of work of a thread of the whole
-    /// team, some 6 MB/s for each thread at n = 16 and 100 MB/s at n = 64. Memory is O(n²) for each
-    /// thread of the team.
+    /// A layer takes one exchange of `16 n (n + 1)` bytes and 72 more, at any width, and a broadcast of
+    /// 16 bytes; twice that in an order that does not end with the activation. Memory is O(n²) for each
+    /// thread of a member.
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed, chain::SingleProcess};
@@ -279,10 +280,11 @@ impl<T: Scalar> Chain<T> {
     }
 
     /// [`step_with`](Self::step_with), breaking off as [`step_while`](Self::step_while) does:
-    /// `proceed` gets the number of rows that the team has done, and where it breaks off on one member,
-    /// it does on all, after the same rows.
+    /// `proceed` gets the number of rows that the team has done, as far as this member can tell from
+    /// its own. A member that breaks off [asks](Communicator::request_stop) the others to do so, too,
+    /// without an exchange; all have the same error, or the layer if its rows were done all the same.
     ///
-    /// On an engine that shares out no rows, every member is asked for itself.
+    /// On an engine that is not distributed, `proceed` counts for its own member only.
     ///
     /// # Errors
     /// Those of [`step_with`](Self::step_with), and [`Error::Interrupted`] with the chain where it

@@ -1,13 +1,14 @@
 //! The rows of a streamed layer: drawn, weighed, summed up and forgotten.
 
-use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use super::bartlett::draw_wishart_root;
-use super::communicator::{Communicator, Shares};
+use super::communicator::Communicator;
+use super::reduction::{Drawn, Reduction, agree};
+use super::row_factor::{RowFactor, triangle_of_same_norms};
 use super::{Layer, Proceed};
 use crate::activation::Activation;
 use crate::factorization::triangle;
@@ -18,8 +19,6 @@ use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
-use crate::parallel;
-use crate::statistics::SplitMean;
 use crate::{Error, Gram, Network, Result, Scalar, Stream};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
@@ -41,80 +40,10 @@ pub(super) struct RowStream<T: Scalar> {
     plan: Plan,
     /// `R`; for a linear network an upper triangular matrix with the same row norms.
     packed: Factor<T>,
-    workers: Vec<Worker<T>>,
+    reduction: Reduction<Scratch<T>>,
     /// The sum over all rows, of which the kernels fill the upper triangle, row-major. That is the
     /// lower triangle of this column-major matrix; the rest stays zero.
     moment: DMatrix<f64>,
-}
-
-/// The matrix `F` of the rows of a layer, $`y = F^\top z`$ with independent normals `z`.
-///
-/// It is made of a factor `R` of what the weights multiply, without what the rows do not show.
-#[derive(Clone, Debug)]
-pub(crate) struct RowFactor<'a> {
-    /// `F`, without the columns of samples that are zero and stay so.
-    pub factor: Cow<'a, DMatrix<f64>>,
-    /// The columns that are left, if some are not.
-    pub live: Option<Vec<usize>>,
-    /// How many normals a row takes: as many as `F` has rows, or more, which do not matter.
-    pub order: usize,
-    /// Whether the rows of `F` are not those of `R`, perhaps centred, but a rotation of them.
-    pub rotated: bool,
-}
-
-impl<'a> RowFactor<'a> {
-    /// Of rows to which `operations` are done; none if all samples are zero.
-    ///
-    /// Rows that are `shared` by two passes are made of as many normals in both.
-    pub(crate) fn new<T: Scalar>(
-        network: &Network<T>,
-        operations: &[Operation],
-        shared: bool,
-        gram: &'a Gram,
-    ) -> Result<Option<Self>> {
-        let linear = network.activation().is_linear() || !operations.contains(&Operation::Activate);
-        let centers = network.normalization().centers();
-        let r = gram.factor();
-        let square = r.is_square();
-        let (factor, mut rotated) = if !centers {
-            (Cow::Borrowed(r), false)
-        } else if operations.contains(&Operation::Normalize) {
-            if linear || shared {
-                (Cow::Owned(centered_rank(r)), square)
-            } else {
-                (Cow::Owned(centered(r)), false)
-            }
-        } else if shared && square {
-            (Cow::Owned(mean_last(r)), true)
-        } else {
-            (Cow::Borrowed(r), false)
-        };
-        // Samples that are zero and stay so are left out: they would spoil the factorisation.
-        let live = live_columns(&factor).filter(|_| network.activation().value(0.0) == 0.0);
-        if live.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(None);
-        }
-        // Where one pass centres rows and the other does not, they see different samples as zero.
-        let alike = !(centers && shared && network.stages().after.is_empty());
-        let live = live.filter(|_| alike);
-        let factor = match &live {
-            Some(live) => {
-                rotated |= factor.nrows() > live.len();
-                Cow::Owned(low(factor.select_columns(live))?)
-            }
-            None => factor,
-        };
-        // A row takes as many normals as there are samples, or, alone, as there are directions.
-        let order = if linear && !shared { factor.nrows() } else { factor.ncols() };
-        Ok(Some(Self { factor, live, order, rotated }))
-    }
-}
-
-/// Room for the sum over one super-block of rows.
-#[derive(Clone, Debug)]
-struct Worker<T: Scalar> {
-    scratch: Scratch<T>,
-    sum: Vec<f64>,
 }
 
 /// One of the sums over the rows of a layer.
@@ -149,12 +78,11 @@ impl<T: Scalar> RowStream<T> {
 
     fn of_form(width: usize, order: usize, form: Form) -> Self {
         let plan = Plan::new::<T>(width, order);
-        let worker = Worker { scratch: Scratch::new(&plan), sum: vec![0.0; order * order] };
         Self {
             level: Level::new(),
             plan,
             packed: Factor::new(order, order, form),
-            workers: vec![worker; parallel::workers(plan.super_blocks(), order * order)],
+            reduction: Reduction::new(&plan, &[order], || Scratch::new(&plan)),
             moment: DMatrix::zeros(order, order),
         }
     }
@@ -261,7 +189,7 @@ impl<T: Scalar> RowStream<T> {
             self.pack(factor);
             let Self { plan, packed, .. } = &*self;
             let rows = Rows { factor: packed, scale: draw.scale, summand: Summand::Product };
-            Shares::agree(draw.team, 1, || fingerprint(plan, &rows, draw.key))?;
+            agree(draw.team, fingerprint(plan, &rows, draw.key))?;
         }
         let rows = self.plan.rows();
         draw_wishart_root(&mut self.moment, rows, pass.key, &mut pass.diagonal.rng());
@@ -324,31 +252,19 @@ impl<T: Scalar> RowStream<T> {
     /// Draws all rows and leaves in `moment` the lower triangular root `L` of the sum, `L L^T`.
     fn draw_root(&mut self, draw: Draw<'_, T>, summand: Summand<'_>) -> Result<Root> {
         let Draw { key, scale, team, proceed } = draw;
-        let Self { level, plan, packed, workers, moment } = self;
+        let Self { level, plan, packed, reduction, moment } = self;
         let rows = Rows { factor: packed, scale, summand };
+        let drawn = Drawn { plan, layer: key.layer as usize };
+        let accumulate = |index, scratch: &mut Scratch<T>, sum: &mut [f64]| {
+            T::accumulate(*level, plan, &rows, key, index, scratch, sum);
+            Ok(())
+        };
         moment.fill(0.0);
-        let (total, order) = (plan.super_blocks(), packed.columns());
-        let mut shares = Shares::agree(team, workers.len(), || fingerprint(plan, &rows, key))?;
-        for first in (0..total).step_by(shares.wave()) {
-            let wave = shares.wave().min(total - first);
-            let own = shares.own(wave);
-            let workers = &mut workers[..own.len()];
-            parallel::for_each(workers, |offset, Worker { scratch, sum }| {
-                sum.fill(0.0);
-                let index = first + own.start + offset;
-                T::accumulate(*level, plan, &rows, key, index, scratch, sum);
-            });
-            let done = ((first + wave) * plan.super_block_rows()).min(plan.rows());
-            let stop = proceed(done).is_break();
-            let sums = workers.iter().map(|worker| &worker.sum[..]);
-            // In the order of the blocks, so that the number of workers does not matter.
-            let add = |sum: &[f64]| {
-                moment.as_mut_slice().iter_mut().zip(sum).for_each(|(to, x)| *to += x);
-            };
-            let stop = shares.add_up(wave, order * order, sums, stop, add)?;
-            if stop && first + wave < total {
-                return Err(Error::Interrupted { layer: key.layer as usize, rows: done });
-            }
+        let fingerprint = || fingerprint(plan, &rows, key);
+        let total = moment.as_mut_slice();
+        if !reduction.sum(drawn, team, fingerprint, accumulate, proceed, total)? {
+            moment.fill(f64::NAN); // of which no scale is finite
+            return Ok(Root::OfSums);
         }
         if cholesky(moment) >= T::TRUSTED_PIVOT {
             return Ok(Root::OfSums);
@@ -361,7 +277,7 @@ impl<T: Scalar> RowStream<T> {
     /// `f64`, which never squares them. Slow; rare unless `d` is close to `n` or samples are
     /// dependent.
     fn root_from_rows(&mut self, key: StreamKey, scale: RowScale<T>, summand: Summand<'_>) {
-        let Self { level, plan, packed, workers, moment } = self;
+        let Self { level, plan, packed, reduction, moment } = self;
         let order = moment.nrows();
         let mut root = DMatrix::zeros(order, order);
         for index in 0..plan.blocks() {
@@ -369,7 +285,7 @@ impl<T: Scalar> RowStream<T> {
             rows.rows_mut(0, order).copy_from(&root);
             let first = order + index * plan.block_rows();
             let mut keep = |i, j, value: T| rows[(order + i, j)] = value.into();
-            T::block_normals(*level, plan, key, index, &mut workers[0].scratch, &mut keep);
+            T::block_normals(*level, plan, key, index, reduction.scratch(), &mut keep);
             // Rows beyond the last are zero, and an activation may send them elsewhere.
             let count = plan.block_rows().min(order + plan.rows() - first);
             for mut row in rows.rows_mut(order, count).row_iter_mut() {
@@ -425,80 +341,6 @@ fn transpose_to(lower: &DMatrix<f64>, upper: &mut DMatrix<f64>) {
     }
 }
 
-/// The columns that are not zero, if some are.
-fn live_columns(factor: &DMatrix<f64>) -> Option<Vec<usize>> {
-    let (r, n) = factor.shape();
-    if r == n {
-        return None; // a factor of full rank has no zero column
-    }
-    let live: Vec<_> = (0..n).filter(|&j| factor.column(j).iter().any(|&x| x != 0.0)).collect();
-    (live.len() < n).then_some(live)
-}
-
-/// A factor of the same Gram matrix with no more rows than columns.
-fn low(factor: DMatrix<f64>) -> Result<DMatrix<f64>> {
-    if factor.nrows() <= factor.ncols() {
-        return Ok(factor);
-    }
-    let (gram, log_norm) = Gram::with_log_norm(&factor, 0.0)?;
-    Ok(gram.factor() * log_norm.exp())
-}
-
-/// `R P`: the mean over the batch subtracted from every row of a factor.
-fn centered(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let mut centered = factor.clone();
-    for mut row in centered.row_iter_mut() {
-        let mean = SplitMean::of((0..row.len()).map(|j| row[j]));
-        row.apply(|entry| *entry = mean.deviation(*entry));
-    }
-    centered
-}
-
-/// A factor of the same matrix as `R P` without the direction that centring takes away: as many
-/// rows as there are samples but one, if `R` (`n x n`) has full rank.
-fn centered_rank(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let (r, n) = factor.shape();
-    // Products with the basis cancel a mean, too, but leave its rounding errors.
-    let centered = centered(factor);
-    if r < n {
-        return centered;
-    }
-    let basis = helmert(n);
-    triangle(centered * &basis) * basis.transpose()
-}
-
-/// A rotation of `R` (`n x n`) whose first rows, centred, are those of [`centered_rank`], and whose
-/// last row is constant: rows that are drawn with it and then centred are those drawn with the other.
-fn mean_last(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let n = factor.nrows();
-    let mut basis = helmert(n).insert_column(n - 1, (n as f64).sqrt().recip());
-    let upper = triangle(factor * &basis);
-    basis.transpose_mut();
-    upper * basis
-}
-
-/// Helmert's orthonormal basis of the rows of mean zero, `n x (n - 1)`.
-fn helmert(n: usize) -> DMatrix<f64> {
-    DMatrix::from_fn(n, n - 1, |i, k| {
-        let norm = (((k + 1) * (k + 2)) as f64).sqrt();
-        match i {
-            _ if i <= k => 1.0 / norm,
-            _ if i == k + 1 => -((k + 1) as f64) / norm,
-            _ => 0.0,
-        }
-    })
-}
-
-/// An upper triangular `S` (`r x r`) with $`\lVert S^\top z \rVert = \lVert R^\top z \rVert`$ for
-/// all `z`: the RQ factorisation of `R` (`r x n`, r <= n), by way of the QR factorisation of what
-/// is turned about.
-fn triangle_of_same_norms(factor: &DMatrix<f64>) -> DMatrix<f64> {
-    let r = factor.nrows();
-    let turned = DMatrix::from_fn(factor.ncols(), r, |i, j| factor[(r - 1 - j, i)]);
-    let upper = triangle(turned);
-    DMatrix::from_fn(r, r, |i, j| upper[(r - 1 - j, r - 1 - i)])
-}
-
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
@@ -514,63 +356,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn triangles_have_the_norms_of_their_factor(
-            n in 1usize..9, missing in 0usize..3, seed in any::<u64>(),
-        ) {
-            let columns = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
-            let r = n.saturating_sub(missing).max(1);
-            let factor = columns.view((0, 0), (r, n)).into_owned();
-            let triangle = triangle_of_same_norms(&factor);
-            prop_assert!(is_upper_triangular(&triangle));
-            let z = columns.view((0, 8), (r, 1));
-            let (ours, naive) = ((triangle.transpose() * z).norm(), (factor.transpose() * z).norm());
-            prop_assert!((ours - naive).abs() < 1e-13 * naive.max(1.0));
-        }
-
-        /// Both ways to centre a factor.
-        #[test]
-        fn centered_factors_agree(
-            n in 2usize..9, missing in 0usize..2, seed in any::<u64>(),
-        ) {
-            let columns = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
-            let factor = columns.view((0, 0), (n - missing, n)).into_owned();
-            let (plain, ranked) = (centered(&factor), centered_rank(&factor));
-            prop_assert_eq!(ranked.nrows(), n - 1);
-            let difference = plain.transpose() * &plain - ranked.transpose() * ranked;
-            prop_assert!(difference.amax() < 1e-13 * plain.norm_squared());
-        }
-
-        /// Rows that are drawn with one and centred are those drawn with the other.
-        #[test]
-        fn a_constant_last_row_is_lost_by_centring(n in 2usize..9, seed in any::<u64>()) {
-            let factor = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
-            let factor = factor.view((0, 0), (n, n)).into_owned();
-            let rotated = mean_last(&factor);
-            let tolerance = 1e-13 * factor.norm_squared().max(1.0);
-            let square = factor.transpose() * &factor - rotated.transpose() * &rotated;
-            prop_assert!(square.amax() < tolerance);
-            let short = centered_rank(&factor);
-            let difference = centered(&rotated) - short.resize_vertically(n, 0.0);
-            prop_assert!(difference.amax() < tolerance);
-        }
-
-        /// Of integers far from zero, whose mean is not a float.
-        #[test]
-        fn offsets_are_subtracted_exactly(
-            n in 2usize..9, missing in 0usize..2, seed in any::<u64>(),
-        ) {
-            let columns = Input::gaussian(9, 9, Seed(seed)).unwrap().columns().clone();
-            let factor = columns.view((0, 0), (n - missing, n)).map(|x| (10.0 * x).round());
-            let far = factor.add_scalar(2f64.powi(52));
-            let expected = centered(&factor);
-            prop_assert!((centered(&far) - &expected).amax() < 1e-13);
-            let ranked = centered_rank(&far);
-            let square = expected.transpose() * &expected;
-            let difference = ranked.transpose() * ranked - &square;
-            prop_assert!(difference.amax() < 1e-13 * (1.0 + square.amax()));
-        }
-
         /// Both ways to the root, and the naive sum that they stand for.
         #[test]
         fn roots_agree_with_the_naive_sum(
@@ -585,7 +370,7 @@ mod tests {
             let mut naive = DMatrix::zeros(n, n);
             for block in 0..rows.plan.blocks() {
                 let mut z = DMatrix::zeros(n, rows.plan.block_rows());
-                let scratch = &mut rows.workers[0].scratch;
+                let scratch = rows.reduction.scratch();
                 let mut keep = |i, j, value| z[(j, i)] = value;
                 f64::block_normals(rows.level, &rows.plan, key, block, scratch, &mut keep);
                 for z in z.column_iter() {

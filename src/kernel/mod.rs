@@ -3,7 +3,7 @@
 //! From the bottom up: [`line`] is the logical vector that all hardware agrees on, [`polynomial`]
 //! and [`activation`] are functions of it; [`philox`], [`generator`] and [`normal`] fill it; and
 //! [`tiles`], [`plan`], [`factor`], [`multiply`], [`row_scale`], [`rank_update`] and [`fused`] are the
-//! parts of a streamed layer, which [`block`] puts together, with [`passes`] for what the factor does
+//! parts of a streamed layer, which [`block`] puts together and [`exact_sum`] adds up, with [`passes`] for what the factor does
 //! not touch. [`weights`] multiplies weights as they are drawn, [`product`] any two matrices. [`wide`]
 //! is the vector of statistics in `f64`, [`row_passes`], [`row_maps`] and [`column_passes`] normalise
 //! rows and columns of data by them; [`pooling`] summarises images. [`triangular`] is for the small matrices beside the rows, which
@@ -16,6 +16,7 @@ pub mod block;
 pub mod cholesky_qr;
 pub mod column_passes;
 pub mod compiled;
+pub mod exact_sum;
 pub mod factor;
 pub mod fused;
 pub mod generator;

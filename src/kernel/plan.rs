@@ -3,6 +3,7 @@
 //! Every block has its own stream; a super-block is the unit of work of a thread or a machine. The
 //! cut depends on d, n and the scalar type alone, so neither hardware nor threads change a bit.
 
+use crate::kernel::exact_sum::MOST_ADDENDS;
 use crate::kernel::line::Lanes;
 use crate::kernel::tiles::FUSED;
 
@@ -47,8 +48,9 @@ impl Plan {
             _ => FEW_GROUPS,
         };
         let work = groups * T::LANES * batch * (batch + 16);
-        let blocks = (SUPER_BLOCK_WORK / work).max(1);
-        assert!(rows.div_ceil(groups * T::LANES) <= 1 << 32, "{rows} rows: too many blocks");
+        let all = rows.div_ceil(groups * T::LANES);
+        assert!(all <= 1 << 32, "{rows} rows: too many blocks");
+        let blocks = (SUPER_BLOCK_WORK / work).max(all.div_ceil(MOST_ADDENDS)).max(1);
         Self { rows, batch, lanes: T::LANES, stride, groups, super_block: blocks }
     }
 
@@ -85,14 +87,25 @@ mod tests {
     #[test]
     fn super_blocks_cover_the_rows() {
         for batch in [1, 2, 6, 7, 16, 64, 256, 1000] {
-            for rows in [1, 8, 383, 384, 385, 100_000, 1_000_000_007] {
+            for rows in [1, 8, 383, 384, 385, 100_000, 1_000_000_007, 1 << 37] {
                 let plan = Plan::new::<f64>(rows, batch);
                 let each = plan.super_block_rows();
                 assert!(
                     (plan.super_blocks() - 1) * each < rows && rows <= plan.super_blocks() * each
                 );
                 assert!(plan.stride >= batch && (batch <= FUSED || plan.stride % 2 == 1));
+                assert!(plan.super_blocks() <= MOST_ADDENDS);
             }
+        }
+    }
+
+    /// The widest layers have no more super-blocks than can be summed, and not many fewer.
+    #[test]
+    fn super_blocks_of_the_widest_layers_grow() {
+        for batch in [1, 16, 64, 512, 1000, 2048] {
+            let plan = Plan::new::<f64>(1 << 40, batch);
+            let blocks = plan.super_blocks();
+            assert!(blocks <= MOST_ADDENDS && (batch < 512 || blocks > MOST_ADDENDS / 2));
         }
     }
 

@@ -46,7 +46,7 @@ use nalgebra::DMatrix;
 
 use self::algebra::{Below, right_inverse, semidefinite_root};
 use self::rows::{Coordinates, OPERATIONS, Origin, Rows, Source};
-use self::sums::{Workers, symmetric};
+use self::sums::{Pass, Workers, symmetric};
 use super::batch_gradient::{BatchGradient, ByWeights};
 use super::{Scaled, Top};
 use crate::chain::{Communicator, RowFactor, in_units, layer_coordinate, operate};
@@ -161,11 +161,12 @@ impl<T: Scalar> Streamed<T> {
             }
             Some(below) => {
                 let k = coordinates.count();
-                let length = rows.coordinate_sums(&coordinates);
-                let agreed = (fresh, &below.along.map(T::of));
-                let sums = self.workers.sum(&rows, length, agreed, team, |block, worker| {
-                    rows.add_coordinates(level, &coordinates, fresh, block, worker)
-                })?;
+                let orders = [k + n];
+                let pass = Pass { layer: depth, fresh, numbers: &below.along.map(T::of) };
+                let sums =
+                    self.workers.sum(&rows, &orders, pass, team, |block, worker, sums| {
+                        rows.add_coordinates(level, &coordinates, fresh, block, worker, sums)
+                    })?;
                 let products = symmetric(&sums, k + n);
                 let places = drawn.as_ref().filter(|_| below.own_rows).map_or_else(
                     || (0..k).collect(),
@@ -178,16 +179,17 @@ impl<T: Scalar> Streamed<T> {
         };
 
         // The gradients by rows.
-        let (of_h, of_delta) = rows.gradient_sums();
+        let orders = rows.gradient_orders();
         let none = DMatrix::zeros(0, 0);
         let numbers = match &origin {
             Origin::Top { .. } => &none,
             Origin::Above { coefficients, .. } => coefficients,
         };
-        let agreed = (fresh, numbers);
-        let sums = self.workers.sum(&rows, of_h + of_delta, agreed, team, |block, worker| {
-            rows.add_gradients(level, &origin, block, worker)
+        let pass = Pass { layer: depth, fresh, numbers };
+        let sums = self.workers.sum(&rows, &orders, pass, team, |block, worker, sums| {
+            rows.add_gradients(level, &origin, block, worker, sums)
         })?;
+        let of_h = orders[0].pow(2);
         let products = symmetric(&sums[..of_h], 2 * n);
         let by_h = products.view((n, n), (n, n)).into_owned();
         if self.below.is_none() && *top == Top::RandomDirection {

@@ -67,7 +67,7 @@ pub(super) enum Origin<'a, T: Scalar> {
     Above { coefficients: DMatrix<T>, coordinates: &'a Coordinates<T>, fresh: StreamKey },
 }
 
-/// Room for a block of rows, and the sums over some blocks.
+/// What a thread needs for a block of rows.
 #[derive(Debug)]
 pub(super) struct Worker<T: Scalar> {
     normals: Option<(Plan, Scratch<T>)>,
@@ -78,8 +78,6 @@ pub(super) struct Worker<T: Scalar> {
     /// The coordinates and the fresh normals, `p | zeta`.
     both: DMatrix<T>,
     lines: Vec<(usize, RowLines)>,
-    pub sums: Vec<f64>,
-    pub outcome: Result<()>,
 }
 
 impl<T: Scalar> Default for Worker<T> {
@@ -92,8 +90,6 @@ impl<T: Scalar> Default for Worker<T> {
             gradient: DMatrix::zeros(0, 0),
             both: DMatrix::zeros(0, 0),
             lines: Vec::new(),
-            sums: Vec::new(),
-            outcome: Ok(()),
         }
     }
 }
@@ -115,19 +111,14 @@ impl<T: Scalar> Rows<'_, T> {
         }
     }
 
-    /// Numbers in the sums of [`add_coordinates`](Self::add_coordinates).
-    pub(super) fn coordinate_sums(&self, coordinates: &Coordinates<T>) -> usize {
-        (coordinates.count() + self.batch_size()).pow(2)
-    }
-
-    /// Numbers in the sums of [`add_gradients`](Self::add_gradients): of those by `H`, and of `Delta`.
-    pub(super) fn gradient_sums(&self) -> (usize, usize) {
+    /// Orders of the sums of [`add_gradients`](Self::add_gradients): of those by `H`, and of `Delta`.
+    pub(super) fn gradient_orders(&self) -> [usize; 2] {
         let n = self.batch_size();
         let delta = match self.source {
-            Source::Drawn { .. } => (n + self.rank()).pow(2),
+            Source::Drawn { .. } => n + self.rank(),
             Source::Held { .. } => 0,
         };
-        ((2 * n).pow(2), delta)
+        [2 * n, delta]
     }
 
     /// Adds the products of the columns `p | zeta` over a block.
@@ -138,10 +129,11 @@ impl<T: Scalar> Rows<'_, T> {
         fresh: StreamKey,
         block: usize,
         worker: &mut Worker<T>,
+        sums: &mut [f64],
     ) -> Result<()> {
         self.load(level, block, worker)?;
         self.coordinates(level, coordinates, fresh, block, worker);
-        let Worker { both, lines, sums, .. } = worker;
+        let Worker { both, lines, .. } = worker;
         add_products(level, &[both], lines, sums);
         Ok(())
     }
@@ -154,6 +146,7 @@ impl<T: Scalar> Rows<'_, T> {
         origin: &Origin<'_, T>,
         block: usize,
         worker: &mut Worker<T>,
+        sums: &mut [f64],
     ) -> Result<()> {
         self.load(level, block, worker)?;
         let (count, n) = worker.states[2].shape();
@@ -172,11 +165,11 @@ impl<T: Scalar> Rows<'_, T> {
                 2
             }
         };
-        let Worker { z, states, gradient, lines, sums, .. } = worker;
+        let Worker { z, states, gradient, lines, .. } = worker;
         for state in (self.ends..from).rev() {
             self.pull_back(state, states, gradient)?;
         }
-        let (of_h, of_delta) = sums.split_at_mut(self.gradient_sums().0);
+        let (of_h, of_delta) = sums.split_at_mut(self.gradient_orders()[0].pow(2));
         add_products(level, &[&states[self.ends], gradient], lines, of_h);
         if let Source::Drawn { factor, .. } = &self.source {
             for state in (0..self.ends).rev() {

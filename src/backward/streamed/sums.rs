@@ -1,71 +1,60 @@
-//! Sums over the blocks of a layer: in waves on the threads of a pool, in the order of the blocks.
+//! Sums over the rows of a layer, by threads and machines.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
 
 use nalgebra::DMatrix;
 
 use super::rows::{Rows, Source, Worker};
-use crate::chain::{Communicator, Shares};
+use crate::chain::{Communicator, Drawn, Reduction};
 use crate::kernel::generator::StreamKey;
-use crate::parallel;
 use crate::{Error, Result, Scalar};
 
-/// The workers of a reverse pass.
-#[derive(Debug)]
-pub(super) struct Workers<T: Scalar>(Vec<Worker<T>>);
+/// The threads of a reverse pass.
+#[derive(Debug, Default)]
+pub(super) struct Workers<T: Scalar>(Option<Reduction<Worker<T>>>);
 
-impl<T: Scalar> Default for Workers<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
+/// What a pass over rows depends on, which members of a team must agree on: the layer, the stream of
+/// fresh normals, and numbers that go into the rows.
+pub(super) struct Pass<'a, T: Scalar> {
+    pub layer: usize,
+    pub fresh: StreamKey,
+    pub numbers: &'a DMatrix<T>,
 }
 
 impl<T: Scalar> Workers<T> {
-    /// The sum of `length` numbers that `add` makes of every block of rows; the same bits on any
-    /// number of threads and members.
-    ///
-    /// Members of a team must agree on the stream `key` and the `numbers` that go into the rows.
+    /// The sums of symmetric matrices of some `orders`, to which `add` adds every block of rows; the
+    /// same bits on any number of threads and members.
     pub(super) fn sum(
         &mut self,
         rows: &Rows<'_, T>,
-        length: usize,
-        (key, numbers): (StreamKey, &DMatrix<T>),
+        orders: &[usize],
+        pass: Pass<'_, T>,
         team: &mut impl Communicator,
-        add: impl Fn(usize, &mut Worker<T>) -> Result<()> + Sync,
+        add: impl Fn(usize, &mut Worker<T>, &mut [f64]) -> Result<()> + Sync,
     ) -> Result<Vec<f64>> {
         let plan = &rows.plan;
-        let total = plan.super_blocks();
         let blocks = plan.super_block_rows() / plan.block_rows();
-        let count = parallel::workers(total, length);
-        self.0.resize_with(count, Worker::default);
-        let mut shares = Shares::agree(team, count, || fingerprint(rows, key, numbers))?;
-        let (mut sum, mut outcome) = (vec![0.0; length], Ok(()));
-        for first in (0..total).step_by(shares.wave()) {
-            let wave = shares.wave().min(total - first);
-            let own = shares.own(wave);
-            let workers = &mut self.0[..own.len()];
-            parallel::for_each(workers, |offset, worker| {
-                worker.sums.clear();
-                worker.sums.resize(length, 0.0);
-                let begin = (first + own.start + offset) * blocks;
-                let end = (begin + blocks).min(plan.blocks());
-                worker.outcome = (begin..end).try_for_each(|block| add(block, worker));
-                if worker.outcome.is_err() {
-                    worker.sums.fill(f64::NAN); // so that no member waits for another
-                }
-            });
-            for worker in workers.iter_mut() {
-                outcome = outcome.and(std::mem::replace(&mut worker.outcome, Ok(())));
-            }
-            let sums = workers.iter().map(|worker| &worker.sums[..]);
-            let add_up = |share: &[f64]| sum.iter_mut().zip(share).for_each(|(to, x)| *to += x);
-            shares.add_up(wave, length, sums, false, add_up)?;
+        match &mut self.0 {
+            Some(reduction) => reduction.fit(plan, orders, Worker::default),
+            none => *none = Some(Reduction::new(plan, orders, Worker::default)),
         }
-        outcome?;
-        if sum.iter().all(|x| x.is_finite()) {
-            return Ok(sum);
+        let reduction = self.0.as_mut().expect("made above");
+        let add = |index: usize, worker: &mut Worker<T>, sums: &mut [f64]| {
+            let begin = index * blocks;
+            let end = (begin + blocks).min(plan.blocks());
+            (begin..end).try_for_each(|block| add(block, worker, sums))
+        };
+        let mut sums = vec![0.0; orders.iter().map(|order| order * order).sum()];
+        let fingerprint = || fingerprint(rows, pass.fresh, pass.numbers);
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let drawn = Drawn { plan, layer: pass.layer };
+        let finite = reduction.sum(drawn, team, fingerprint, add, go_on, &mut sums)?;
+        let value = sums.iter().copied().find(|x| !x.is_finite());
+        if finite && value.is_none() {
+            return Ok(sums);
         }
-        let value = sum.into_iter().find(|x| !x.is_finite()).unwrap_or(f64::NAN);
+        let value = value.unwrap_or(f64::NAN);
         Err(Error::Overflow { what: "sum of products of gradients", row: 0, value })
     }
 }
