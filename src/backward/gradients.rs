@@ -34,8 +34,8 @@ pub struct Gradients<T: Scalar> {
 
 #[derive(Debug)]
 enum State<T: Scalar> {
-    Streamed(Streamed<T>),
-    Explicit(Explicit<T>),
+    Streamed(Box<Streamed<T>>),
+    Explicit(Box<Explicit<T>>),
 }
 
 impl<T: Scalar> Network<T> {
@@ -119,10 +119,10 @@ impl<T: Scalar> Network<T> {
     ) -> Result<Gradients<T>> {
         let (run, batch_size) = (run.into(), input.batch_size());
         let state = if self.engine() == Engine::Streamed && batch_size <= self.width() {
-            State::Streamed(Streamed::new(self, input, run, (depth, top), team)?)
+            State::Streamed(Box::new(Streamed::new(self, input, run, (depth, top), team)?))
         } else {
             let gradient = |output: &_| top.of_output(output, run, batch_size);
-            State::Explicit(Explicit::new(self, input, run, depth, gradient)?)
+            State::Explicit(Box::new(Explicit::new(self, input, run, depth, gradient)?))
         };
         Ok(Gradients { batch_size, left: depth + 1, state })
     }

@@ -230,7 +230,7 @@ impl ExactSum {
             for (to, from) in to.iter_mut().zip(from) {
                 let digits = std::mem::take(from) / unit;
                 // NaN beside a diagonal without one.
-                self.refused.not_finite |= !(digits.abs() <= EXACT as f64);
+                self.refused.not_finite |= digits.is_nan() || digits.abs() > EXACT as f64;
                 *to += digits as i64;
             }
         }
@@ -293,7 +293,8 @@ fn round_recent<S: Simd>(
 ) -> bool {
     let pairs = shape.pairs();
     // Zero, or NaN if a number is not finite.
-    let (mut checks, mut check) = (f64x4::splat(simd, 0.0), 0.0);
+    let zero = f64x4::splat(simd, 0.0);
+    let (mut checks, mut check) = (zero, 0.0);
     let mut first = 0;
     for (diagonal, columns) in shape.rows() {
         let sizes = &sizes[columns];
@@ -310,12 +311,12 @@ fn round_recent<S: Simd>(
             let low = fourth + f64x4::load_array_ref(simd, third);
             let sum = low + f64x4::load_array_ref(simd, second);
             let x = sum * left * f64x4::load_array_ref(simd, size);
-            checks += x - x;
+            checks += x * zero;
             x.store_array(to);
         }
         for (index, to) in (done..).zip(rest) {
             *to = ((fourth[index] + third[index]) + second[index]) * left * sizes[index];
-            check += *to - *to;
+            check += *to * 0.0;
         }
         first += sizes.len();
     }
@@ -578,7 +579,7 @@ mod tests {
         let numbers: Vec<Vec<f64>> =
             (0..3 * CARRY_AFTER).map(|k| vec![(k as f64 * 0.618).fract()]).collect();
         let all: Vec<&Vec<f64>> = numbers.iter().collect();
-        let expected = sum(&shape, &units, &[all.clone()]);
+        let expected = sum(&shape, &units, std::slice::from_ref(&all));
         for size in [1000, CARRY_AFTER - 1, CARRY_AFTER, CARRY_AFTER + 1] {
             let parts: Vec<Vec<&Vec<f64>>> = all.rchunks(size).map(<[_]>::to_vec).collect();
             assert_eq!(sum(&shape, &units, &parts), expected);
