@@ -288,9 +288,12 @@ impl Ranks {
     }
 }
 
+/// Takes the outcome of a job, and may break off.
+type Take<'a, T> = &'a mut dyn FnMut(usize, &[u8]) -> std::result::Result<ControlFlow<()>, T>;
+
 /// Puts results into the order of jobs.
 pub(crate) struct InOrder<'a, T> {
-    take: &'a mut dyn FnMut(usize, &[u8]) -> std::result::Result<ControlFlow<()>, T>,
+    take: Take<'a, T>,
     /// The job whose turn it is, and results of later ones.
     turn: usize,
     early: BTreeMap<usize, Outcome>,
@@ -299,9 +302,7 @@ pub(crate) struct InOrder<'a, T> {
 }
 
 impl<'a, T: Display> InOrder<'a, T> {
-    fn new(
-        take: &'a mut dyn FnMut(usize, &[u8]) -> std::result::Result<ControlFlow<()>, T>,
-    ) -> Self {
+    fn new(take: Take<'a, T>) -> Self {
         let verdict = Ok(ControlFlow::Continue(()));
         Self { take, turn: 0, early: BTreeMap::new(), verdict }
     }
