@@ -98,6 +98,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn check(ranks: &mut Ranks) {
     assert_eq!(Ranks::world().unwrap_err(), Error::Initialized);
     wide_layers(ranks);
+    gradients(ranks);
     breaking_off(ranks);
     ensembles(ranks);
     results_in_order(ranks);
@@ -131,6 +132,18 @@ fn wide_layers(ranks: &mut Ranks) {
         chain.advance(ahead).unwrap();
         assert!(matches!(chain.step_with(ranks), Err(orthogap::Error::Communicator { .. })));
         assert_eq!(chain.layer().depth(), ahead);
+    }
+}
+
+/// Reverse passes of several super-blocks, and of one.
+fn gradients(ranks: &mut Ranks) {
+    for width in [100_000, 50] {
+        let network = Network::<f32>::new(width).with_activation(Relu);
+        let input = Input::gaussian(20, 8, Seed(1)).unwrap();
+        let mut shared = network.gradients_with(&input, Seed(2), 2, Top::ReadOut, ranks).unwrap();
+        for alone in network.gradients(&input, Seed(2), 2, Top::ReadOut).unwrap() {
+            assert_eq!(shared.step_with(ranks).unwrap(), alone.unwrap());
+        }
     }
 }
 
