@@ -166,8 +166,8 @@ def draw_bures(draw, _):
 
 
 def bures(case):
-    """Roots of eigenvalues near zero have the root of their error. SciPy's formula in float64, with roots by
-    `sqrtm` where it says a finite number; POT must agree, too."""
+    """Roots of eigenvalues near zero have the root of their error. Where covariances are not singular, SciPy's `sqrtm`
+    and POT must agree, too."""
     a, b, means = case["a"], case["b"], case["means"]
     n, size = len(a), np.trace(a) + np.trace(b)
     if size == 0.0:
@@ -191,10 +191,9 @@ def bures(case):
     moments = np.sum(means[0] ** 2 + means[1] ** 2)
     bound = 2 * lost + 16 * n * DOUBLE.eps * (size + moments)
     references = [between + size - 2 * np.sum(np.sqrt(eigenvalues))]
-    sqrtm = np.trace(scipy.linalg.sqrtm(inner).real)
-    pot = ot.gaussian.bures_wasserstein_distance(means[0], means[1], a, b) ** 2
     if min(smallest) > 1e-10:  # sqrtm divides by sums of roots
-        references += [between + size - 2 * sqrtm, float(pot)]
+        pot = ot.gaussian.bures_wasserstein_distance(means[0], means[1], a, b) ** 2
+        references += [between + size - 2 * np.trace(scipy.linalg.sqrtm(inner).real), float(pot)]
     references = [max(x, 0.0) for x in references if np.isfinite(x)]
     # POT takes the root of a difference, and squares it again.
     return {"squared": (references, [bound * (2 + 1e-12)] * len(references))}

@@ -155,7 +155,8 @@ def batch_norm(case):
 
     def operator(x):
         if centered:
-            u = F.batch_norm(x.T, None, None, training=True, eps=epsilon).T
+            # Behind F.batch_norm, which has no epsilon of zero.
+            u = torch.batch_norm(x.T, None, None, None, None, True, 0.0, epsilon, False).T
         elif epsilon == 0.0:
             u = F.normalize(x, dim=1, eps=0.0) * n**0.5
         else:
@@ -214,7 +215,7 @@ def trainable_batch_norm(case):
         layer.weight.copy_(tensor(gamma))
         layer.bias.copy_(tensor(beta))
         column = lambda x: np.abs(x)[:, None]
-        rounding, fields = case.roundings(n), {"train": []}
+        rounding, outputs, bounds = case.roundings(n), [], []
         size, variance_size = np.zeros(d), np.ones(d)
         for batch in batches:
             layer(tensor(batch.T))  # for the running mean
@@ -228,7 +229,8 @@ def trainable_batch_norm(case):
                 raise Refused("Overflow")
             deviation = np.sqrt(shifted.var(axis=1) + epsilon)[:, None]
             largest = np.max(np.abs(shifted) / deviation, axis=1, keepdims=True)
-            fields["train"].append((u, rounding * (column(gamma) * largest + column(beta)) + case.info.tiny))
+            outputs.append(u)
+            bounds.append(rounding * (column(gamma) * largest + column(beta)) + case.info.tiny)
             size = np.maximum(size, np.max(np.abs(batch), axis=1))
             # The variance of the reference cancels where a row is nearly constant.
             variance_size = np.maximum(variance_size, variance)
@@ -244,10 +246,12 @@ def trainable_batch_norm(case):
     bound = rounding * variance_size + noise + case.info.tiny
     relative = np.minimum(relative, 1.0) + (noise + case.info.tiny / case.info.eps) / (variance + epsilon) / rounding
     terms = column(gamma) * (np.abs(other) + column(size)) * unit[:, None]
-    fields["mean"] = (mean, rounding * size + case.info.tiny)
-    fields["variance"] = (variance, bound)
-    fields["infer"] = (infer, rounding * (terms * (1 + relative[:, None]) + column(beta)) + case.info.tiny)
-    return fields
+    return {
+        "train": (outputs, bounds),
+        "mean": (mean, rounding * size + case.info.tiny),
+        "variance": (variance, bound),
+        "infer": (infer, rounding * (terms * (1 + relative[:, None]) + column(beta)) + case.info.tiny),
+    }
 
 
 ACTIVATIONS = {

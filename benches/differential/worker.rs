@@ -120,11 +120,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The name of the variant of an error of the crate, and the text of another error.
+/// The name of an error that `differential.py` expects, and the text of another.
 fn name(error: &(dyn Error + 'static)) -> String {
-    let Some(error) = error.downcast_ref::<orthogap::Error>() else { return error.to_string() };
-    let text = format!("{error:?}");
-    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+    use orthogap::Error::{
+        BatchTooSmall, DegenerateRow, DegenerateSample, InvalidParameter, Overflow, ZeroMatrix,
+    };
+    let name = match error.downcast_ref() {
+        Some(BatchTooSmall { .. }) => "BatchTooSmall",
+        Some(DegenerateRow { .. }) => "DegenerateRow",
+        Some(DegenerateSample { .. }) => "DegenerateSample",
+        Some(InvalidParameter { .. }) => "InvalidParameter",
+        Some(Overflow { .. }) => "Overflow",
+        Some(ZeroMatrix { .. }) => "ZeroMatrix",
+        _ => return error.to_string(),
+    };
+    name.to_owned()
 }
 
 fn answer(line: &str) -> Answer {
