@@ -29,7 +29,7 @@ SHRINKING = 2000
 def options():
     parser = argparse.ArgumentParser(prog="run.sh", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=6500, metavar="N", help="cases, shared by all operations")
+    parser.add_argument("--cases", type=int, default=26_000, metavar="N", help="cases, shared by all operations")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first case")
     parser.add_argument("--only", choices=OPERATIONS, action="append", metavar="NAME",
                         help="one operation, again for more: " + ", ".join(OPERATIONS))
@@ -129,10 +129,10 @@ def check(worker, case):
 
 def smaller(case):
     """Simpler inputs: axes halved or without an entry, then entries zero or one, then rounded numbers."""
-    names = {axis for axes in case.axes.values() for axis in axes if axis != "-"}
+    names = {axis for axes in case.axes.values() for item in listed(axes) for axis in item if axis != "-"}
     for axis in sorted(names):
         lengths = {
-            array.shape[k] for name, axes in case.axes.items() for array in listed(case[name])
+            array.shape[k] for name in case.axes for array, axes in with_axes(case, name)
             for k, other in enumerate(axes) if other == axis
         }
         if len(lengths) != 1 or (length := lengths.pop()) < 2:
@@ -141,10 +141,8 @@ def smaller(case):
         keeps = [range(middle), range(middle, length)]
         keeps += [[i for i in range(length) if i != j] for j in range(min(length, 12))]
         for keep in keeps:
-            yield case.replaced(**{
-                name: each(case[name], lambda x, axes=axes: taken(x, axes, axis, list(keep)))
-                for name, axes in case.axes.items()
-            })
+            kept = {name: [taken(x, axes, axis, list(keep)) for x, axes in with_axes(case, name)] for name in case.axes}
+            yield case.replaced(**{name: x if isinstance(case[name], list) else x[0] for name, x in kept.items()})
     for name, value in case.items():
         if isinstance(value, list) and len(value) > 1 and case.operation == "trainable_batch_norm":
             yield case.replaced(**{name: value[:-1]})
@@ -166,8 +164,10 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
-def each(value, function):
-    return [function(item) for item in value] if isinstance(value, list) else function(value)
+def with_axes(case, name):
+    """The arrays of a field with the names of their axes, which one string may give for all of them."""
+    arrays, axes = listed(case[name]), listed(case.axes[name])
+    return list(zip(arrays, axes if len(axes) > 1 else axes * len(arrays)))
 
 
 def taken(array, axes, axis, keep):
@@ -243,11 +243,14 @@ def main():
 def setup():
     """Imports what --help does not need."""
     global np, Draw, Refused, references, draws
-    import numpy as np
-    import torch
+    try:
+        import numpy as np
+        import torch
 
-    import laws
-    import operations
+        import laws
+        import operations
+    except ImportError as error:
+        sys.exit(f"differential.py: {error}")
 
     Draw, Refused = operations.Draw, operations.Refused
     found = lambda name: next(vars(module)[name] for module in (operations, laws) if name in vars(module))

@@ -24,8 +24,11 @@ def draw_train(draw, single):
     inputs, classes, n = (int(rng.integers(low, 12)) for low in (1, 2, 4))
     widths = [inputs, *(int(rng.integers(1, 16)) for _ in range(rng.integers(1, 4)))]
     steps = int(rng.integers(1, 4))
+    letters = "abcd"[: len(widths)]
+    axes = {"batches": "an", "labels": "n", "weights": [b + a for a, b in zip(letters, letters[1:])],
+            "head": "-" + letters[-1]}
     return Case(
-        "train", single, {"batches": "-n", "labels": "n"},
+        "train", single, axes,
         activation=draw.pick(*SMOOTH, *(() if single else ("relu", "leaky_relu(0.2)"))),
         epsilon=draw.pick(None, 1e-5, 0.1),
         weights=[rng.standard_normal((b, a)) * (1.5 / a) ** 0.5 for a, b in zip(widths, widths[1:])],

@@ -344,7 +344,9 @@ def convolution(case):
 
 def draw_pooling(draw, single):
     (n, c, y, x), h = draw_images(draw)
-    side = int(draw.rng.integers(1, 5))
+    side = int(draw.rng.integers(1, 1 + min(4, y, x)))
+    if draw.chance(0.05):
+        side = int(draw.rng.integers(1, 14))  # a window larger than the image, perhaps
     kind = draw.pick("max", "average", "global")
     rows, columns = (1, 1) if kind == "global" else (max(y // side, 1), max(x // side, 1))
     return Case("pooling", single, {"h": "nc--", "gradient": "nc--"}, kind=kind, side=side, h=h,
