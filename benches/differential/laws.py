@@ -19,10 +19,11 @@ SMOOTH = ("linear", "tanh", "logistic", "silu", "erf", "gelu", "elu", "sin")
 
 
 def draw_train(draw, single):
-    """Inputs of one scale, as conditions otherwise explode, and without kinks in f32, which rounding would cross."""
+    """Inputs of one scale, as conditions otherwise explode; in f32 without kinks, which rounding would cross. Rows of
+    fewer than three weights may be next to zero, where the gradient of what normalises them is rounding."""
     rng = draw.rng
-    inputs, classes, n = (int(rng.integers(low, 12)) for low in (1, 2, 4))
-    widths = [inputs, *(int(rng.integers(1, 16)) for _ in range(rng.integers(1, 4)))]
+    inputs, classes, n = (int(rng.integers(low, 12)) for low in (3, 2, 4))
+    widths = [inputs, *(int(rng.integers(3, 16)) for _ in range(rng.integers(1, 4)))]
     steps = int(rng.integers(1, 4))
     letters = "abcd"[: len(widths)]
     axes = {"batches": "an", "labels": "n", "weights": [b + a for a, b in zip(letters, letters[1:])],
@@ -43,14 +44,14 @@ def train(case):
     def nudged(rng, x):
         return x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape))
 
-    values, moved = steps(case, lambda x: x), []
+    (values, gain), moved = steps(case, lambda x: x), []
     for seed in (1, 2, 3):
         rng = np.random.default_rng(seed)
-        moved.append(steps(case, lambda x: nudged(rng, x)))
+        moved.append(steps(case, lambda x: nudged(rng, x))[0])
     depth, fields = len(case["weights"]) * len(case["batches"]), {}
-    # Gradients by shifts that a later normalisation takes away are rounding of the others.
+    # Gradients along what a normalisation takes away are rounding of the others, divided by its divisor.
     gradients = [x for name, value in values.items() if name.startswith("gradient") for x in value]
-    gradient = max(np.max(np.abs(x), initial=0.0) for x in gradients)
+    gradient = gain * max(np.max(np.abs(x), initial=0.0) for x in gradients)
     for name, value in values.items():
         if name.startswith("gradient_") and name != "gradient_head" and not np.size(value[0]):
             fields[name] = (value, [np.zeros(0)] * len(value))
@@ -68,7 +69,8 @@ def train(case):
 
 
 def steps(case, change):
-    """What PyTorch's SGD makes of the classifier; `change` moves the inputs."""
+    """What PyTorch's SGD makes of the classifier, and one over the least divisor of a normalisation; `change` moves
+    the inputs."""
     act, epsilon = ACTIVATIONS[case["activation"]], case["epsilon"]
     weights = [tensor(change(w), grad=True) for w in (*case["weights"], case["head"])]
     norms = [
@@ -78,11 +80,13 @@ def steps(case, change):
     descent = torch.optim.SGD(
         [*weights, *affine], lr=case["rate"], momentum=case["momentum"], weight_decay=case["decay"]
     )
-    losses, first = [], None
+    losses, first, gain = [], None, 1.0
     for batch, labels in zip(case["batches"], case["labels"]):
         h = tensor(change(batch)).T
         for k, w in enumerate(weights[:-1]):
             h = h @ w.T
+            if norms:
+                gain = max(gain, 1 / (h.detach().var(dim=0, unbiased=False) + epsilon).sqrt().min().item())
             h = act(norms[k](h) if norms else h)
         loss = F.cross_entropy(h @ weights[-1].T, torch.tensor(labels))
         descent.zero_grad()
@@ -94,7 +98,7 @@ def steps(case, change):
     count = len(weights)
     plain = lambda tensors: [x.detach().numpy().copy() for x in tensors]
     none = [np.zeros(0)] * (count - 1)
-    return {
+    results = {
         "losses": np.array(losses),
         "gradient": first[: count - 1],
         "gradient_head": first[count - 1],
@@ -107,6 +111,7 @@ def steps(case, change):
         "mean": plain(layer.running_mean for layer in norms),
         "variance": plain(layer.running_var for layer in norms),
     }
+    return results, gain
 
 
 def draw_metrics(draw, single):
