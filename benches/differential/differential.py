@@ -211,6 +211,8 @@ def shrink(worker, case):
 
 def main():
     arguments = options()
+    if arguments.cases < 1:
+        sys.exit("differential.py: --cases must be at least 1")
     if arguments.check_only:
         return 0
     setup()

@@ -45,7 +45,12 @@ class Case(dict):
         return value
 
     def replaced(self, **fields):
-        return Case(self.operation, self.single, self.axes, **{**self, **fields})
+        """The same with other fields; the gradient of images has the sides of their output."""
+        case = Case(self.operation, self.single, self.axes, **{**self, **fields})
+        if self.operation in ("convolution", "pooling"):
+            rows, columns = output_sides(case, *case["h"].shape[2:])
+            case["gradient"] = case["gradient"][:, :, :rows, :columns]
+        return case
 
     @property
     def info(self):
@@ -282,8 +287,8 @@ def activation(case):
     values = values.detach().numpy()
     extra = DOUBLE.eps * np.minimum(case["x"] ** 2, 2000.0) if name == "gelu" else 0.0
     slope = np.float32(0.2) - 0.2 if single_slope(case) else 0.0
-    # Derivatives are in f64 for either scalar; those of PyTorch have absolute errors. That of SiLU is s (1 + x (1 - s)),
-    # where 1 - s is exact to one rounding of 1.
+    # Derivatives are in f64 for either scalar; those of PyTorch have absolute errors. That of SiLU is
+    # s (1 + x (1 - s)), where 1 - s is exact to one rounding of 1.
     by_x = np.minimum(np.abs(case["x"]), 40.0) if name == "silu" else 0.0
     return {
         "values": (values, (case.roundings() + extra + abs(slope)) * np.abs(values) + 4 * case.info.tiny),
@@ -293,6 +298,16 @@ def activation(case):
 
 def single_slope(case):
     return case.single and case["name"] == "leaky_relu(0.2)"
+
+
+def output_sides(case, *sides):
+    """Of a convolution or a pooling; at least 1, also where there is none."""
+    if case.get("kind") == "global":
+        return 1, 1
+    if "kernel" in case:
+        reach = 2 * case["padding"] - case["kernel"]
+        return tuple(max((side + reach) // case["stride"] + 1, 1) for side in sides)
+    return tuple(max(side // case["side"], 1) for side in sides)
 
 
 def draw_images(draw):
@@ -307,9 +322,9 @@ def draw_convolution(draw, single):
     padding, stride = int(draw.rng.integers(0, kernel)), int(draw.rng.integers(1, 4))
     circular = draw.chance(0.3) and padding <= min(y, x)
     out = int(draw.rng.integers(1, 7))
-    sides = [max((side + 2 * padding - kernel) // stride + 1, 1) for side in (y, x)]
-    return Case("convolution", single, {"h": "nc--", "gradient": "no--", "weights": "oc--"}, kernel=kernel,
-                stride=stride, padding=padding, circular=circular, h=h, gradient=draw.normal(n, out, *sides, exponent=5),
+    window = {"kernel": kernel, "stride": stride, "padding": padding}
+    return Case("convolution", single, {"h": "ncyx", "gradient": "no--", "weights": "oc--"}, **window,
+                circular=circular, h=h, gradient=draw.normal(n, out, *output_sides(window, y, x), exponent=5),
                 weights=draw.normal(out, c, kernel, kernel, exponent=10))
 
 
@@ -348,9 +363,9 @@ def draw_pooling(draw, single):
     if draw.chance(0.05):
         side = int(draw.rng.integers(1, 14))  # a window larger than the image, perhaps
     kind = draw.pick("max", "average", "global")
-    rows, columns = (1, 1) if kind == "global" else (max(y // side, 1), max(x // side, 1))
-    return Case("pooling", single, {"h": "nc--", "gradient": "nc--"}, kind=kind, side=side, h=h,
-                gradient=draw.normal(n, c, rows, columns, exponent=10))
+    sides = output_sides({"kind": kind, "side": side}, y, x)
+    return Case("pooling", single, {"h": "ncyx", "gradient": "nc--"}, kind=kind, side=side, h=h,
+                gradient=draw.normal(n, c, *sides, exponent=10))
 
 
 def pooling(case):
@@ -375,9 +390,8 @@ def pooling(case):
     terms = np.prod(case["h"].shape[2:]) if kind == "global" else side**2
     # The scalar's own arithmetic may add up a window.
     bound = case.roundings(terms) + terms * case.info.eps
-    return {
-        name: (value, bound * size + case.info.tiny) for name, value, size in zip(("forward", "backward"), values, sizes)
-    }
+    forward, backward = ((value, bound * size + case.info.tiny) for value, size in zip(values, sizes))
+    return {"forward": forward, "backward": backward}
 
 
 def draw_loss(draw, single):
