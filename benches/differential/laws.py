@@ -14,7 +14,7 @@ from operations import ACTIVATIONS, DOUBLE, Case, Refused, tensor
 # The reference of a training step is moved by this relative change of all its inputs, to see how it is conditioned.
 NUDGE = 1e-7
 # Roundings of the scalar that one layer of one step may move a result by, beyond that condition.
-TRAIN_ROUNDINGS = 64
+TRAIN_ROUNDINGS = 8
 SMOOTH = ("linear", "tanh", "logistic", "silu", "erf", "gelu", "elu", "sin")
 
 
