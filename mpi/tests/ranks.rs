@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mpi::traits::Communicator;
 use orthogap::Activation::Relu;
+use orthogap::backward::Top;
 use orthogap::experiment::sweep::Sweep;
 use orthogap::experiment::{Ensemble, from_fn};
 use orthogap::{Input, Layer, Network, Seed};
