@@ -177,7 +177,7 @@ impl KernelMap {
     #[pyo3(signature = (activation, *, kinks = Vec::new(), residual = 0.0, centered = false))]
     fn new(activation: &str, kinks: Vec<f64>, residual: f64, centered: bool) -> Result<Self> {
         let activation: Activation = activation.parse()?;
-        let mut map = laws::kernel_map::KernelMap::with_kinks(&activation, kinks)?;
+        let mut map = laws::kernel_map::KernelMap::from_piecewise(&activation, kinks)?;
         if centered {
             map = map.centered()?;
         }
