@@ -57,8 +57,8 @@ pub enum Names {
 /// activation: "linear", "relu", "leaky_relu", "leaky_relu(0.2)", "tanh", "shifted_tanh", "logistic",
 ///     "silu", "erf", "gelu", "elu" or "sin".
 /// normalization: "batch_norm" (the paper's: features of norm one over the batch, not centred, no
-///     epsilon), "standard_batch_norm", "layer_norm", "rms_norm" (epsilon 1e-5 each), "none" or None,
-///     or a Normalization.
+///     epsilon), "standard_batch_norm", "layer_norm", "rms_norm" (epsilon 1e-5 each), "mean_only" (centred,
+///     not rescaled), "none" or None, or a Normalization.
 /// weights: "gaussian" (variance 1/m of m inputs), "he", "xavier", "uniform_he", "uniform_xavier",
 ///     "haar" or "spherical"; gain multiplies them.
 /// order: "linear_norm_activation", "activation_linear_norm" or "norm_activation_linear".

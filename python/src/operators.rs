@@ -237,13 +237,14 @@ impl NormalizationLike {
         };
         Ok(match name {
             "none" => Recipe::None,
+            "mean_only" => Recipe::MeanOnly,
             "batch_norm" => BatchNorm::paper().into(),
             "standard_batch_norm" => BatchNorm::standard(EPSILON)?.into(),
             "layer_norm" => SampleNorm::layer(EPSILON)?.into(),
             "rms_norm" => SampleNorm::rms(EPSILON)?.into(),
             _ => {
                 return Err(refuse(format!(
-                    "no normalization is {name:?}: there are none, batch_norm, \
+                    "no normalization is {name:?}: there are none, mean_only, batch_norm, \
                      standard_batch_norm, layer_norm, rms_norm, or a Normalization"
                 )));
             }

@@ -51,7 +51,7 @@ def test_engines() -> None:
     ("arguments", "message"),
     [
         ({"activation": "swoosh"}, 'no activation is "swoosh": there are linear, relu'),
-        ({"normalization": "norm"}, 'no normalization is "norm": there are none, batch_norm'),
+        ({"normalization": "norm"}, 'no normalization is "norm": there are none, mean_only, batch_norm'),
         ({"weights": "zero"}, 'no law of weights is "zero": there are gaussian, he'),
         ({"gain": -1.0}, "gain = -1 is invalid"),
         ({"order": "linear"}, 'no order is "linear": there are linear_norm_activation'),
