@@ -4,7 +4,7 @@ use nalgebra::{
     DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
 };
 
-use super::row::blocks::{Checked, InPlace, OutOfPlace};
+use super::row::entries::{Checked, InPlace, OutOfPlace};
 use super::row::forward::normalize;
 use super::row::pullback::pull_back;
 use super::row::{Row, RowMap};

@@ -2,6 +2,7 @@
 
 pub(super) mod blocks;
 pub(super) mod column;
+pub(super) mod entries;
 pub(super) mod forward;
 pub(super) mod pass;
 pub(super) mod pullback;
@@ -9,7 +10,7 @@ pub(super) mod scratch;
 #[cfg(test)]
 pub(super) mod tests;
 
-use self::blocks::Entries;
+use self::entries::Entries;
 use crate::scalar::exponent;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};

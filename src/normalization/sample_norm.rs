@@ -9,7 +9,7 @@ use nalgebra::{
 
 use self::groups::{Groups, Normalize, PullBack};
 use super::batch_norm::{BatchNorm, Centering};
-use super::row::blocks::{Checked, InPlace, OutOfPlace, Target};
+use super::row::entries::{Checked, InPlace, OutOfPlace, Target};
 use super::row::pass::Pass;
 use super::shape::{owned, same_shape};
 use crate::serialization::deserialize_checked;

@@ -10,7 +10,7 @@ use nalgebra::{
 
 use super::batch_norm::BatchNorm;
 use super::row::Row;
-use super::row::blocks::{Checked, InPlace, OutOfPlace};
+use super::row::entries::{Checked, InPlace, OutOfPlace};
 use super::row::scratch::with_memory;
 use super::shape::same_shape;
 use crate::check;

@@ -1,6 +1,6 @@
 //! A pass over the parts of a matrix, on the threads of the current pool.
 
-use super::blocks::{Place, Target};
+use super::entries::{Place, Target};
 use super::scratch::{Scratch, with_scratch};
 use crate::{Result, Scalar, parallel};
 

@@ -2,7 +2,8 @@
 
 use fearless_simd::Level;
 
-use super::blocks::{Block, Cut, Entries, Target};
+use super::blocks::{Block, Cut};
+use super::entries::{Entries, Target};
 use super::forward::{begin, untrusted};
 use super::pass::Pass;
 use super::scratch::Scratch;

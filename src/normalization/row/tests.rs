@@ -4,7 +4,7 @@ use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut, Dyn};
 use proptest::prelude::*;
 
 use super::Row;
-use super::blocks::Checked;
+use super::entries::Checked;
 use super::pullback::SlowRow;
 use crate::normalization::{BatchNorm, Centering, RowScale};
 use crate::{Error, Input, Result, Scalar, Seed};

@@ -6,8 +6,8 @@ use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use crate::normalization::batch_norm::BatchNorm;
-use crate::normalization::row::blocks::{Entries, Place, Target};
 use crate::normalization::row::column::{normalize_column, pull_back_column};
+use crate::normalization::row::entries::{Entries, Place, Target};
 use crate::normalization::row::pass::{Parts, Pass};
 use crate::normalization::row::scratch::Scratch;
 use crate::parallel::WORTH_HALVING;

@@ -6,7 +6,7 @@ use nalgebra::{
 
 use super::TrainableBatchNorm;
 use crate::normalization::row::RowMap;
-use crate::normalization::row::blocks::{Checked, Entries, InPlace, OutOfPlace};
+use crate::normalization::row::entries::{Checked, Entries, InPlace, OutOfPlace};
 use crate::normalization::shape::same_shape;
 use crate::statistics::SplitMean;
 use crate::{Error, Result, Scalar};

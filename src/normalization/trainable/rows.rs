@@ -8,7 +8,8 @@ use nalgebra::DVector;
 use super::{TrainableBatchNorm, check_variance};
 use crate::kernel::row_maps::{Affine, Map, Rule, running_maps};
 use crate::kernel::wide::Wide;
-use crate::normalization::row::blocks::{Block, Cut, Entries, Target};
+use crate::normalization::row::blocks::{Block, Cut};
+use crate::normalization::row::entries::{Entries, Target};
 use crate::normalization::row::forward::{
     find_slow, finish, map, map_checked, memorize, statistics as sum_rows, untrusted,
 };
