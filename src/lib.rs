@@ -101,6 +101,7 @@ pub mod metric;
 mod network;
 pub mod normalization;
 mod parallel;
+mod product;
 #[cfg(any(test, feature = "proptest"))]
 pub mod proptest;
 pub mod report;

@@ -3,13 +3,10 @@
 use fearless_simd::Level;
 use nalgebra::DMatrix;
 
-use super::scaled::fit;
 use crate::Scalar;
 use crate::kernel::product::{Operand, ProductScratch};
-
-/// Multiply-adds from which threads pay.
 #[cfg(feature = "rayon")]
-const WORTH_SHARING: usize = 1 << 20;
+use crate::parallel::WORTH_SHARING;
 
 /// Working memory of products, one a thread.
 #[derive(Clone, Debug)]
@@ -32,8 +29,18 @@ impl<T: Scalar> Products<T> {
         right: Operand<'_, T>,
         out: &mut DMatrix<T>,
     ) {
+        fit(out, (left.shape().0, right.shape().1));
+        self.multiply_to(left, right, out.as_mut_slice());
+    }
+
+    /// [`multiply`](Self::multiply) into memory of the size of the product.
+    pub(crate) fn multiply_to(
+        &mut self,
+        left: Operand<'_, T>,
+        right: Operand<'_, T>,
+        out: &mut [T],
+    ) {
         let ((rows, terms), columns) = (left.shape(), right.shape().1);
-        fit(out, (rows, columns));
         let share = columns.div_ceil(threads(rows * terms * columns));
         let count = columns.div_ceil(share);
         if self.scratches.len() < count {
@@ -49,10 +56,10 @@ impl<T: Scalar> Products<T> {
         #[cfg(feature = "rayon")]
         if count > 1 {
             use rayon::prelude::*;
-            let parts = out.as_mut_slice().par_chunks_mut(rows * share);
+            let parts = out.par_chunks_mut(rows * share);
             return parts.zip(scratches.par_iter_mut()).enumerate().for_each(part);
         }
-        out.as_mut_slice().chunks_mut(rows * share).zip(scratches).enumerate().for_each(part);
+        out.chunks_mut(rows * share).zip(scratches).enumerate().for_each(part);
     }
 }
 
@@ -64,4 +71,14 @@ fn threads(work: usize) -> usize {
     }
     let _ = work;
     1
+}
+
+/// Gives a matrix another shape: the same numbers in memory, as far as they reach. Allocates only
+/// for more numbers than it has ever held.
+pub(crate) fn fit<T: Scalar>(matrix: &mut DMatrix<T>, (rows, columns): (usize, usize)) {
+    if matrix.shape() != (rows, columns) {
+        let mut entries: Vec<T> = std::mem::replace(matrix, DMatrix::zeros(0, 0)).data.into();
+        entries.resize(rows * columns, T::zero());
+        *matrix = DMatrix::from_vec(rows, columns, entries);
+    }
 }

@@ -18,7 +18,6 @@
 mod batch_gradient;
 mod explicit;
 mod gradients;
-mod product;
 mod record;
 mod scaled;
 mod streamed;
@@ -29,10 +28,8 @@ mod top;
 pub use batch_gradient::BatchGradient;
 use explicit::Explicit;
 pub use gradients::Gradients;
-pub(crate) use product::Products;
 pub(crate) use record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 pub use scaled::Scaled;
-pub(crate) use scaled::fit;
 pub use tangent_kernel::TangentKernel;
 pub use tape::{LayerGradient, Tape};
 pub use top::Top;

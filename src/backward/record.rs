@@ -4,12 +4,12 @@
 
 use nalgebra::DMatrix;
 
-use super::product::Products;
-use super::scaled::{Scaled, fit};
+use super::scaled::Scaled;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::kernel::product::Operand;
 use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
+use crate::product::{Products, fit};
 use crate::{Error, Network, Result, Scalar};
 
 /// What a layer computes with.

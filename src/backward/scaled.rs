@@ -5,6 +5,7 @@ use std::f64::consts::LN_2;
 use nalgebra::DMatrix;
 
 use crate::check;
+use crate::product::fit;
 use crate::scalar::{exp_factors, exponent};
 use crate::{Error, Result, Scalar};
 
@@ -110,16 +111,6 @@ impl<T: Scalar> Scaled<T> {
         fit(&mut self.matrix, other.matrix.shape());
         self.matrix.copy_from(&other.matrix);
         self.log_unit = other.log_unit;
-    }
-}
-
-/// Gives a matrix another shape: the same numbers in memory, as far as they reach. Allocates only
-/// for more numbers than it has ever held.
-pub(crate) fn fit<T: Scalar>(matrix: &mut DMatrix<T>, (rows, columns): (usize, usize)) {
-    if matrix.shape() != (rows, columns) {
-        let mut entries: Vec<T> = std::mem::replace(matrix, DMatrix::zeros(0, 0)).data.into();
-        entries.resize(rows * columns, T::zero());
-        *matrix = DMatrix::from_vec(rows, columns, entries);
     }
 }
 

@@ -94,8 +94,8 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] under batch normalisation and mean-only normalisation, where every output depends on all samples; those
-    /// of [`gradients`](Self::gradients) and its steps.
+    /// [`Error::Unsupported`] under batch normalisation, mean-only or not, where every output depends on all
+    /// samples; those of [`gradients`](Self::gradients) and its steps.
     pub fn tangent_kernel(
         &self,
         input: &Input,

@@ -3,9 +3,9 @@
 use nalgebra::DMatrix;
 
 use super::Scaled;
-use super::product::Products;
 use super::record::{Gradient, Parameters, Record, Statistics, Step, Units, operand};
 use crate::convolution::Images;
+use crate::product::Products;
 use crate::{Error, Gram, Network, Result, Scalar};
 
 /// The record of one layer of a [`Network`] on given weights: all that its reverse pass needs.

@@ -1,12 +1,11 @@
 //! Orthonormal columns by products: Gram-Schmidt of blocks of columns, each of them twice.
 
-use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use crate::Scalar;
 use crate::kernel::cholesky_qr::orthonormalize;
-use crate::kernel::product::{Operand, ProductScratch};
-use crate::parallel::{WORTH_SHARING, for_each_chunk};
+use crate::kernel::product::Operand;
+use crate::product::Products;
 
 /// Columns of a block.
 const BLOCK: usize = 48;
@@ -26,6 +25,7 @@ pub(super) fn orthonormalize_blocks<T: Scalar>(matrix: &mut DMatrix<T>) -> bool 
     if columns < LEAST || rows < columns {
         return false;
     }
+    let mut products = Products::new();
     let mut shares = vec![T::zero(); columns * BLOCK];
     let mut along = vec![T::zero(); rows * BLOCK];
     for first in (0..columns).step_by(BLOCK) {
@@ -36,8 +36,8 @@ pub(super) fn orthonormalize_blocks<T: Scalar>(matrix: &mut DMatrix<T>) -> bool 
             if first > 0 {
                 let before = Operand::new(done, rows);
                 let (shares, along) = (&mut shares[..first * count], &mut along[..block.len()]);
-                multiply(before.transposed(), Operand::new(block, rows), shares);
-                multiply(before, Operand::new(shares, first), along);
+                products.multiply_to(before.transposed(), Operand::new(block, rows), shares);
+                products.multiply_to(before, Operand::new(shares, first), along);
                 block.iter_mut().zip(&*along).for_each(|(entry, &along)| *entry -= along);
             }
             if !orthonormalize(block, rows, turn == 1) {
@@ -46,21 +46,6 @@ pub(super) fn orthonormalize_blocks<T: Scalar>(matrix: &mut DMatrix<T>) -> bool 
         }
     }
     true
-}
-
-/// Makes `out` the product of two matrices, some columns on each thread.
-fn multiply<T: Scalar>(left: Operand<'_, T>, right: Operand<'_, T>, out: &mut [T]) {
-    /// Columns of a share: whole tiles of the product.
-    const SHARE: usize = BLOCK / 4;
-    let ((rows, terms), level) = (left.shape(), Level::new());
-    let shared = rows * terms * BLOCK >= WORTH_SHARING;
-    let columns = if shared { SHARE } else { BLOCK };
-    let scratch = ProductScratch::default;
-    for_each_chunk(out, rows * columns, shared, scratch, |scratch, index, out| {
-        let first = index * columns;
-        let some = first..first + out.len() / rows;
-        T::multiply(level, left, right.columns(some), out, scratch);
-    });
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use super::classifier::{Classifier, Layer};
 use super::loss::Loss;
 use super::parameters::Parameters;
 use crate::backward::{
-    Gradient, Parameters as OfLayer, Products, Record, Scaled, Statistics, Step, Units, fit,
-    operand,
+    Gradient, Parameters as OfLayer, Record, Scaled, Statistics, Step, Units, operand,
 };
+use crate::product::{Products, fit};
 use crate::{Result, Scalar};
 
 /// Everything that a batch leaves on its way.

@@ -4,13 +4,13 @@ use fearless_simd::Level;
 use nalgebra::DMatrix;
 
 use super::super::Top;
-use super::super::scaled::fit;
 use crate::kernel::block::Scratch;
 use crate::kernel::cholesky_qr::RowLines;
 use crate::kernel::generator::StreamKey;
 use crate::kernel::plan::Plan;
 use crate::kernel::product::{Operand, ProductScratch};
 use crate::network::Operation;
+use crate::product::fit;
 use crate::{Network, Result, Scalar};
 
 /// What turns the product `y` of weights into what the next weights multiply.
