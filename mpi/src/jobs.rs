@@ -1,4 +1,4 @@
-//! Numbered jobs: whoever is free takes the next one.
+//! Numbered jobs: a thread that is free takes the next one.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -237,7 +237,7 @@ impl Ranks {
         }
     }
 
-    /// A job that has come to an end. If none has, `wait`s for a moment, and lends a hand if this thread
+    /// A job that has come to an end. If none has, `wait`s for a moment, and computes one if this thread
     /// belongs to a pool. A panic ends the program.
     fn finished(&self, finished: &Receiver<Finished>, wait: bool) -> Option<(usize, Outcome)> {
         let mut found = finished.try_recv().ok();

@@ -282,7 +282,7 @@ impl<S> Worker<S> {
     }
 }
 
-/// The units that the first super-block gives, which is the same whoever has drawn it.
+/// The units that the first super-block gives, which is the same on every thread and member.
 fn units_of<'a>(
     known: &'a OnceLock<Units>,
     shape: &Shape,

@@ -7,7 +7,7 @@ use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
-/// The most numbers that are counted: up to here each count is a float of its own.
+/// The most numbers that are counted: up to here each count is its own float.
 const MOST: u64 = 1 << 53;
 
 /// Mean and variance of a stream of numbers, mergeable in any grouping.

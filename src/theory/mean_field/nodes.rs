@@ -20,7 +20,7 @@ pub(in crate::theory) struct Node<'a> {
 ///
 /// The eigenvalues behind `values` are at most one; `smallest` is the least positive one. For the
 /// upper end it is enough to watch its integrand, `t W(t)/(1 + 2 t λ_n)`: relative to it all others
-/// fall with t. It is log-concave in log t, so once it has fallen far it falls for good.
+/// fall with t. It is log-concave in log t, so once it has fallen far it keeps falling.
 pub(in crate::theory) fn for_each_node(
     base: impl Fn(f64) -> f64,
     values: &[f64],
