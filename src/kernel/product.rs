@@ -10,11 +10,13 @@ use crate::kernel::tiles::STRIP;
 use fearless_simd::{Level, dispatch, prelude::*};
 
 /// Terms of a panel: a strip of that many columns stays in the first-level cache.
-const PANEL: usize = 96;
+const PANEL: usize = 256;
 /// Columns of a tile.
 const TILE: usize = 6;
+/// Strips of rows up to which packing the right factor takes longer than it saves.
+const UNPACKED: usize = 4;
 /// Columns that a packed panel of the right factor holds at most: it stays in the second-level cache.
-const COLUMNS: usize = 170 * TILE;
+const COLUMNS: usize = 60 * TILE;
 
 /// A factor of a product: a column-major matrix, read as it is or transposed.
 #[derive(Clone, Copy, Debug)]
@@ -83,20 +85,15 @@ pub fn multiply<T: Lanes>(
         let out = &mut out[(first - columns.start) * rows..][..some.len() * rows];
         for begin in (0..terms).step_by(PANEL) {
             let panel = begin..(begin + PANEL).min(terms);
-            pack_tiles(right, &panel, &some, &mut scratch.tiles);
-            let product = Panel { left, panel, tiles: &scratch.tiles, columns: some.len() };
-            dispatch!(level, simd => {
-                let mut row = 0;
-                if parts::<_, T>(simd) == 1 {
-                    while row + STRIP * T::LANES <= rows {
-                        product.add::<_, STRIP>(simd, row, out, &mut scratch.strip);
-                        row += STRIP * T::LANES;
-                    }
-                }
-                for row in (row..rows).step_by(T::LANES) {
-                    product.add::<_, 1>(simd, row, out, &mut scratch.strip);
-                }
-            });
+            let product = Panel { left, panel: panel.clone(), columns: some.len() };
+            if right.transposed || rows > UNPACKED * STRIP * T::LANES {
+                pack_tiles(right, &panel, &some, &mut scratch.tiles);
+                product.add(level, Packed(&scratch.tiles), out, &mut scratch.strip);
+            } else {
+                let entries = &right.entries[some.start * terms + begin..];
+                let columns = Columns { entries, height: terms };
+                product.add(level, columns, out, &mut scratch.strip);
+            }
         }
         if terms == 0 {
             out.fill(T::default());
@@ -104,21 +101,106 @@ pub fn multiply<T: Lanes>(
     }
 }
 
+/// Some terms of some columns of the right factor.
+trait Terms<T: Lanes>: Copy {
+    /// Adds the products of terms of up to `TILE` columns, from `first` on, with the rows of groups.
+    fn dot<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        first: usize,
+        kept: usize,
+        groups: [&[Line<T>]; R],
+        sums: [[T::Logical<S>; R]; TILE],
+    ) -> [[T::Logical<S>; R]; TILE];
+}
+
+/// Terms that are packed tile after tile.
+#[derive(Clone, Copy)]
+struct Packed<'a, T>(&'a [[T; TILE]]);
+
+impl<T: Lanes> Terms<T> for Packed<'_, T> {
+    #[inline(always)]
+    fn dot<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        first: usize,
+        _: usize,
+        groups: [&[Line<T>]; R],
+        sums: [[T::Logical<S>; R]; TILE],
+    ) -> [[T::Logical<S>; R]; TILE] {
+        let length = groups[0].len();
+        dot(simd, &self.0[first / TILE * length..][..length], groups, sums)
+    }
+}
+
+/// Terms where they are, in columns.
+#[derive(Clone, Copy)]
+struct Columns<'a, T> {
+    entries: &'a [T],
+    /// Entries from a column to the next.
+    height: usize,
+}
+
+impl<T: Lanes> Terms<T> for Columns<'_, T> {
+    #[inline(always)]
+    fn dot<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        first: usize,
+        kept: usize,
+        groups: [&[Line<T>]; R],
+        mut sums: [[T::Logical<S>; R]; TILE],
+    ) -> [[T::Logical<S>; R]; TILE] {
+        // Equal lengths let the compiler drop the bounds checks of the loop.
+        let length = groups[0].len();
+        let groups = groups.map(|group| &group[..length]);
+        let columns: [&[T]; TILE] = core::array::from_fn(|c| {
+            &self.entries[(first + c.min(kept - 1)) * self.height..][..length]
+        });
+        for i in 0..length {
+            let z: [_; R] = core::array::from_fn(|r| groups[r][i].load(simd));
+            for c in 0..TILE {
+                let term = T::Logical::splat(simd, columns[c][i]);
+                for r in 0..R {
+                    sums[c][r] = z[r].mul_add(term, sums[c][r]);
+                }
+            }
+        }
+        sums
+    }
+}
+
 /// Some terms of some columns of a product.
 struct Panel<'a, T: Lanes> {
     left: Operand<'a, T>,
     panel: core::ops::Range<usize>,
-    tiles: &'a [[T; TILE]],
     columns: usize,
 }
 
 impl<T: Lanes> Panel<'_, T> {
-    /// Adds the terms to what is there, in `R` lines of rows from `first_row` on; the first terms
-    /// overwrite it.
+    /// Adds the terms to what is there; the first terms overwrite it.
+    fn add(&self, level: Level, terms: impl Terms<T>, out: &mut [T], strip: &mut [Line<T>]) {
+        let rows = self.left.shape().0;
+        dispatch!(level, simd => {
+            let mut row = 0;
+            if parts::<_, T>(simd) == 1 {
+                while row + STRIP * T::LANES <= rows {
+                    self.add_strip::<_, _, STRIP>(simd, terms, row, out, strip);
+                    row += STRIP * T::LANES;
+                }
+            }
+            for row in (row..rows).step_by(T::LANES) {
+                self.add_strip::<_, _, 1>(simd, terms, row, out, strip);
+            }
+        });
+    }
+
+    /// Adds the terms to `R` lines of rows from `first_row` on.
     #[inline(always)]
-    fn add<S: Simd, const R: usize>(
+    fn add_strip<S: Simd, B: Terms<T>, const R: usize>(
         &self,
         simd: S,
+        terms: B,
         first_row: usize,
         out: &mut [T],
         strip: &mut [Line<T>],
@@ -130,25 +212,48 @@ impl<T: Lanes> Panel<'_, T> {
             pack_group(self.left, first..rows.min(first + T::LANES), &self.panel, lines);
         }
         let groups: [_; R] = core::array::from_fn(|r| &strip[r * length..][..length]);
-        for (tile, first) in self.tiles.chunks_exact(length).zip((0..self.columns).step_by(TILE)) {
+        let is_first = self.panel.start == 0;
+        for first in (0..self.columns).step_by(TILE) {
             let kept = TILE.min(self.columns - first);
             let mut sums = [[T::Logical::splat(simd, T::default()); R]; TILE];
-            if self.panel.start > 0 {
-                for c in 0..TILE {
-                    if c < kept {
-                        let column = &out[(first + c) * rows + first_row..][..height];
-                        sums[c] = load(simd, column);
+            let columns = &mut out[first * rows..][..kept * rows];
+            if kept == TILE && height == R * T::LANES {
+                let column = |c: usize| c * rows + first_row..c * rows + first_row + R * T::LANES;
+                if !is_first {
+                    for c in 0..TILE {
+                        sums[c] = load_whole(simd, &columns[column(c)]);
                     }
                 }
+                let sums = terms.dot(simd, first, kept, groups, sums);
+                for c in 0..TILE {
+                    store_whole::<S, T, R>(sums[c], &mut columns[column(c)]);
+                }
+                continue;
             }
-            let sums = dot(simd, tile, groups, sums);
-            for c in 0..TILE {
-                if c < kept {
-                    let column = &mut out[(first + c) * rows + first_row..][..height];
-                    store::<S, T, R>(sums[c], column);
+            if !is_first {
+                for (sums, column) in sums.iter_mut().zip(columns.chunks_exact(rows)) {
+                    *sums = load(simd, &column[first_row..][..height]);
                 }
             }
+            let sums = terms.dot(simd, first, kept, groups, sums);
+            for (sums, column) in sums.into_iter().zip(columns.chunks_exact_mut(rows)) {
+                store::<S, T, R>(sums, &mut column[first_row..][..height]);
+            }
         }
+    }
+}
+
+/// `R` lines of a column.
+#[inline(always)]
+fn load_whole<S: Simd, T: Lanes, const R: usize>(simd: S, column: &[T]) -> [T::Logical<S>; R] {
+    core::array::from_fn(|r| T::Logical::from_slice(simd, &column[r * T::LANES..][..T::LANES]))
+}
+
+/// The way back from [`load_whole`].
+#[inline(always)]
+fn store_whole<S: Simd, T: Lanes, const R: usize>(vectors: [T::Logical<S>; R], column: &mut [T]) {
+    for (vector, entries) in vectors.into_iter().zip(column.chunks_exact_mut(T::LANES)) {
+        vector.store_slice(entries);
     }
 }
 
@@ -202,10 +307,16 @@ fn pack_group<T: Lanes>(
                 line.0.as_mut()[lane] = term;
             }
         }
-    } else {
-        for (line, term) in lines.iter_mut().zip(panel.clone()) {
-            let column = &left.entries[term * left.height..][rows.clone()];
-            line.0.as_mut()[..column.len()].copy_from_slice(column);
+        return;
+    }
+    let whole = rows.len() == T::LANES;
+    for (line, term) in lines.iter_mut().zip(panel.clone()) {
+        let column = &left.entries[term * left.height..][rows.clone()];
+        let line = line.0.as_mut();
+        if whole {
+            line.copy_from_slice(&column[..T::LANES]); // of a length that the compiler knows
+        } else {
+            line[..column.len()].copy_from_slice(column);
         }
     }
 }
@@ -218,8 +329,12 @@ fn pack_tiles<T: Lanes>(
     tiles: &mut Vec<[T; TILE]>,
 ) {
     let length = panel.len();
-    tiles.resize(columns.len().div_ceil(TILE) * length, [T::default(); TILE]);
-    for (tile, first) in tiles.chunks_exact_mut(length).zip(columns.clone().step_by(TILE)) {
+    let count = columns.len().div_ceil(TILE) * length;
+    if tiles.len() < count {
+        tiles.resize(count, [T::default(); TILE]);
+    }
+    let tiles = tiles[..count].chunks_exact_mut(length);
+    for (tile, first) in tiles.zip(columns.clone().step_by(TILE)) {
         let some = first..(first + TILE).min(columns.end);
         if some.len() < TILE {
             tile.fill([T::default(); TILE]);
@@ -227,7 +342,10 @@ fn pack_tiles<T: Lanes>(
         if right.transposed {
             for (to, term) in tile.iter_mut().zip(panel.clone()) {
                 let row = &right.entries[term * right.height..][some.clone()];
-                to[..row.len()].copy_from_slice(row);
+                match row.first_chunk() {
+                    Some(row) => *to = *row,
+                    None => to[..row.len()].copy_from_slice(row),
+                }
             }
         } else {
             for (c, column) in some.enumerate() {
