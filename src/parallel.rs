@@ -113,19 +113,30 @@ pub(crate) fn sum_over_rows(
     const SHARE: usize = 1 << 22;
     // The sums of all shares take a quarter of the memory of the matrix at most.
     let share = (4 * len / columns.max(1)).max(SHARE / len.max(1));
-    let of_share = |index: usize| {
-        let mut sums = vec![0.0; len];
-        add(index * share..rows.min((index + 1) * share), &mut sums);
-        sums
+    let add_share = |index: usize, sums: &mut [f64]| {
+        sums.fill(0.0);
+        add(index * share..rows.min((index + 1) * share), sums);
     };
-    let count = rows.div_ceil(share);
-    if count < 2 {
-        return of_share(0); // the pool is not asked
-    }
+    let add_sums = |sums: &mut [f64], more: &[f64]| {
+        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    };
     let mut sums = vec![0.0; len];
-    for share in map(count, of_share) {
-        sums.iter_mut().zip(share).for_each(|(sum, more)| *sum += more);
+    let count = rows.div_ceil(share);
+    if count < 2 || !is_shared() {
+        add_share(0, &mut sums);
+        let mut more = vec![0.0; if count < 2 { 0 } else { len }];
+        for index in 1..count {
+            add_share(index, &mut more);
+            add_sums(&mut sums, &more);
+        }
+        return sums;
     }
+    let shares = map(count, |index| {
+        let mut sums = vec![0.0; len];
+        add_share(index, &mut sums);
+        sums
+    });
+    shares.into_iter().for_each(|share| add_sums(&mut sums, &share));
     sums
 }
 
