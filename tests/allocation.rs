@@ -125,6 +125,8 @@ fn normalizations_allocate_nothing<T: Scalar>() {
             norm.pullback_mut(&finite.columns(2, n - 2), &mut gradient.columns_mut(2, n - 2))
                 .unwrap();
             norm.normalize_mut(&mut output.columns_mut(2, n - 2)).unwrap();
+            norm.normalize_to(&finite.columns(2, n - 2), &mut output.columns_mut(2, n - 2))
+                .unwrap();
         };
         every();
         let seen = measure(every);

@@ -140,6 +140,42 @@ impl SampleNorm {
         self.normalize_images(h, 1)
     }
 
+    /// Normalises `h` into `output`, a matrix or view of the same shape; see
+    /// [`normalize_mut`](Self::normalize_mut).
+    ///
+    /// Reads `h` once. An error may leave `output` half written.
+    ///
+    /// ```
+    /// use orthogap::nalgebra::DMatrix;
+    /// use orthogap::normalization::SampleNorm;
+    ///
+    /// let h = DMatrix::from_fn(64, 8, |i, j| ((i * j + i) as f64).sin());
+    /// let mut output = DMatrix::zeros(64, 8); // for many batches
+    /// SampleNorm::layer(1e-5)?.normalize_to(&h, &mut output)?;
+    /// assert!(output.column(3).mean().abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`normalize_mut`](Self::normalize_mut), and [`Error::ShapeMismatch`].
+    pub fn normalize_to<T, R, C, S, R2, C2, S2>(
+        &self,
+        h: &Matrix<T, R, C, S>,
+        output: &mut Matrix<T, R2, C2, S2>,
+    ) -> Result<()>
+    where
+        T: Scalar,
+        R: Dim,
+        C: Dim,
+        S: RawStorage<T, R, C>,
+        R2: Dim,
+        C2: Dim,
+        S2: RawStorageMut<T, R2, C2>,
+    {
+        same_shape("output", output.shape(), h.shape())?;
+        self.normalize_groups(&mut OutOfPlace::new(h, output), 1)
+    }
+
     /// The normalised matrix, newly allocated.
     ///
     /// # Errors
@@ -154,7 +190,7 @@ impl SampleNorm {
     {
         let (rows, columns) = h.shape_generic();
         let mut output = OMatrix::zeros_generic(rows, columns);
-        self.normalize_groups(&mut OutOfPlace::new(h, &mut output), 1)?;
+        self.normalize_to(h, &mut output)?;
         Ok(output)
     }
 
@@ -514,6 +550,8 @@ mod tests {
         let error = SampleNorm::group(3, 1.0).unwrap().normalize(&bad).unwrap_err();
         assert!(matches!(error, Error::NotFinite { row: 2, column: 1, .. }));
         assert!(SampleNorm::group(0, 0.0).is_err() && SampleNorm::rms(-1.0).is_err());
+        let error = SampleNorm::rms(0.0).unwrap().normalize_to(&h, &mut bad.rows_mut(0, 2));
+        assert!(matches!(error, Err(Error::ShapeMismatch { what: "output", .. })));
         let huge = SampleNorm::rms(0.0).unwrap().normalize(&(h * 1e200)).unwrap();
         assert_relative_eq!(huge.column(1).norm_squared(), 3.0, max_relative = 1e-14);
     }
