@@ -1,7 +1,7 @@
 """Times orthogap's operators on a matrix against NumPy, PyTorch, SciPy and POT in one run, one thread each, by turns.
 
-Our column-major d x n matrix is the row-major (n, d) tensor of PyTorch, so the memory is the same; NumPy takes
-either order. Each line names the fastest peer, in microseconds a call; ratio is its time over ours. What is
+Our column-major d x n matrix is the row-major (n, d) tensor of PyTorch and a matrix of NumPy in Fortran's order, so
+the memory is the same; products and factorisations of NumPy take either order. Each line names the fastest peer, in microseconds a call; ratio is its time over ours. What is
 compared are the fastest batches over all rounds.
 
 The peer's pullback is the kernel that autograd calls, without the pass forward; ours includes a copy of the

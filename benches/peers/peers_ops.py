@@ -85,7 +85,7 @@ def numpy_peers(operator, h, fortran):
         g = h.T @ h
         return {"numpy eigvalsh": lambda: np.linalg.eigvalsh(g), "numpy svd": lambda: values(fortran)}
     return {
-        "bn_paper_to": {"numpy C": lambda: norms(h), "numpy F": lambda: norms(fortran)},
+        "bn_paper_to": {"numpy F": lambda: norms(fortran)},
         "gap_of_matrix": {"numpy C": lambda: gap(h), "numpy F": lambda: gap(fortran)},
         "singular_values": {
             "numpy svd": lambda: values(fortran),
@@ -99,7 +99,7 @@ def torch_peers(operator, h):
     if torch is None or operator.startswith("gram"):
         return {}
     d, n = h.shape
-    rows, x = torch.from_numpy(h.copy()), torch.from_numpy(np.ascontiguousarray(h.T))
+    x = torch.from_numpy(np.ascontiguousarray(h.T))
     mean, variance = torch.zeros(d, dtype=x.dtype), torch.ones(d, dtype=x.dtype)
     gamma, beta = torch.ones(d, dtype=x.dtype), torch.zeros(d, dtype=x.dtype)
 
@@ -111,7 +111,11 @@ def torch_peers(operator, h):
         return torch.linalg.norm(g / torch.trace(g) - torch.eye(n, dtype=x.dtype) / n)
 
     peers = {
-        "bn_paper_to": {"torch": lambda: F.normalize(rows, dim=1), "torch F": lambda: F.normalize(x, dim=0)},
+        "bn_paper_to": {
+            "torch": lambda: F.normalize(x, dim=0),
+            "torch einsum": lambda: x / torch.einsum("nd,nd->d", x, x).sqrt(),
+            "torch squares": lambda: x / x.square().sum(0).sqrt(),
+        },
         "bn_standard_to": {"torch": norm(True, None, None)},
         "bn_train_to": {"torch": norm(True, mean, variance, gamma, beta)},
         "bn_infer_to": {"torch": norm(False, mean, variance, gamma, beta)},
