@@ -63,6 +63,14 @@ impl<T: Scalar> Products<T> {
     }
 }
 
+/// The product of two matrices; the same bits on any number of threads and any instructions.
+pub(crate) fn product<T: Scalar>(left: &DMatrix<T>, right: &DMatrix<T>) -> DMatrix<T> {
+    let mut out = DMatrix::zeros(left.nrows(), right.ncols());
+    let [a, b] = [left, right].map(|matrix| Operand::new(matrix.as_slice(), matrix.nrows()));
+    Products::new().multiply(a, b, &mut out);
+    out
+}
+
 /// How many threads share a product.
 fn threads(work: usize) -> usize {
     #[cfg(feature = "rayon")]

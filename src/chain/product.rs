@@ -8,6 +8,7 @@ use super::Proceed;
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::weights::{WeightPlan, WeightScratch};
 use crate::parallel;
+use crate::product::product;
 use crate::weights::{Fans, ProductLaw, WeightInit, Weights, frame};
 use crate::{Error, Gram, Purpose, Replicate, Result, Scalar, Stream};
 
@@ -138,8 +139,8 @@ impl<T: Scalar> Products<T> {
                 let (rows, order) = (draw.rows, factor.nrows());
                 let frame: DMatrix<T> =
                     frame(rows.max(x.nrows()), order, draw.stream(Purpose::Rows));
-                let product = frame.rows(0, rows) * factor;
-                finish_blocks(product, gain.ln(), finish)
+                let frame = frame.rows(0, rows).into_owned();
+                finish_blocks(product(&frame, &factor), gain.ln(), finish)
             }
             ProductLaw::Spherical { radius } if known => {
                 let factor = factor_of(x)?.map(T::of);
@@ -154,9 +155,9 @@ impl<T: Scalar> Products<T> {
                     let square = seen + unseen.map_or(0.0, |unseen| unseen.sample(&mut rng));
                     row *= T::of(square.sqrt().recip());
                 }
-                finish_blocks(normals * factor, radius.ln(), finish)
+                finish_blocks(product(&normals, &factor), radius.ln(), finish)
             }
-            _ => finish_blocks(draw.weights() * x, 0.0, finish),
+            _ => finish_blocks(product(&draw.weights(), x), 0.0, finish),
         }
     }
 
