@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-for figure in quickstart figure_1 figure_2b figure_6 gradient_explosion; do
+for figure in quickstart figure_1 figure_2b figure_6 gradient_explosion scaling; do
     cargo run --quiet --release --example "$figure"
     cp "target/orthogap/$figure.svg" benches/readme/
 done

@@ -1,5 +1,7 @@
 //! The normalised Gram matrix of a batch, held as a factor: the state of the chain.
 
+use std::ops::Range;
+
 use fearless_simd::Level;
 use nalgebra::{DMatrix, DVectorViewMut, Dim, Dyn, Matrix, RawStorage, Storage};
 
@@ -245,9 +247,12 @@ where
     let ((rows, n), level) = (h.shape(), Level::new());
     // A view may be read by several threads, whatever `S` is.
     let h = h.view((0, 0), (rows, n));
-    let products = parallel::sum_over_rows((rows, n), n * n, |share, products| {
-        let mut lines = RowLines::new(share.len(), n);
-        let mut entries = vec![T::zero(); lines.rows().min(share.len())];
+    let scratch = |rows| {
+        let lines = RowLines::new(rows, n);
+        let entries = vec![T::zero(); lines.rows().min(rows)];
+        (lines, entries)
+    };
+    let add = |(lines, entries): &mut (RowLines, Vec<T>), share: Range<usize>, sums: &mut [f64]| {
         for first in share.clone().step_by(lines.rows()) {
             let height = entries.len().min(share.end - first);
             let entries = &mut entries[..height];
@@ -255,15 +260,16 @@ where
                 let from = h.view((first, column), (height, 1));
                 DVectorViewMut::from_slice(entries, height).copy_from(&from);
                 if unit == 1.0 {
-                    lines.pack(column, entries);
+                    T::pack(level, column, entries, lines);
                 } else {
                     let scaled: Vec<f64> = entries.iter().map(|&x| x.into() * unit).collect();
-                    lines.pack(column, &scaled);
+                    lines.pack(level, column, &scaled);
                 }
             }
-            lines.add_products(level, products);
+            lines.add_products(level, sums);
         }
-    });
+    };
+    let products = parallel::sum_over_rows((rows, n), n * n, scratch, add);
     DMatrix::from_vec(n, n, products)
 }
 

@@ -102,41 +102,46 @@ pub(crate) fn for_each<W: Send>(workers: &mut [W], run: impl Fn(usize, &mut W) +
 
 /// Sums of `len` numbers over the rows of a matrix of this shape, as many operations a row.
 ///
-/// `add` adds the rows of a share, a few of which take a millisecond, to zeros. Shares are then added to
-/// each other in their order, so results depend on the shape alone.
-pub(crate) fn sum_over_rows(
+/// `add` adds the rows of a share, a few of which take a millisecond, to zeros, in memory that `scratch` makes
+/// for so many rows. Shares are then added to each other in their order, so results depend on the shape alone.
+pub(crate) fn sum_over_rows<W>(
     (rows, columns): (usize, usize),
     len: usize,
-    add: impl Fn(Range<usize>, &mut [f64]) + Sync + Send,
+    scratch: impl Fn(usize) -> W + Sync + Send,
+    add: impl Fn(&mut W, Range<usize>, &mut [f64]) + Sync + Send,
 ) -> Vec<f64> {
     /// Operations of a share.
     const SHARE: usize = 1 << 22;
     // The sums of all shares take a quarter of the memory of the matrix at most.
-    let share = (4 * len / columns.max(1)).max(SHARE / len.max(1));
-    let add_share = |index: usize, sums: &mut [f64]| {
-        sums.fill(0.0);
-        add(index * share..rows.min((index + 1) * share), sums);
-    };
+    let share = (4 * len / columns.max(1)).max(SHARE / len.max(1)).min(rows.max(1));
+    let range = |index: usize| index * share..rows.min((index + 1) * share);
     let add_sums = |sums: &mut [f64], more: &[f64]| {
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
     };
     let mut sums = vec![0.0; len];
     let count = rows.div_ceil(share);
-    if count < 2 || !is_shared() {
-        add_share(0, &mut sums);
-        let mut more = vec![0.0; if count < 2 { 0 } else { len }];
-        for index in 1..count {
-            add_share(index, &mut more);
-            add_sums(&mut sums, &more);
-        }
+    #[cfg(feature = "rayon")]
+    if count > 1 && is_shared() {
+        use rayon::prelude::*;
+        let of_share = |scratch: &mut W, index| {
+            let mut sums = vec![0.0; len];
+            add(scratch, range(index), &mut sums);
+            sums
+        };
+        let shares = (0..count).into_par_iter().map_init(|| scratch(share), of_share);
+        let shares: Vec<Vec<f64>> = shares.collect();
+        shares.iter().for_each(|share| add_sums(&mut sums, share));
         return sums;
     }
-    let shares = map(count, |index| {
-        let mut sums = vec![0.0; len];
-        add_share(index, &mut sums);
-        sums
-    });
-    shares.into_iter().for_each(|share| add_sums(&mut sums, &share));
+    let mut scratch = scratch(share);
+    add(&mut scratch, range(0), &mut sums);
+    let mut more = Vec::new();
+    for index in 1..count {
+        more.clear();
+        more.resize(len, 0.0);
+        add(&mut scratch, range(index), &mut more);
+        add_sums(&mut sums, &more);
+    }
     sums
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Rows are packed eight to a line, widened to `f64`, in blocks that stay in the second-level cache.
 
+use std::ops::Range;
+
 use fearless_simd::{Level, Simd, dispatch, f64x8, prelude::*};
 use nalgebra::DMatrix;
 
@@ -52,23 +54,9 @@ impl RowLines {
     }
 
     /// Packs the entries of a column, of as many rows as a block has or fewer.
-    pub fn pack<T: Lanes>(&mut self, column: usize, entries: &[T]) {
-        let mut lines = self.lines.chunks_exact_mut(self.stride);
-        let (whole, rest) = entries.as_chunks::<LANES>();
-        for entries in whole {
-            if let Some(lines) = lines.next() {
-                lines[column] = Line(entries.map(T::as_f64));
-            }
-        }
-        for lines in lines {
-            lines[column] = f64::ZERO;
-        }
-        if !rest.is_empty() {
-            let line = &mut self.lines[whole.len() * self.stride + column];
-            for (to, from) in line.0.iter_mut().zip(rest) {
-                *to = from.as_f64();
-            }
-        }
+    pub fn pack<T: Lanes>(&mut self, level: Level, column: usize, entries: &[T]) {
+        let Self { stride, lines, .. } = self;
+        dispatch!(level, _simd => pack(column, entries, lines, *stride));
     }
 
     /// The way back from [`pack`](Self::pack).
@@ -100,6 +88,25 @@ impl RowLines {
                 }
             }
         });
+    }
+}
+
+#[inline(always)]
+fn pack<T: Lanes>(column: usize, entries: &[T], lines: &mut [Line<f64>], stride: usize) {
+    let mut lines = lines[column..].chunks_mut(stride);
+    let (whole, rest) = entries.as_chunks::<LANES>();
+    for (entries, lines) in whole.iter().zip(&mut lines) {
+        lines[0] = Line(entries.map(T::as_f64));
+    }
+    if let Some(lines) = lines.next() {
+        let line = &mut lines[0];
+        *line = f64::ZERO;
+        for (to, from) in line.0.iter_mut().zip(rest) {
+            *to = from.as_f64();
+        }
+    }
+    for lines in lines {
+        lines[0] = f64::ZERO;
     }
 }
 
@@ -182,18 +189,19 @@ fn blockwise<T: Lanes>(
     change: impl Fn(Level, &mut RowLines) + Sync + Send,
 ) -> DMatrix<f64> {
     let (n, level) = (columns.len() / rows, Level::new());
-    let products = parallel::sum_over_rows((rows, n), n * n, |share, products| {
-        let mut lines = RowLines::new(share.len(), n);
+    let add = |lines: &mut RowLines, share: Range<usize>, products: &mut [f64]| {
         for first in share.clone().step_by(lines.rows()) {
             let height = lines.rows().min(share.end - first);
             for (j, column) in columns.chunks_exact(rows).enumerate() {
-                lines.pack(j, &column[first..][..height]);
+                lines.pack(level, j, &column[first..][..height]);
             }
-            change(level, &mut lines);
+            change(level, lines);
             // Row-major, the upper triangle is the lower one of columns.
             lines.add_products(level, products);
         }
-    });
+    };
+    let scratch = |rows| RowLines::new(rows, n);
+    let products = parallel::sum_over_rows((rows, n), n * n, scratch, add);
     DMatrix::from_vec(n, n, products)
 }
 
@@ -216,7 +224,7 @@ pub fn orthonormalize<T: Lanes>(columns: &mut [T], rows: usize, nearly: bool) ->
     for first in (0..rows).step_by(lines.rows()) {
         let height = lines.rows().min(rows - first);
         for (j, column) in columns.chunks_exact(rows).enumerate() {
-            lines.pack(j, &column[first..][..height]);
+            lines.pack(level, j, &column[first..][..height]);
         }
         lines.solve(level, upper.as_slice());
         for (j, column) in columns.chunks_exact_mut(rows).enumerate() {
@@ -317,7 +325,7 @@ mod tests {
         let run = |level| {
             let mut lines = RowLines::new(200, 37);
             for j in 0..37 {
-                lines.pack(j, h.column(j).as_slice());
+                lines.pack(level, j, h.column(j).as_slice());
             }
             lines.solve(level, upper.as_slice());
             let mut products = vec![0.0; 37 * 37];

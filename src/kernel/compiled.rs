@@ -3,6 +3,7 @@
 use fearless_simd::Level;
 
 use super::block::{self, Rows, Scratch};
+use super::cholesky_qr::RowLines;
 use super::column_passes::ColumnPasses;
 use super::factor::Factor;
 use super::generator::StreamKey;
@@ -76,6 +77,9 @@ pub trait Kernels: Passes + RowPasses + ColumnPasses + Pooling + Slices {
         scratch: &mut ProductScratch<Self>,
     );
 
+    /// [`RowLines::pack`].
+    fn pack(level: Level, column: usize, entries: &[Self], lines: &mut RowLines);
+
     /// [`normal::fill`].
     fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]);
 }
@@ -146,6 +150,10 @@ macro_rules! kernels {
                 scratch: &mut ProductScratch<Self>,
             ) {
                 product::multiply(level, left, right, out, scratch);
+            }
+
+            fn pack(level: Level, column: usize, entries: &[Self], lines: &mut RowLines) {
+                lines.pack(level, column, entries);
             }
 
             fn fill_normal(level: Level, key: StreamKey, out: &mut [Self]) {

@@ -330,7 +330,7 @@ fn add_products<T: Scalar>(
         let some = first..(first + lines.rows()).min(count);
         let columns = matrices.iter().flat_map(|matrix| matrix.as_slice().chunks_exact(count));
         for (index, column) in columns.enumerate() {
-            lines.pack(index, &column[some.clone()]);
+            T::pack(level, index, &column[some.clone()], lines);
         }
         lines.add_products(level, sums);
     }
