@@ -3,8 +3,8 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use orthogap::report::{Table, Value};
 use orthogap::experiment::sweep::Share;
+use orthogap::report::{Table, Value};
 use orthogap::train::export::{Tensor, write_npy, write_safetensors};
 use orthogap_fuzz::Floats;
 use safetensors::SafeTensors;
