@@ -238,4 +238,4 @@ fn run<T: Scalar + Debug>(case: &Case) {
     metrics(case, &h);
 }
 
-fuzz_target!(|case: Case| { if case.single { run::<f32>(&case) } else { run::<f64>(&case) } });
+fuzz_target!(|case: Case| if case.single { run::<f32>(&case) } else { run::<f64>(&case) });

@@ -45,8 +45,9 @@ fuzz_target!(|case: Case| {
     let mut table = Table::new(case.columns.clone());
     for row in &case.rows {
         let length = row.len();
-        assert_eq!(table.push(row.iter().map(Value::from)).is_ok(), length == case.columns.len());
+        assert_eq!(table.push(row.iter().map(Value::from)).is_ok(), length <= case.columns.len());
     }
+    assert!(table.rows().iter().all(|row| row.len() == case.columns.len()));
     let _ = (table.to_string(), table.csv());
     for line in table.json_lines().unwrap_or_default().lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
