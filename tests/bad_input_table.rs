@@ -113,6 +113,24 @@ fn recipes() {
     refusals! {
         "width 0": Network::<f64>::new(0).chain(&four(), Seed(1))
             => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "width 0 on a tape": {
+            let nothing = Network::new(0);
+            refused(Tape::new(&nothing, 1, zeros(4, 2).into(), None, &zeros(0, 4)))
+        } => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "width 0 after another": wide().explicit_chain(&four(), Seed(1))?.then(Network::new(0))
+            => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "width 0 in a classifier": Classifier::new([(Network::new(0), zeros(0, 4))], zeros(3, 0))
+            => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "no end of layers": {
+            let network = Network::<f32>::new(8).with_weights(Spherical::new(1e-60)?);
+            refused(network.gradient_norms(&four(), Seed(1), usize::MAX))
+        } => "size of weights = 0.000000000000000000000000000000000000000000000000000000000001 is invalid: expected weights in the range of their number type";
+        "no end of terms": {
+            let network = Network::<f32>::new(8)
+                .with_normalization(Normalization::None)
+                .with_weights(Spherical::new(1e-60)?);
+            refused(network.tangent_kernel(&four(), Seed(1), usize::MAX))
+        } => "size of weights = 0.000000000000000000000000000000000000000000000000000000000001 is invalid: expected weights in the range of their number type";
         "weights that vanish in single precision": {
             let network = Network::<f32>::new(8).with_weights(Spherical::new(1e-60)?);
             refused(network.explicit_chain(&four(), Seed(1))?.step())
@@ -420,7 +438,7 @@ fn training() {
         "no classes": Classifier::sample(&[vanilla()], 3, 0, Seed(1))
             => "a 0 x 8 matrix holds no batch";
         "no neurons": Classifier::sample(&[Network::<f64>::new(0)], 3, 2, Seed(1))
-            => "a 0 x 3 matrix holds no batch";
+            => "width = 0 is invalid: expected a width from 1 to 2^40";
         "a batch norm without scale": Classifier::sample(&[wide()], 3, 2, Seed(1))
             => "a batch normalisation in training needs BatchNorm::standard, centred and of unit root mean square";
         "a head of another width": Classifier::new([(vanilla(), zeros(8, 3))], zeros(2, 9))

@@ -8,7 +8,7 @@ use orthogap::experiment::{Record, Summary};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
 use orthogap::statistics::{BatchMeans, Line, Moments};
 use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
-use orthogap::{Activation, Input, Network, Residual, Replicate, Seed};
+use orthogap::{Activation, Input, Network, Replicate, Residual, Seed};
 use orthogap_fuzz::check_metrics;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -4,7 +4,9 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use nalgebra::DMatrix;
-use orthogap::statistics::{Interval, Line, Weighting, correlated_mean, quantile, quantile_interval};
+use orthogap::statistics::{
+    Interval, Line, Weighting, correlated_mean, quantile, quantile_interval,
+};
 use orthogap::theory::mean_field::{map, map_of_deviations};
 use orthogap::theory::mean_field_activation::Kernel;
 use orthogap::theory::wasserstein_law::lower_bound;

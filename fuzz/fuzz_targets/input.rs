@@ -7,10 +7,9 @@ use orthogap::{Gram, Input, Network, Scalar, Seed};
 use orthogap_fuzz::{Floats, check_metrics};
 
 fn walk<T: Scalar>(input: &Input) {
-    let paper = Network::<T>::new(8);
     let standard = BatchNorm::standard(1e-5).expect("an epsilon");
-    for network in [paper, paper.clone().with_normalization(standard), paper.clone().with_normalization(Normalization::None)]
-    {
+    for normalization in [BatchNorm::paper().into(), standard.into(), Normalization::None] {
+        let network = Network::<T>::new(8).with_normalization(normalization);
         if let Ok(mut chain) = network.chain(input, Seed(1)) {
             for layer in chain.by_ref().take(3).flatten() {
                 check_metrics(layer.gram());

@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use orthogap::Activation::{Identity, Relu};
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::BatchNorm;
+use orthogap::train::init::{Alignment, IterativeOrthogonalization, LayerwiseInit, Lsuv, Scale};
 use orthogap::train::{Classifier, Loss, Sgd, Trainer};
-use orthogap::train::init::{Alignment, IterativeOrthogonalization, Lsuv, Scale, LayerwiseInit};
 use orthogap::weights::Uniform;
 use orthogap::{Network, Result, Seed};
 use orthogap_fuzz::Floats;
@@ -31,7 +31,11 @@ fn layer(stack: &mut LayerwiseInit<f64>, (kind, width, number): (u8, u8, f64)) -
     match kind % 8 {
         0 => stack.dense(&Lsuv, width, &Relu),
         1 => stack.dense(&iterative.with_power(number)?, width, &Relu),
-        2 => stack.dense(&IterativeOrthogonalization::printed().with_alignment(Alignment::Samples), width, &Identity),
+        2 => stack.dense(
+            &IterativeOrthogonalization::printed().with_alignment(Alignment::Samples),
+            width,
+            &Identity,
+        ),
         3 => stack.dense(&IterativeOrthogonalization::authors(), width, &Identity),
         4 => stack.dense(&iterative.with_scale(Scale::RootMeanSquare(number))?, width, &Identity),
         5 => stack.convolution(
@@ -49,7 +53,8 @@ fn layer(stack: &mut LayerwiseInit<f64>, (kind, width, number): (u8, u8, f64)) -
 fn train(case: &Case) -> Result<()> {
     let recipe = Network::<f64>::new(5).with_activation(Relu);
     let recipe = recipe.with_normalization(BatchNorm::standard(case.epsilon)?);
-    let classifier = Classifier::sample(&[recipe; 2], case.batch.0.nrows(), 3, Seed(1))?;
+    let classifier =
+        Classifier::sample(&[recipe.clone(), recipe], case.batch.0.nrows(), 3, Seed(1))?;
     let sgd = Sgd::new(case.rate)?.with_momentum(case.momentum)?.with_weight_decay(case.decay)?;
     let labels: Vec<usize> = case.labels.iter().map(|&label| label.into()).collect();
     let mut trainer = Trainer::new(classifier, sgd, Seed(1));

@@ -1,4 +1,11 @@
-//! What the targets share: matrices out of bytes, and what must hold of every Gram matrix.
+//! What the targets share: matrices, recipes and memory layouts out of bytes, and what must hold of
+//! every Gram matrix.
+
+mod layout;
+mod recipe;
+
+pub use layout::{Held, Layout};
+pub use recipe::Recipe;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use nalgebra::DMatrix;
@@ -18,6 +25,15 @@ impl<'a> Arbitrary<'a> for Floats {
         };
         let entries: Result<Vec<f64>> = (0..rows * columns).map(|_| entry()).collect();
         Ok(Self(DMatrix::from_vec(rows, columns, entries?)))
+    }
+}
+
+impl Floats {
+    /// A matrix of this shape that repeats the entries; of zeros if there are none.
+    pub fn cycled(&self, rows: usize, columns: usize) -> DMatrix<f64> {
+        let entries = self.0.as_slice();
+        let at = |i: usize| entries.get(i % entries.len().max(1)).copied().unwrap_or(0.0);
+        DMatrix::from_fn(rows, columns, |i, j| at(i + j * rows))
     }
 }
 

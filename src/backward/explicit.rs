@@ -37,7 +37,7 @@ impl<T: Scalar> Explicit<T> {
     ) -> Result<Self> {
         let mut chain = network.explicit_chain(input, run)?;
         let held = |(h, log_unit, _): (&DMatrix<T>, f64, _)| Scaled::new(h.clone(), log_unit);
-        let mut layers = Vec::with_capacity(depth);
+        let mut layers = Vec::new(); // grows, since a great depth may fail early
         for _ in 0..depth {
             let (input, images) = (held(chain.held()), chain.held().2);
             layers.push(Held { input, images, draw: chain.step()?.draw().clone() });

@@ -109,7 +109,7 @@ impl<T: Scalar> Network<T> {
                         depends on all samples, and its gradient takes a pass of its own",
             });
         }
-        let (mut layers, mut read_out) = (Vec::with_capacity(depth), None);
+        let (mut layers, mut read_out) = (Vec::new(), None);
         for layer in self.gradients(input, run, depth, Top::ReadOut)? {
             let layer = layer?;
             read_out.get_or_insert_with(|| layer.representation().clone());

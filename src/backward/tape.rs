@@ -51,8 +51,8 @@ impl<'a, T: Scalar> Tape<'a, T> {
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
     /// `width x (C k²)`, or of the images; [`Error::Empty`] and [`Error::NotFinite`] of the input;
-    /// [`Error::Overflow`] of the product; [`Error::Unsupported`] for a dense network with
-    /// pooling; those of the normalisation, the convolution, the pooling, and [`Residual::weight`].
+    /// [`Error::Overflow`] of the product; [`Error::InvalidParameter`] for a network of width 0;
+    /// [`Error::Unsupported`] for a dense network with pooling; those of the normalisation, the convolution, the pooling, and [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(

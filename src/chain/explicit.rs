@@ -179,6 +179,7 @@ impl<T: Scalar> ExplicitChain<T> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a network of width 0,
     /// [`Error::Unsupported`](crate::Error::Unsupported) for a dense network with pooling.
     pub fn then(self, network: Network<T>) -> Result<Self> {
         network.check_layer()?;

@@ -279,8 +279,14 @@ impl<T: Scalar> Network<T> {
         Some(ConvolutionLayer { convolution, input, pooling: self.pooling })
     }
 
-    /// Refuses an activation with a slope that is not finite, and pooling of what is no image.
+    /// Refuses a layer without neurons or with too many, an activation with a slope that is not finite,
+    /// and pooling of what is no image.
     pub(crate) fn check_layer(&self) -> Result<()> {
+        let width = self.width;
+        if width == 0 || width as u64 > MAX_WIDTH {
+            let expected = "a width from 1 to 2^40";
+            return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
+        }
         self.activation.check()?;
         if self.pooling.is_some() && self.convolution.is_none() {
             let needs = "a network with a convolution: only images can be pooled";
@@ -297,10 +303,6 @@ impl<T: Scalar> Network<T> {
     /// Refuses a recipe that cannot take this input.
     pub(crate) fn check(&self, input: &Input) -> Result<()> {
         let (width, batch_size) = (self.width, input.batch_size());
-        if width == 0 || width as u64 > MAX_WIDTH {
-            let expected = "a width from 1 to 2^40";
-            return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
-        }
         self.check_layer()?;
         let columns = match self.convolution_layer() {
             None => batch_size,

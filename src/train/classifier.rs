@@ -112,8 +112,8 @@ impl<T: Scalar> Classifier<T> {
     /// PyTorch has groups of channels. No permutation of parameters makes them equal.
     ///
     /// # Errors
-    /// [`Error::Empty`] without layers or classes; [`Error::ShapeMismatch`] of weights that do not
-    /// fit; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without
+    /// [`Error::Empty`] without layers or classes; [`Error::InvalidParameter`] for a layer of width 0;
+    /// [`Error::ShapeMismatch`] of weights that do not fit; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without
     /// running statistics; those of convolutions and poolings.
     pub fn new(
         layers: impl IntoIterator<Item = (Network<T>, DMatrix<T>)>,
