@@ -364,7 +364,7 @@ mod tests {
         for (arguments, message) in [
             (
                 "--activation relu,cosine",
-                "invalid value 'cosine' for '--activation <A,A,...>': no activation is \"cosine\": there are linear, relu, leaky_relu(0.01), tanh",
+                "invalid value 'cosine' for '--activation <A,A,...>': unknown activation \"cosine\": expected linear, relu, leaky_relu(0.01), tanh",
             ),
             (
                 "--share 3/3",

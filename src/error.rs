@@ -407,7 +407,7 @@ impl fmt::Display for Error {
                 write!(f, "sample {sample} has label {label}, not one of {classes} classes from 0")
             }
             Self::UnknownName { what, ref name, ref known } => {
-                write!(f, "no {what} is {name:?}: there are {}", known.join(", "))
+                write!(f, "unknown {what} {name:?}: expected {}", known.join(", "))
             }
             Self::MissingDerivative { ref activation } => {
                 write!(

@@ -119,10 +119,16 @@ pub use activation::Activation;
 pub use approx;
 pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
+/// The crate whose matrices [`interop`] views.
+#[cfg(feature = "faer")]
+pub use faer;
 pub use gram::Gram;
 pub use input::Input;
 /// The matrices that come in and go out.
 pub use nalgebra;
+/// The crate whose arrays [`interop`] views.
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 pub use network::{Engine, Network, Order, Residual};
 /// The numbers that a [`Scalar`] is.
 pub use num_traits;

@@ -518,12 +518,12 @@ fn ensembles_and_statistics() {
             => "the experiment failed: no data";
         "the mean of what was not observed":
             Ensemble::new(&from_fn(["x", "y"], 0, |_| Ok([1.0; 2])), Seed(1)).run(2)?.mean(0, "z")
-            => "no observable is \"z\": there are x, y";
+            => "unknown observable \"z\": expected x, y";
         "the mean at another layer":
             Ensemble::new(&from_fn(["x"], 1..=9, |_| Ok([1.0])), Seed(1)).run(2)?.mean(9, "x")
-            => "no observed layer is \"9\": there are 1-9";
+            => "unknown observed layer \"9\": expected 1-9";
         "no such metric": "rank".parse::<Metric>()
-            => "no metric is \"rank\": there are orthogonality_gap, lyapunov, isometry_gap, min_singular_value, condition_number, stable_rank, participation_ratio, effective_rank, coupling_bound";
+            => "unknown metric \"rank\": expected orthogonality_gap, lyapunov, isometry_gap, min_singular_value, condition_number, stable_rank, participation_ratio, effective_rank, coupling_bound";
         "the difference to one number": Moments::from_iter([1.0, 2.0]).difference(&Moments::from_iter([1.0]))
             => "1 independent draws are too few: at least 2 needed";
         "the error of a run": {
@@ -539,7 +539,7 @@ fn ensembles_and_statistics() {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "y", standard_error: 0.1 };
             refused(Ensemble::new(&experiment, Seed(1)).run_until(enough, 100))
-        } => "no observable is \"y\": there are x";
+        } => "unknown observable \"y\": expected x";
         "no precision is enough": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "x", standard_error: 0.0 };

@@ -1,6 +1,7 @@
 //! The chain with its weights drawn, which gives access to `W` and `H`.
 
-use std::ops::ControlFlow;
+use std::cell::OnceCell;
+use std::ops::{ControlFlow, Deref};
 
 use nalgebra::DMatrix;
 
@@ -24,10 +25,10 @@ use crate::{Input, Network, Replicate, Result, Scalar};
 ///
 /// let input = Input::gaussian(10, 4, Seed(1))?;
 /// let mut chain = Network::<f64>::new(32).explicit_chain(&input, Seed(7))?;
-/// let mut first = chain.step()?;
+/// let first = chain.step()?;
 /// let h = first.representation().clone();
 /// let w = first.weights();
-/// assert_eq!(w.shape(), (32, 10));
+/// assert_eq!((first.depth(), w.shape()), (1, (32, 10)));
 /// assert_relative_eq!(h, BatchNorm::paper().normalize(&(w * input.columns()))?, epsilon = 1e-13);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
@@ -41,12 +42,12 @@ pub struct ExplicitChain<T: Scalar> {
     failed: bool,
 }
 
-/// A layer of an [`ExplicitChain`], with what was drawn for it.
+/// A layer of an [`ExplicitChain`], with its `W` and `H`. It dereferences to its [`Layer`].
 #[derive(Debug)]
 pub struct ExplicitLayer<'a, T: Scalar> {
     chain: &'a mut ExplicitChain<T>,
     draw: Draw,
-    weights: Option<DMatrix<T>>,
+    weights: OnceCell<DMatrix<T>>,
 }
 
 impl<T: Scalar> ExplicitLayer<'_, T> {
@@ -59,8 +60,9 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
     /// The weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`.
     ///
     /// They are drawn again, the same ones, when first asked for: `d²` numbers and `O(d²)` memory.
-    pub fn weights(&mut self) -> &DMatrix<T> {
-        self.weights.get_or_insert_with(|| self.draw.weights())
+    #[must_use]
+    pub fn weights(&self) -> &DMatrix<T> {
+        self.weights.get_or_init(|| self.draw.weights())
     }
 
     /// Where the weights were drawn.
@@ -83,6 +85,14 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
     #[must_use]
     pub fn images(&self) -> Option<Images> {
         self.chain.held.images()
+    }
+}
+
+impl<T: Scalar> Deref for ExplicitLayer<'_, T> {
+    type Target = Layer;
+
+    fn deref(&self) -> &Layer {
+        self.layer()
     }
 }
 
@@ -145,7 +155,7 @@ impl<T: Scalar> ExplicitChain<T> {
         let go_on = &mut |_| ControlFlow::Continue(());
         self.layer = self.held.step(&self.network, &draw, &self.layer, go_on)?;
         self.watch.update(&mut self.layer);
-        Ok(ExplicitLayer { chain: self, draw, weights: None })
+        Ok(ExplicitLayer { chain: self, draw, weights: OnceCell::new() })
     }
 
     /// Goes on with another recipe from the layer that this one has come to: networks need not be

@@ -142,7 +142,7 @@ impl Summary {
     /// let index = summary.mean(50, "index")?;
     /// assert!(index.value == 4.0 && index.interval.contains(2.0));
     /// let error = summary.mean(50, "indices").unwrap_err();
-    /// assert_eq!(error.to_string(), "no observable is \"indices\": there are index");
+    /// assert_eq!(error.to_string(), "unknown observable \"indices\": expected index");
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///

@@ -112,7 +112,8 @@ impl Table {
         &self.rows
     }
 
-    /// Comma-separated values with a header, as in RFC 4180 except for plain line feeds.
+    /// Returns comma-separated values with a header, as in RFC 4180 except for plain line feeds.
+    /// [`file::write()`] writes them to a file.
     ///
     /// An empty field is a missing value or an empty text. In a table of one column it is written as
     /// `""`, since readers skip empty lines.
@@ -151,7 +152,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+            self.rows.iter().map(|row| row.iter().map(Value::shown).collect()).collect();
         let width = |column: usize| {
             let fields = shown.iter().map(|row| row[column].chars().count());
             fields.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
@@ -175,16 +176,19 @@ impl fmt::Display for Table {
     }
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Number(0.0) => "0".to_owned(),
-        Value::Number(number) if (1e-4..1e6).contains(&number.abs()) => {
-            let digits = 4 - number.abs().log10().floor() as i32;
-            format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+impl Value {
+    /// As text for people: numbers to five significant digits.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Number(0.0) => "0".to_owned(),
+            Self::Number(number) if (1e-4..1e6).contains(&number.abs()) => {
+                let digits = 4 - number.abs().log10().floor() as i32;
+                format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+            }
+            Self::Number(number) => format!("{number:.4e}"),
+            Self::Text(text) => text.clone(),
+            other => csv_field(other),
         }
-        Value::Number(number) => format!("{number:.4e}"),
-        Value::Text(text) => text.clone(),
-        other => csv_field(other),
     }
 }
 

@@ -191,6 +191,33 @@ const NAMES: [(Activation, &[&str]); 10] = [
 ];
 
 impl Activation {
+    /// The activations of this crate, a leaky ReLU with the slope of PyTorch's.
+    ///
+    /// ```
+    /// use orthogap::{Activation, Input, Network, Seed};
+    ///
+    /// let input = Input::near_collinear(4, 1e-3)?;
+    /// for activation in Activation::ALL {
+    ///     let network = Network::<f64>::new(64).with_activation(activation.clone());
+    ///     let gap = network.chain(&input, Seed(1))?.advance(20)?.orthogonality_gap();
+    ///     println!("{activation:16} {gap:.4}");
+    /// }
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    pub const ALL: &[Self] = &[
+        Self::Identity,
+        Self::Relu,
+        Self::LeakyRelu { slope: name::SLOPE },
+        Self::Tanh,
+        Self::ShiftedTanh,
+        Self::Logistic,
+        Self::Silu,
+        Self::Erf,
+        Self::Gelu,
+        Self::Elu,
+        Self::Sin,
+    ];
+
     /// Makes an activation of any function of a number.
     ///
     /// The function is called for one number after the other, in `f64` even where rows are `f32`, so

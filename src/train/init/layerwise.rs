@@ -311,7 +311,7 @@ mod tests {
         let mut stack = LayerwiseInit::new(input.columns().clone(), Seed(7)).unwrap();
         for layer in 0..3 {
             stack.dense(&init, 16, &Relu).unwrap();
-            let mut step = chain.step().unwrap();
+            let step = chain.step().unwrap();
             assert_eq!(&stack.layers()[layer].weights, step.weights());
             let expected = step.layer().orthogonality_gap();
             assert!((stack.gap().unwrap() - expected).abs() < 1e-12);
