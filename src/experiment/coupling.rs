@@ -92,7 +92,7 @@ impl<'a, T: Scalar> Coupling<'a, T> {
         Ok(Self { network, inputs, rule: FactorRule::default() })
     }
 
-    /// The same with another rule for the factors.
+    /// Sets the rule for the factors.
     #[must_use]
     pub fn with_rule(self, rule: FactorRule) -> Self {
         Self { rule, ..self }

@@ -1,5 +1,4 @@
-//! Matrices of other crates, seen as they lie in memory: `ndarray` and `faer`, features of these
-//! names.
+//! Views of the matrices of `ndarray` and `faer`, with the features of these names.
 //!
 //! | from | to | |
 //! | --- | --- | --- |
@@ -10,8 +9,8 @@
 //! `orthogap::ndarray` and `orthogap::faer` are the versions that these functions take.
 //!
 //! Every function of this crate that takes a matrix takes a view, so nothing is copied on the way
-//! in. In every library samples are columns here: an array with one sample a row is transposed by
-//! `.t()`, which copies nothing either.
+//! in. Samples are columns in every library. An array with one sample a row is transposed by
+//! `.t()`, which copies nothing; bind the result to a variable, which the view borrows.
 
 #[cfg(feature = "faer")]
 mod faer;

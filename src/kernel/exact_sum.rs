@@ -115,7 +115,7 @@ fn root(number: f64) -> Option<i32> {
     (number > 0.0 && number.is_finite()).then(|| (biased - 1022 + 1).div_euclid(2))
 }
 
-/// What an addend was that is not in the sum.
+/// Why an addend is not in the sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// NaN or infinite.
@@ -237,7 +237,7 @@ impl ExactSum {
         self.count = 0;
     }
 
-    /// The sums of all digits, one digit after the other, to be added to those of others.
+    /// Returns the sums of all digits, one digit after the other, to be added to those of others.
     pub fn integers(&mut self) -> &[i64] {
         self.make_carried();
         self.carry();
@@ -251,7 +251,7 @@ impl ExactSum {
         self.carried.copy_from_slice(integers);
     }
 
-    /// What was refused.
+    /// Returns the refused addend.
     pub fn refused(&self) -> Refused {
         self.refused
     }

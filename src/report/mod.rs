@@ -18,14 +18,14 @@ use std::fmt::{self, Write};
 
 use crate::{Error, Result, json};
 
-/// Rows of values under names.
+/// A table of values with named columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
 }
 
-/// What a table holds.
+/// An entry of a [`Table`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -100,13 +100,13 @@ impl Table {
         Ok(())
     }
 
-    /// The names of the columns.
+    /// Returns the names of the columns.
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// The rows, a value for each column.
+    /// Returns the rows, a value for each column.
     #[must_use]
     pub fn rows(&self) -> &[Vec<Value>] {
         &self.rows
@@ -124,7 +124,7 @@ impl Table {
         std::iter::once(header).chain(rows).map(csv_line).collect()
     }
 
-    /// A JSON object a line for each row.
+    /// Returns JSON Lines: an object for each row.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if two columns have the same name, of which readers would keep one.

@@ -1,4 +1,4 @@
-//! The result of every estimator: a squared distance that says what it is.
+//! The result of every estimator: a squared distance with its kind, law, bias and errors.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::statistics::{Interval, two_sided};
 use crate::wasserstein::line::deviation;
 use crate::{Error, Result};
 
-/// Which law a distance is about.
+/// The law whose distance is taken.
 ///
 /// In both, `W` has independent N(0, 1/d) entries and `H` Frobenius norm one; rows are taken times
 /// $`\sqrt d`$, so that their covariance is $`C = H^\top H`$ with trace one and both laws have the
@@ -25,7 +25,7 @@ pub enum Law {
     MatrixGivenH,
 }
 
-/// How a value stands to the distance.
+/// The relation of a value to the distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -39,7 +39,7 @@ pub enum Kind {
     Estimate,
 }
 
-/// Of which distribution a distance is taken.
+/// The distribution whose distance is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Of {
@@ -72,11 +72,11 @@ pub enum Of {
 pub struct W2 {
     /// The squared distance, as computed: nothing is subtracted.
     pub squared: f64,
-    /// How it stands to the distance.
+    /// Its relation to the distance.
     pub kind: Kind,
-    /// Of which distribution.
+    /// The distribution.
     pub of: Of,
-    /// Of which law.
+    /// The law.
     pub law: Law,
     /// The expected excess of `squared` over the population's value, where known.
     pub bias: Option<f64>,
@@ -160,19 +160,20 @@ impl W2 {
         }
     }
 
-    /// The distance $`W_2`$ itself, the root of `squared`.
+    /// Returns the distance $`W_2`$ itself, the root of `squared`.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.squared.max(0.0).sqrt()
     }
 
-    /// `squared` less its bias, where that is known; it may be negative.
+    /// Returns `squared` less its bias, if that is known; it may be negative.
     #[must_use]
     pub fn debiased(&self) -> f64 {
         self.squared - self.bias.unwrap_or(0.0)
     }
 
-    /// The standard error from samples and directions together; `None` if one of them is unknown.
+    /// Returns the standard error of `squared` from samples and directions together; `None` if one
+    /// of them is unknown.
     #[must_use]
     pub fn standard_error(&self) -> Option<f64> {
         Some(self.error_and_degrees()?.0)
@@ -183,9 +184,9 @@ impl W2 {
         Some(combine(errors, [self.sampling_degrees, self.projection_degrees]))
     }
 
-    /// An interval that contains the population's value of this quantity with probability `level`:
-    /// the debiased value plus and minus a multiple of the standard error, cut at zero. Without a
-    /// known standard error, it is 0 to infinity.
+    /// Returns an interval that contains the population's value of this quantity with probability
+    /// `level`: the debiased value plus and minus a multiple of the standard error, cut at zero.
+    /// Without a known standard error, it is 0 to infinity.
     ///
     /// The multiple is Student's quantile where the error is estimated from a number of samples,
     /// runs or orthonormal bases, with degrees of freedom by Welch and Satterthwaite.

@@ -28,7 +28,7 @@ impl FromStr for Activation {
     /// Reads the name of an activation of this crate: `linear`, `relu`, `leaky_relu`,
     /// `leaky_relu(0.2)`, `tanh`, `shifted_tanh`, `logistic`, `silu`, `erf`, `gelu`, `elu`, `sin`.
     ///
-    /// `identity`, `sigmoid` and `swish` are read, too.
+    /// The aliases `identity`, `sigmoid` and `swish` are accepted.
     ///
     /// # Errors
     /// [`Error::UnknownName`]; [`Error::InvalidParameter`] of a slope that `f32` cannot hold.
@@ -54,7 +54,7 @@ impl FromStr for Activation {
     }
 }
 
-/// As the name.
+/// Writes the name.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Activation {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
