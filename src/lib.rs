@@ -63,8 +63,8 @@
 //! | repeatability | [`Seed`] |
 //! | errors | [`Error`] |
 //!
-//! The [`guide`] explains how to choose an engine and an estimator, what seeds promise, and how to be
-//! fast.
+//! The [`guide`] explains how to choose an engine and an estimator, what seeds guarantee, and how
+//! to be fast.
 //!
 //! # Non-goals
 //!
