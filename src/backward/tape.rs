@@ -10,7 +10,7 @@ use crate::{Error, Gram, Network, Result, Scalar};
 
 /// The record of one layer of a [`Network`] on given weights: all that its reverse pass needs.
 ///
-/// A layer is `last(H + c after(W before(H)))`, perhaps pooled, whatever the recipe; see
+/// A layer is `last(H + c after(W before(H)))`, perhaps pooled, for every recipe; see
 /// [`Order`](crate::Order) and [`Residual`](crate::Residual). It is computed here step by step, and
 /// every step leaves its input on the tape: `O(d n)` memory a step, of a convolution
 /// `O(C k² S n)`.

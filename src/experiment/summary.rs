@@ -66,7 +66,7 @@ impl Summary {
         &self.observables
     }
 
-    /// Returns the layers that were looked at.
+    /// Returns the layers that were observed.
     #[must_use]
     pub fn layers(&self) -> &[Layers] {
         &self.layers

@@ -41,7 +41,7 @@ const ORDINARY: f64 = power(24);
 pub const MOST_ADDENDS: usize = 1 << 24;
 /// The most addends whose digits are summed in `f64` without rounding.
 const CARRY_AFTER: usize = 1 << 15;
-/// The largest sum of digits of so many addends.
+/// The largest sum of digits of that many addends.
 const EXACT: u64 = 1 << 52;
 
 /// 2^exponent, of normal numbers.

@@ -113,7 +113,7 @@ fn initial_sequence(deviations: &[f64], averaged: bool) -> Option<f64> {
     (!average).then(|| total.max(noise))
 }
 
-/// Returns the covariance of numbers so many places apart, about zero.
+/// Returns the covariance of numbers `lag` places apart, about zero.
 fn covariance(deviations: &[f64], lag: usize) -> f64 {
     let products = deviations[lag..].iter().zip(deviations).map(|(x, y)| x * y);
     products.sum::<f64>() / deviations.len() as f64

@@ -21,9 +21,9 @@ pub struct MaxSliced {
 
 /// Of fewer samples, of which half are kept, intervals contain the truth too rarely.
 const MINIMUM: usize = 50;
-/// Ascents end after so many projections at the latest.
+/// The most projections of an ascent.
 const MAX_STEPS: usize = 60;
-/// From each end of the spectrum of `C - S`, so many eigenvectors start an ascent.
+/// The number of eigenvectors at each end of the spectrum of `C - S` that start an ascent.
 const EXTREMES: usize = 2;
 
 impl Sample {

@@ -73,8 +73,8 @@ impl<T: Scalar> InitialLayer<T> {
         self.convolution
     }
 
-    /// Returns the images that a dense layer sees flattened, if it does: its weights have a column
-    /// for each pixel and channel, channels innermost.
+    /// Returns the shape of the images that a dense layer flattens, if any: its weights have a
+    /// column for each pixel and channel, channels innermost.
     #[must_use]
     pub fn flattened(&self) -> Option<Images> {
         self.flattened
