@@ -49,7 +49,7 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// The Gram matrix of the columns of `h` (`d x n`), through the triangular factor of a QR
+    /// Computes the Gram matrix of the columns of `h` (`d x n`), by the triangular factor of a QR
     /// factorisation of `h`.
     ///
     /// Any nalgebra matrix or view is accepted. Columns may differ in size by hundreds of orders of

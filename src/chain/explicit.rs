@@ -51,7 +51,7 @@ pub struct ExplicitLayer<'a, T: Scalar> {
 }
 
 impl<T: Scalar> ExplicitLayer<'_, T> {
-    /// Its Gram matrix, depth and scale.
+    /// Returns its Gram matrix, depth and scale.
     #[must_use]
     pub fn layer(&self) -> &Layer {
         &self.chain.layer

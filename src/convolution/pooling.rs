@@ -136,7 +136,7 @@ impl Pooling {
         if finite { Ok(()) } else { check_sums("pooled images", pooled) }
     }
 
-    /// The adjoint of the derivative of [`apply`](Self::apply) at `h`: takes the gradient of a loss
+    /// Applies the adjoint derivative of [`apply`](Self::apply) at `h`: maps the gradient of a loss
     /// by the pooled batch, `C x (S' n)`, to its gradient by `h`, `C x (S n)`.
     ///
     /// An average gives each of its pixels an equal share, for every `h`; a maximum gives all of it

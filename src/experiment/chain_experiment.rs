@@ -122,7 +122,9 @@ impl<'a> ChainExperiment<'a> {
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
-    /// let experiment = ChainExperiment::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([5]);
+    /// let experiment = ChainExperiment::new(&network, &input)
+    ///     .observe_metrics(Metric::ALL.to_vec())
+    ///     .at([5]);
     /// let summary = Ensemble::new(&experiment, Seed(1)).run(10)?;
     /// assert!(summary.mean(5, "stable_rank")?.value > 1.0);
     /// # Ok::<(), orthogap::Error>(())

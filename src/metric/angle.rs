@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 use crate::{Error, Gram, Result};
 
 impl Gram {
-    /// The cosine of the angle between samples `i` and `j`, to an absolute error of some 1e-16: of an angle
+    /// Returns the cosine of samples `i` and `j`, to an absolute error of about 1e-16: of an angle
     /// angle below 1e-8 is lost.
     ///
     /// Cost: `3 r` multiply-adds.

@@ -105,7 +105,7 @@ impl Growth {
         self.last = lengths;
     }
 
-    /// Mean and standard error of the increments, in the order of the samples. The errors take
+    /// Returns mean and standard error of the increments, sample by sample. The errors take
     /// increments for independent, as they are in a vanilla linear network.
     #[must_use]
     pub fn rates(&self) -> &[Moments] {

@@ -86,7 +86,7 @@ impl Gram {
         1.0 / self.batch_size() as f64 - self.min_singular_value().powi(2)
     }
 
-    /// The isometry gap, the logarithm of the ratio of the arithmetic to the geometric mean of
+    /// Returns the isometry gap, the logarithm of the ratio of arithmetic to geometric mean of
     /// the eigenvalues of `C` (Meterez et al., "Towards training without depth limits", ICLR 2024).
     ///
     /// ```math

@@ -61,7 +61,7 @@ impl Spectrum {
         self.eigenvalues().map(|lambda| lambda * lambda).sum::<f64>().recip()
     }
 
-    /// The effective rank $`\exp(-\sum_i \lambda_i \log \lambda_i)`$ (Roy and Vetterli 2007).
+    /// Returns the effective rank $`\exp(-\sum_i \lambda_i \log \lambda_i)`$ (Roy, Vetterli 2007).
     #[must_use]
     pub fn effective_rank(&self) -> f64 {
         let surprise = |lambda: f64| if lambda > 0.0 { -lambda * lambda.ln() } else { 0.0 };
@@ -126,7 +126,7 @@ impl Gram {
         self.spectrum().singular_values
     }
 
-    /// [`Spectrum::min_singular_value`]: the `alpha` that assumption A1 of the paper wants
+    /// Returns [`Spectrum::min_singular_value`], the `alpha` that A1 of the paper requires
     /// bounded from below over all layers (see [`MinSingularValue`]).
     #[must_use]
     pub fn min_singular_value(&self) -> f64 {

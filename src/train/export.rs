@@ -14,7 +14,8 @@
 //! use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
 //! use orthogap::weights::Uniform;
 //!
-//! let mut network = LayerwiseInit::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
+//! let batch = Input::gaussian(48, 20, Seed(1))?.columns().clone();
+//! let mut network = LayerwiseInit::new(batch, Seed(2))?;
 //! network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
 //! network.dense(&Uniform::xavier(), 10, &Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File

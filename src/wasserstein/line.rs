@@ -215,7 +215,7 @@ impl NormalBins {
         self.remainder
     }
 
-    /// $`E\, W_2^2`$ of N numbers that are drawn from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
+    /// Returns $`E\, W_2^2`$ of N numbers from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
     ///
     /// For numbers from N(m', s'²) against N(m, s²), the bias of `squared` is s s' times this: see
     /// [`w2`](Self::w2), which estimates s'.
@@ -230,7 +230,7 @@ impl NormalBins {
         self.null_bias
     }
 
-    /// The squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation²).
+    /// Computes the squared Wasserstein-2 distance of N equal masses to N(mean, deviation²).
     ///
     /// Exact: the target is never sampled. A deviation of zero is a point mass.
     ///

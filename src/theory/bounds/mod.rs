@@ -21,11 +21,11 @@
 //! ```
 //! use orthogap::theory::bounds::{A1, Version, Width, theorem_1};
 //!
-//! // The best assumption there is, 200 layers, width 512: the bound says nothing.
+//! // The strongest assumption, 200 layers, width 512: the bound is vacuous.
 //! let a1 = A1::new(4, 0.5, 200)?;
 //! let bound = theorem_1(Version::Printed, a1, Width::finite(4, 512)?);
 //! assert!(bound.vacuous && bound.value > 1.0 && bound.trivial == 0.75f64.sqrt());
-//! // Width 1e6: it speaks, but true gaps are about sqrt(n/d)/2 = 0.001.
+//! // Width 1e6: the bound holds, but true gaps are about sqrt(n/d)/2 = 0.001.
 //! let wide = Width::finite(4, 1_000_000)?;
 //! assert!((theorem_1(Version::Printed, a1, wide).value - 0.024).abs() < 1e-12);
 //! assert!(theorem_1(Version::Sharp, a1, wide).value < 0.011);

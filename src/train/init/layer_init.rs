@@ -63,7 +63,8 @@ impl Site {
     /// // One layer from a batch of your own: here a single feature, seen by two neurons.
     /// let inputs = DMatrix::from_row_slice(1, 2, &[3.0f64, 4.0]);
     /// let fans = Fans { inputs: 1, outputs: 2 };
-    /// let weights = IterativeOrthogonalization::recommended().weights(&inputs, 2, fans, Site::new(Seed(1), 1))?;
+    /// let site = Site::new(Seed(1), 1);
+    /// let weights = IterativeOrthogonalization::recommended().weights(&inputs, 2, fans, site)?;
     /// let rms = (&weights * &inputs).norm() / 2.0;
     /// assert!((rms - 1.0).abs() < 1e-14);
     /// # Ok::<(), orthogap::Error>(())
