@@ -326,12 +326,13 @@ impl fmt::Display for Error {
             }
             Self::DegenerateRow { row, value } => write!(
                 f,
-                "row {row} is constantly {value:e} over the batch: its normalisation is undefined"
+                "row {row} is constantly {value:e} over the batch: \
+                 its normalisation needs a positive epsilon"
             ),
             Self::DegenerateSample { sample, value } => write!(
                 f,
                 "sample {sample} is constantly {value:e} over features: \
-                 its normalisation is undefined"
+                 its normalisation needs a positive epsilon"
             ),
             Self::ZeroColumn { column } => {
                 write!(f, "column {column} (a sample) is zero and has no direction")
@@ -371,7 +372,8 @@ impl fmt::Display for Error {
             ),
             Self::Collapsed { layer, batch_size } => write!(
                 f,
-                "representations of {batch_size} samples collapsed to rank one at layer {layer}"
+                "representations of {batch_size} samples collapsed to rank one at layer {layer}: \
+                 a larger width keeps more directions"
             ),
             Self::AllSamplesZero { layer, batch_size } => {
                 write!(f, "all {batch_size} samples are zero at layer {layer}")
@@ -390,7 +392,8 @@ impl fmt::Display for Error {
             ),
             Self::ConfigurationMismatch { ref path, ref entry, ref found, ref expected } => write!(
                 f,
-                "{} holds other results: its {entry} is {found}, not {expected}",
+                "{} holds results of another configuration: its {entry} is {found}, not {expected}; \
+                 use another folder",
                 path.display()
             ),
             Self::ScaleOutOfRange { layer, log_scale } => write!(

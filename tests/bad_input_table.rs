@@ -174,7 +174,7 @@ fn recipes() {
             let network = wide().with_normalization(BatchNorm::standard(0.0)?);
             refused(network.clone().with_order(Order::NormActivationLinear).chain(&flat, Seed(1)))
         }
-            => "row 0 is constantly 5.163977794943222e-1 over the batch: its normalisation is undefined";
+            => "row 0 is constantly 5.163977794943222e-1 over the batch: its normalisation needs a positive epsilon";
         "an infinite slope": {
             let network = wide().with_activation(LeakyRelu { slope: f64::INFINITY });
             refused(network.chain(&four(), Seed(1)))
@@ -276,9 +276,9 @@ fn normalizations() {
         "no groups": SampleNorm::group(0, 0.0)
             => "groups = 0 is invalid: expected at least one group";
         "a zero row": BatchNorm::paper().normalize(&dmatrix![1.0, 2.0; 0.0, 0.0])
-            => "row 1 is constantly 0e0 over the batch: its normalisation is undefined";
+            => "row 1 is constantly 0e0 over the batch: its normalisation needs a positive epsilon";
         "a constant row": BatchNorm::standard(0.0)?.normalize(&dmatrix![3.0, 3.0])
-            => "row 0 is constantly 3e0 over the batch: its normalisation is undefined";
+            => "row 0 is constantly 3e0 over the batch: its normalisation needs a positive epsilon";
         "a NaN": BatchNorm::paper().normalize(&dmatrix![1.0, f64::NAN])
             => "entry (0, 1) is NaN, not a finite number";
         "one sample": BatchNorm::standard(0.0)?.normalize(&dmatrix![3.0])
@@ -291,9 +291,9 @@ fn normalizations() {
             BatchNorm::paper().pullback(&dmatrix![1.0, 2.0], &zeros(2, 2))
             => "the gradient is 2 x 2, expected 1 x 2";
         "a constant sample": SampleNorm::layer(0.0)?.normalize(&dmatrix![2.0; 2.0])
-            => "sample 0 is constantly 2e0 over features: its normalisation is undefined";
+            => "sample 0 is constantly 2e0 over features: its normalisation needs a positive epsilon";
         "a zero sample": SampleNorm::rms(0.0)?.normalize(&dmatrix![0.0; 0.0])
-            => "sample 0 is constantly 0e0 over features: its normalisation is undefined";
+            => "sample 0 is constantly 0e0 over features: its normalisation needs a positive epsilon";
         "no sample": SampleNorm::rms(0.0)?.normalize(&zeros(0, 3))
             => "a 0 x 3 matrix holds no batch";
         "groups of nothing": SampleNorm::group(3, 0.0)?.normalize(&zeros(4, 2))
@@ -318,7 +318,7 @@ fn normalizations() {
             let norm = TrainableBatchNorm::new(1, 0.0, 0.1)?;
             let norm = norm.with_running_statistics(dvector![0.0], dvector![0.0])?;
             refused(norm.infer(&dmatrix![1.0, 2.0]))
-        } => "row 0 is constantly 0e0 over the batch: its normalisation is undefined";
+        } => "row 0 is constantly 0e0 over the batch: its normalisation needs a positive epsilon";
         "a NaN scale": {
             let mut norm = TrainableBatchNorm::new(1, 0.1, 0.1)?;
             norm.gamma_mut()[0] = f64::NAN;

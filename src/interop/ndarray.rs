@@ -11,7 +11,7 @@ use crate::{Error, Result, Scalar};
 /// may be transposed.
 ///
 /// ```
-/// use ndarray::array;
+/// use orthogap::ndarray::array;
 /// use orthogap::interop::from_ndarray;
 /// use orthogap::{Input, metric};
 ///
@@ -40,7 +40,7 @@ pub fn from_ndarray<T: Scalar>(
 /// Returns a mutable view of an array as a matrix of the same shape; see [`from_ndarray`].
 ///
 /// ```
-/// use ndarray::array;
+/// use orthogap::ndarray::array;
 /// use orthogap::interop::from_ndarray_mut;
 /// use orthogap::normalization::BatchNorm;
 ///
@@ -89,7 +89,7 @@ fn strides(
 /// use orthogap::interop::to_ndarray;
 ///
 /// let h = dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0];
-/// assert_eq!(to_ndarray(&h), ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// assert_eq!(to_ndarray(&h), orthogap::ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
 /// ```
 #[must_use]
 pub fn to_ndarray<T, R, C, S>(matrix: &Matrix<T, R, C, S>) -> ArrayView2<'_, T>
