@@ -1,9 +1,9 @@
 //! A network a billion neurons wide, in a few megabytes: the weights of a layer would fill four
 //! exabytes.
 //!
-//! Given a layer, the next one depends on its `n x n` Gram matrix alone, so a layer costs `d n`
-//! normal numbers and `O(n²)` memory whatever its width `d`. Prints what each layer does to a
-//! nearly collinear batch and writes it as CSV. `--help` lists the options.
+//! Given a layer, the next one depends only on its `n x n` Gram matrix, so a layer of any width `d`
+//! costs `d n` normal numbers and `O(n²)` memory. Prints the metrics of a nearly collinear batch at
+//! each layer and writes them as CSV. `--help` lists the options.
 
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -46,16 +46,16 @@ struct Options {
     /// Layers
     #[arg(long, value_name = "L", value_parser = positive::<usize>, default_value = "3")]
     layers: usize,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// 0 takes all cores
+    /// Threads; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
     /// Arithmetic of the rows
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     scalar: Precision,
-    /// Every layer
+    /// Writes every layer to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/billion_wide.csv")]
     csv: PathBuf,
     /// Draw gradients of a random loss, too, from the top down, and write them

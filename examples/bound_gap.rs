@@ -1,9 +1,9 @@
-//! How far the bounds of the paper are from what networks do, over the width.
+//! How far the bounds of the paper are from simulations, against the width.
 //!
 //! Left the stationary orthogonality gap, right the squared Wasserstein-2 distance of a layer's law
-//! to a Gaussian: simulated, predicted by the large-width law, and bounded by Theorem 1, Lemma 2 and
-//! Corollary 3, as printed, repaired and with sharp constants, under their kindest assumption.
-//! Writes CSV and SVG. `--help` lists the options.
+//! to a Gaussian: simulated, predicted by the large-width law, and bounded by Theorem 1, Lemma 2
+//! and Corollary 3, as printed, repaired and with sharp constants, under the most favourable
+//! assumption. Writes CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -29,13 +29,13 @@ struct Options {
     /// Samples, 2 to 64
     #[arg(long = "batch", value_name = "N", value_parser = batch_size, default_value = "4")]
     batch_size: usize,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// Every number
+    /// Writes every number to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/bound_gap.csv")]
     csv: PathBuf,
-    /// The figure
+    /// Writes the figure to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/bound_gap.svg")]
     svg: PathBuf,
     /// Fewer and narrower networks, in seconds

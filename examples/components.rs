@@ -1,4 +1,4 @@
-//! What each component of modern networks does to the representations of a batch of real digits.
+//! The effect of each component of modern networks on the representations of a batch of digits.
 //!
 //! One table and one figure, a row and a curve for each component: orthogonality gap and effective
 //! rank against depth. `--help` lists the options; the components are in `recipes`.
@@ -62,19 +62,19 @@ struct Options {
         default_value_if("quick", "true", "4")
     )]
     runs: u32,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// 0 takes all cores
+    /// Threads; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
     /// digits, or cifar10:DIR with the data set's binary version
     #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     source: Source,
-    /// Every layer of every run
+    /// Writes every layer of every run to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/components.csv")]
     csv: PathBuf,
-    /// Means against depth
+    /// Writes means against depth to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/components.svg")]
     svg: PathBuf,
     /// A smaller experiment, in a few seconds

@@ -1,8 +1,8 @@
 //! Figure 1 of the paper: batch normalisation makes two samples orthogonal, vanilla networks make
 //! them parallel.
 //!
-//! The mean |cosine| between the samples, layer by layer, each network from the start that is worst
-//! for it. `--help` lists the options.
+//! The mean |cosine| between the samples, layer by layer, each network from its least favourable
+//! input. `--help` lists the options.
 
 use std::f64::consts::{PI, SQRT_2};
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! Figure 6 of the paper: with activations, too, the Gram matrix concentrates as the width grows,
-//! each about a mean of its own.
+//! Figure 6 of the paper: with an activation, too, the Gram matrix concentrates as the width grows,
+//! about a mean that depends on the activation.
 //!
 //! Layers H' = N(W F(H)) of rows of norm one (Appendix F). How far the Gram matrix is from its
 //! stationary mean, on average over late layers, against the width. `--help` lists the options.

@@ -1,8 +1,8 @@
 //! How far random networks with batch normalisation are from Gaussian, layer by layer.
 //!
-//! A batch of digits falls through networks of several widths. For every layer, certified bounds
+//! A batch of digits passes through networks of several widths. For every layer, certified bounds
 //! on the squared Wasserstein-2 distance to a Gaussian: of the matrix law (all rows of `W H`, which
-//! share one `H`) and of the row law (one row), beside the paper's bound and the limit of wide
+//! share one `H`) and of the row law (one row), with the paper's bound and the limit of wide
 //! networks. `--help` lists the options.
 
 use std::fmt::Write;
@@ -63,16 +63,16 @@ struct Options {
         default_value_if("quick", "true", "200")
     )]
     runs: u32,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// 0 takes all cores
+    /// Threads; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
-    /// Every bound
+    /// Writes every bound to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/gaussian_approximation.csv")]
     csv: PathBuf,
-    /// The figure
+    /// Writes the figure to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/gaussian_approximation.svg")]
     svg: PathBuf,
     /// A smaller experiment, in seconds

@@ -1,9 +1,10 @@
 //! How fast gradients grow, a layer, from the output of a random network to its input, against the width.
 //!
-//! The log squared norm of the gradient by `H`, of the paper's batch norm, the centred one, that with
-//! rectifiers, and vanilla networks with He weights, on the streamed reverse pass; and of Haar weights,
-//! on explicit ones up to width 128. The law with rectifiers is that of an infinite batch. Prints growth rates beside the laws of `theory::backward` and
-//! writes them as CSV and SVG. `--help` lists the options.
+//! The log squared norm of the gradient by `H`, of the paper's batch norm, the centred one, that
+//! with rectifiers, and vanilla networks with He weights, on the streamed reverse pass; and of Haar
+//! weights, on explicit ones up to width 128. The law with rectifiers is that of an infinite batch.
+//! Prints growth rates with the laws of `theory::backward` and writes them as CSV and SVG. `--help`
+//! lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -52,10 +53,10 @@ struct Options {
     /// Seed of all runs
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Every rate
+    /// Writes every rate to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/gradient_explosion.csv")]
     csv: PathBuf,
-    /// Rates against width
+    /// Writes rates against width to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/gradient_explosion.svg")]
     svg: PathBuf,
 }

@@ -59,7 +59,7 @@ struct Options {
         default_value_if("quick", "true", "64")
     )]
     width: usize,
-    /// Layers with weights, the head among them [quick: 5]
+    /// Layers with weights, including the head [quick: 5]
     #[arg(
         long,
         value_name = "L",
@@ -68,19 +68,19 @@ struct Options {
         default_value_if("quick", "true", "5")
     )]
     depth: usize,
-    /// Outputs of the head, which is Xavier's
+    /// Outputs of the head, which has Xavier's weights
     #[arg(long, value_name = "K", value_parser = positive::<usize>, default_value = "10")]
     classes: usize,
-    /// Images of the batch [default: 3 D, or all except those kept aside if less]
+    /// Images of the batch [default: 3 D, or all except those held out]
     #[arg(long = "batch", value_name = "N", value_parser = positive::<usize>)]
     batch_size: Option<usize>,
-    /// Images kept aside, to measure gaps on
+    /// Held-out images to measure gaps on
     #[arg(long, value_name = "N", value_parser = positive::<usize>, default_value = "50")]
     fresh: usize,
     /// recommended, printed, authors, lsuv or xavier
     #[arg(long, value_name = "NAME", default_value = "recommended")]
     variant: Variant,
-    /// Equal seeds give equal files
+    /// Seed; equal seeds give equal files
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
     /// digits, or cifar10:DIR with the data set's binary version
@@ -89,10 +89,10 @@ struct Options {
     /// Weights, f32, layers.I.weight
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/initial.safetensors")]
     out: PathBuf,
-    /// What is printed
+    /// Writes what is printed to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/initialize.csv")]
     csv: PathBuf,
-    /// A folder for every weight matrix and batch.npy, images by pixels in [-1, 1]
+    /// Folder for every weight matrix and batch.npy, images by pixels in [-1, 1]
     #[arg(long, value_name = "DIR")]
     npy: Option<PathBuf>,
     /// A smaller network, in a second

@@ -39,13 +39,13 @@ struct Options {
     /// Fewer runs, up to width 256 and a batch of 8, in a second
     #[arg(long)]
     quick: bool,
-    /// Equal seeds give equal files
+    /// Seed; equal seeds give equal files
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// Every rate
+    /// Writes every rate to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/mixing.csv")]
     csv: PathBuf,
-    /// Rates against width
+    /// Writes rates against width to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/mixing.svg")]
     svg: PathBuf,
 }

@@ -1,8 +1,8 @@
-//! A batch of real images falls through random networks: with batch normalisation its samples
-//! become orthogonal, without it they become parallel.
+//! A batch of images passes through random networks: with batch normalisation its samples become
+//! orthogonal, without it parallel.
 //!
-//! Prints what each layer does to the batch, beside the large-width prediction; writes every layer
-//! of every run as CSV and the gap against depth as SVG. `--help` lists the options.
+//! Prints the metrics of the batch at each layer, with the large-width prediction; writes every
+//! layer of every run as CSV and the gap against depth as SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -55,19 +55,19 @@ struct Options {
         default_value_if("quick", "true", "10")
     )]
     runs: u32,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// 0 takes all cores
+    /// Threads; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
     /// digits, or cifar10:DIR with the data set's binary version
     #[arg(long = "data", value_name = "SOURCE", default_value = "digits")]
     source: Source,
-    /// Every layer of every run
+    /// Writes every layer of every run to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/quickstart.csv")]
     csv: PathBuf,
-    /// The gap against depth
+    /// Writes the gap against depth to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/quickstart.svg")]
     svg: PathBuf,
     /// A smaller experiment, in a second

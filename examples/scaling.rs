@@ -1,4 +1,4 @@
-//! What a streamed layer costs: linear in the width d, and from n to n² in the batch.
+//! The cost of a streamed layer: linear in the width d, and between n and n² in the batch.
 //!
 //! Measures microseconds per layer on one thread, over d at n = 16 and over n at d = 4096; prints
 //! them with slopes and writes them as CSV and SVG. `--help` lists the options.
@@ -26,10 +26,10 @@ const REPEATS: usize = 7;
 /// Microseconds per layer of a linear network with the paper's batch normalisation, on one thread
 #[derive(Parser)]
 struct Options {
-    /// Every measurement
+    /// Writes every measurement to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/scaling.csv")]
     csv: PathBuf,
-    /// The cost against width and batch
+    /// Writes the cost against width and batch to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/scaling.svg")]
     svg: PathBuf,
     /// Smaller layers, measured more roughly

@@ -41,13 +41,13 @@ struct Options {
     /// Narrower networks and fewer runs, in a second
     #[arg(long)]
     quick: bool,
-    /// Equal seeds give equal files
+    /// Seed; equal seeds give equal files
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// Every point
+    /// Writes every point to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/shaped.csv")]
     csv: PathBuf,
-    /// Moments against layer/width
+    /// Writes moments against layer/width to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/shaped.svg")]
     svg: PathBuf,
 }

@@ -1,8 +1,8 @@
-//! Ten million layers of mixed recipes: nothing drifts, nothing leaks, nothing breaks.
+//! Ten million layers of mixed recipes, without drift, memory leak or error.
 //!
 //! Every recipe runs a share of the layers in one chain. Its gap must stay within its range, agree
-//! between the first and the second half of the run within the error that correlated layers leave, and
-//! where theory knows it, with theory; the memory of the process must not grow. `--help` lists the
+//! between the first and the second half of the run within the error of correlated layers, and
+//! agree with theory if there is a law; the memory of the process must not grow. `--help` lists the
 //! options.
 
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ use orthogap_examples::say;
 /// Long chains of many recipes, watched for drift, leaks and errors
 #[derive(Parser)]
 struct Options {
-    /// Layers in all [quick: 200000]
+    /// Total number of layers [quick: 200000]
     #[arg(
         long,
         value_name = "L",
@@ -34,7 +34,7 @@ struct Options {
         default_value_if("quick", "true", "200000")
     )]
     layers: usize,
-    /// Equal seeds give equal numbers
+    /// Seed; equal seeds give equal numbers
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
     /// A short run, in seconds

@@ -1,9 +1,9 @@
 //! The stationary orthogonality gap over a grid of widths, batch sizes, activations and
 //! normalisations, with a power law in the width for each of the others.
 //!
-//! Every finished cell has its file: killed at any moment, the sweep resumes to the same bytes, and
-//! shares of it can be run on many machines. Prints the laws, writes CSV, JSON Lines and SVG. `--help`
-//! lists the options.
+//! Every finished cell has a file, so the sweep can be killed at any moment and resumes to the same
+//! bytes. Shares of it can be run on many machines. Prints the laws, writes CSV, JSON Lines and
+//! SVG. `--help` lists the options.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use orthogap_examples::{artifact, memory, say};
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 enum Normalizer {
-    /// The paper's
+    /// The paper's batch norm
     BatchNorm,
     /// The frameworks' batch norm
     Centred,
@@ -61,7 +61,7 @@ struct Configuration {
         default_value_if("quick", "true", "8")
     )]
     runs: u32,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", default_value = "1")]
     seed: u64,
 }
@@ -116,7 +116,7 @@ struct Options {
     norms: Vec<Normalizer>,
     #[command(flatten)]
     configuration: Configuration,
-    /// 0 takes all cores
+    /// Threads; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
     /// Only every K-th cell, from number I on, and no files except the cells'; without it, shares that
@@ -131,13 +131,13 @@ struct Options {
         default_value_if("quick", "true", "target/orthogap/sweep-quick")
     )]
     folder: PathBuf,
-    /// A line for each cell
+    /// Writes a line for each cell to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.csv")]
     csv: PathBuf,
     /// The same as JSON Lines
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.jsonl")]
     json: PathBuf,
-    /// The gap against the width
+    /// Writes the gap against the width to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/sweep.svg")]
     svg: PathBuf,
     /// A smaller grid, in a second
@@ -364,7 +364,7 @@ mod tests {
         for (arguments, message) in [
             (
                 "--activation relu,cosine",
-                "invalid value 'cosine' for '--activation <A,A,...>': no activation is \"cosine\": there are linear, relu, leaky_relu(0.01), tanh",
+                "invalid value 'cosine' for '--activation <A,A,...>': unknown activation \"cosine\": expected linear, relu, leaky_relu(0.01), tanh",
             ),
             (
                 "--share 3/3",

@@ -1,4 +1,4 @@
-//! What can go wrong: one typed error that prints the values that caused it.
+//! The error type, which prints the values that caused an error.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that this crate refuses to do, with the values that made it refuse.
+/// The error of every fallible operation, with the values that caused it.
 ///
-/// Bad input is never repaired silently: there is no hidden epsilon, no clamped eigenvalue and
-/// no NaN passed on. What ran before an error stays available (see [`Chain`](crate::Chain)).
+/// Bad input is never repaired silently: there is no hidden epsilon, no clamped eigenvalue, and no
+/// NaN is passed on. Results from before an error stay available (see [`Chain`](crate::Chain)).
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
@@ -111,11 +111,11 @@ pub enum Error {
         /// The range, in words.
         expected: &'static str,
     },
-    /// Something that exists, but not for this input or recipe.
+    /// An operation is not defined for this input or recipe.
     Unsupported {
         /// What was asked for.
         what: &'static str,
-        /// What it is there for.
+        /// What it requires.
         needs: &'static str,
     },
     /// A statistic of a row exceeds the range of its number type.
@@ -134,29 +134,29 @@ pub enum Error {
         /// Its value.
         value: usize,
     },
-    /// All directions but one have vanished beneath the smallest float: the representations have
-    /// rank one and stay there.
+    /// All directions except one fell below the smallest float: the representations have rank one
+    /// and keep it.
     Collapsed {
         /// The layer at which it happened.
         layer: usize,
-        /// The batch size, the rank there could have been.
+        /// The batch size, the largest possible rank.
         batch_size: usize,
     },
-    /// All samples have become zero, as they may where an activation has a dead zone.
+    /// All samples have become zero, as they can if an activation is zero on an interval.
     AllSamplesZero {
         /// The layer at which it happened.
         layer: usize,
         /// The batch size.
         batch_size: usize,
     },
-    /// The caller broke off while a layer was being drawn.
+    /// The caller interrupted a layer while it was being drawn.
     Interrupted {
         /// The layer, which is lost.
         layer: usize,
         /// How many of its rows were done.
         rows: usize,
     },
-    /// A text is not what it should be.
+    /// A text cannot be parsed.
     Unreadable {
         /// The text.
         text: String,
@@ -167,10 +167,10 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What the system, or the format, says.
+        /// The error of the system, or of the format.
         reason: String,
     },
-    /// A file is not as it was written.
+    /// A file has changed since it was written.
     Damaged {
         /// The file.
         path: PathBuf,
@@ -195,7 +195,7 @@ pub enum Error {
         /// Natural logarithm of the scale of the representations before that layer.
         log_scale: f64,
     },
-    /// An iteration used up its budget before it met its tolerance.
+    /// An iteration did not reach its tolerance within its budget.
     NotConverged {
         /// What was iterated.
         what: &'static str,
@@ -203,18 +203,18 @@ pub enum Error {
         iterations: usize,
         /// The error that was reached.
         error: f64,
-        /// The error at which the iteration would have ended.
+        /// The largest error that is accepted.
         tolerance: f64,
         /// What to do, in words.
         advice: &'static str,
     },
-    /// Machines that draw layers [together](crate::chain::Communicator) did not come to one.
+    /// Machines that draw layers [together](crate::chain::Communicator) failed to draw one.
     Communicator {
         /// What happened, in words.
         reason: String,
     },
-    /// Rows of a layer are so unlike its first ones that their sum leaves the range of fixed point: those of
-    /// a super-block sum up to 2^63 times as much as those of the first.
+    /// The sum over some rows of a layer leaves the range of fixed point: in one super-block it is
+    /// 2^63 times that of the first.
     SumOutOfRange {
         /// The layer, counted from 1.
         layer: usize,
@@ -228,13 +228,13 @@ pub enum Error {
         /// The number of classes, labelled from 0.
         classes: usize,
     },
-    /// A name that nothing has.
+    /// No item has this name.
     UnknownName {
         /// What was looked for.
         what: &'static str,
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: Vec<String>,
     },
     /// A reverse pass met an activation whose derivative is not known.
@@ -242,7 +242,7 @@ pub enum Error {
         /// The name of the activation.
         activation: String,
     },
-    /// A record or a summary is not of this ensemble.
+    /// A record or a summary belongs to another ensemble.
     OtherEnsemble {
         /// What differs.
         entry: &'static str,
@@ -251,7 +251,7 @@ pub enum Error {
         /// Its value in the ensemble.
         expected: String,
     },
-    /// An [`Experiment`](crate::experiment::Experiment) failed for a reason of its author's. It ends
+    /// The code of an [`Experiment`](crate::experiment::Experiment) reported a failure, which ends
     /// the ensemble.
     Experiment {
         /// What happened, in words.
@@ -262,13 +262,13 @@ pub enum Error {
     Diverged {
         /// The step, counted from 0.
         step: usize,
-        /// The loss of its batch, NaN if the network broke down before.
+        /// The loss of its batch, NaN if the forward pass failed.
         loss: f64,
     },
 }
 
 impl Error {
-    /// The same error of a matrix of which only the rows from `first` on were looked at.
+    /// The same error of a matrix of which only the rows from `first` on were read.
     pub(crate) fn with_rows_from(self, first: usize) -> Self {
         match self {
             Self::NotFinite { row, column, value } => {
@@ -279,7 +279,7 @@ impl Error {
         }
     }
 
-    /// Whether the numbers of one run of an experiment are at fault, so that other runs can go on.
+    /// Whether the error concerns one run of an experiment only, so that other runs can continue.
     pub(crate) fn ends_a_run(&self) -> bool {
         matches!(
             self,
@@ -326,12 +326,13 @@ impl fmt::Display for Error {
             }
             Self::DegenerateRow { row, value } => write!(
                 f,
-                "row {row} is constantly {value:e} over the batch: its normalisation is undefined"
+                "row {row} is constantly {value:e} over the batch: \
+                 its normalisation needs a positive epsilon"
             ),
             Self::DegenerateSample { sample, value } => write!(
                 f,
                 "sample {sample} is constantly {value:e} over features: \
-                 its normalisation is undefined"
+                 its normalisation needs a positive epsilon"
             ),
             Self::ZeroColumn { column } => {
                 write!(f, "column {column} (a sample) is zero and has no direction")
@@ -371,7 +372,8 @@ impl fmt::Display for Error {
             ),
             Self::Collapsed { layer, batch_size } => write!(
                 f,
-                "representations of {batch_size} samples collapsed to rank one at layer {layer}"
+                "representations of {batch_size} samples collapsed to rank one at layer {layer}: \
+                 a larger width keeps more directions"
             ),
             Self::AllSamplesZero { layer, batch_size } => {
                 write!(f, "all {batch_size} samples are zero at layer {layer}")
@@ -390,7 +392,8 @@ impl fmt::Display for Error {
             ),
             Self::ConfigurationMismatch { ref path, ref entry, ref found, ref expected } => write!(
                 f,
-                "{} holds other results: its {entry} is {found}, not {expected}",
+                "{} holds results of another configuration: its {entry} is {found}, not {expected}; \
+                 use another folder",
                 path.display()
             ),
             Self::ScaleOutOfRange { layer, log_scale } => write!(
@@ -407,7 +410,7 @@ impl fmt::Display for Error {
                 write!(f, "sample {sample} has label {label}, not one of {classes} classes from 0")
             }
             Self::UnknownName { what, ref name, ref known } => {
-                write!(f, "no {what} is {name:?}: there are {}", known.join(", "))
+                write!(f, "unknown {what} {name:?}: expected {}", known.join(", "))
             }
             Self::MissingDerivative { ref activation } => {
                 write!(

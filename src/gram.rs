@@ -17,7 +17,7 @@ use crate::{Error, Result, Scalar, parallel};
 ///
 /// `C` is `n x n`, symmetric, positive semidefinite, and has trace one. It is stored as `R`
 /// (`r x n`, where `r` is the numerical rank) because squaring would lose every singular value
-/// beneath 1e-8: with `R`, singular values of (1, 1e-6, 1e-6, 1e-6) or (1, 1e-100) survive.
+/// below 1e-8: with `R`, singular values of (1, 1e-6, 1e-6, 1e-6) or (1, 1e-100) survive.
 ///
 /// Every metric of this crate is a method here:
 ///
@@ -51,13 +51,13 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// The Gram matrix of the columns of `h` (`d x n`), through the triangular factor of a QR
+    /// Computes the Gram matrix of the columns of `h` (`d x n`), by the triangular factor of a QR
     /// factorisation of `h`.
     ///
-    /// Any nalgebra matrix or view does. Columns may differ in size by hundreds of orders of
+    /// Any nalgebra matrix or view is accepted. Columns may differ in size by hundreds of orders of
     /// magnitude. Columns that are linearly dependent to working precision (relative residual below
     /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
-    /// rounding noise never passes for a direction of the data; see [`rank`](Self::rank).
+    /// rounding noise never counts as a direction of the data; see [`rank`](Self::rank).
     ///
     /// If there are at least twice as many rows as columns, and the condition number of the columns,
     /// scaled to about equal lengths, is below about 1e7, the factor comes from products of columns in
@@ -98,7 +98,7 @@ impl Gram {
         }
     }
 
-    /// The Gram matrix $`R^\top R`$ of a factor (`r x n`, any `r`), scaled to trace one.
+    /// Returns the Gram matrix $`R^\top R`$ of a factor (`r x n`, any `r`), scaled to trace one.
     ///
     /// Cost: `r n` operations: a factor of up to `n` rows is taken as it is, so its rank counts as
     /// `r`. A taller one goes through a QR factorisation, `2 r n²` multiply-adds.
@@ -191,13 +191,13 @@ impl Gram {
         self.factor = factor;
     }
 
-    /// The batch size `n`, the order of the matrix.
+    /// Returns the batch size `n`, the order of the matrix.
     #[must_use]
     pub fn batch_size(&self) -> usize {
         self.factor.ncols()
     }
 
-    /// The numerical rank `r`: the number of rows of the factor.
+    /// Returns the numerical rank `r`: the number of rows of the factor.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -212,7 +212,7 @@ impl Gram {
         self.factor.nrows()
     }
 
-    /// The factor `R` (`r x n`, Frobenius norm one) with $`R^\top R = C`$.
+    /// Returns the factor `R` (`r x n`, Frobenius norm one) with $`R^\top R = C`$.
     ///
     /// It is unique up to a rotation from the left only, and need not be triangular.
     #[must_use]
@@ -220,7 +220,7 @@ impl Gram {
         &self.factor
     }
 
-    /// The matrix `C` itself (`n x n`, trace one). Cost: `r n²` multiply-adds.
+    /// Returns the matrix `C` itself (`n x n`, trace one). Cost: `r n²` multiply-adds.
     ///
     /// ```
     /// use orthogap::{Input, nalgebra};

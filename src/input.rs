@@ -27,7 +27,7 @@ pub struct Input {
     log_scale: f64,
 }
 
-/// Names the shape, the rank and the scale; the numbers are in [`Input::columns`].
+/// Prints the shape, the rank and the scale; the numbers are in [`Input::columns`].
 impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Input")
@@ -40,14 +40,14 @@ impl fmt::Debug for Input {
 }
 
 impl Input {
-    /// The user's own batch: `h` is `dimension x n`, samples are columns.
+    /// Creates a batch from a matrix: `h` is `dimension x n`, samples are columns.
     ///
     /// The Gram factor comes from a QR factorisation of `h`, never from $`H^\top H`$.
     ///
     /// # Errors
     /// Those of [`Gram::from_columns`]; [`Error::ZeroColumn`] for a zero sample and
-    /// [`Error::RankDeficient`] for linearly dependent ones, which no linear network can tell
-    /// apart. To run a chain on dependent samples all the same, say so with
+    /// [`Error::RankDeficient`] for linearly dependent ones, which a linear network cannot
+    /// separate. To run a chain on dependent samples, use
     /// [`Input::from_gram`]`(`[`Gram::from_columns`]`(&h)?)`.
     ///
     /// ```
@@ -81,7 +81,7 @@ impl Input {
         Ok(Self { columns, gram, log_scale })
     }
 
-    /// A batch of which only the Gram matrix matters: its samples are the columns of the factor.
+    /// Creates a batch from its Gram matrix: its samples are the columns of the factor.
     ///
     /// The only constructor that accepts dependent or zero samples. Cost: a copy.
     #[must_use]
@@ -91,7 +91,7 @@ impl Input {
         Self { columns, gram, log_scale }
     }
 
-    /// `n` orthonormal samples: gap 0.
+    /// Creates `n` orthonormal samples: gap 0.
     ///
     /// # Errors
     /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] for more than 2^40 numbers.
@@ -100,7 +100,8 @@ impl Input {
         Self::from_columns(&DMatrix::<f64>::identity(batch_size, batch_size))
     }
 
-    /// Samples close to the first one: columns $`e_1`$ and $`(1 - \epsilon) e_1 + \epsilon e_j`$.
+    /// Creates samples close to the first one: columns $`e_1`$ and
+    /// $`(1 - \epsilon) e_1 + \epsilon e_j`$.
     ///
     /// The start of Figure 1 of the paper is `near_collinear(2, 1e-3)`.
     ///
@@ -126,7 +127,7 @@ impl Input {
         }))
     }
 
-    /// Orthogonal samples of very unequal length: diag(1, epsilon, ..., epsilon).
+    /// Creates orthogonal samples of very unequal length: diag(1, epsilon, ..., epsilon).
     ///
     /// The start of Figure 2 of the paper is `spiked(4, 1e-6)`.
     ///
@@ -143,7 +144,7 @@ impl Input {
         }))
     }
 
-    /// Samples with independent standard normal entries, `dimension x n`.
+    /// Creates samples with independent standard normal entries, `dimension x n`.
     ///
     /// # Errors
     /// [`Error::Empty`] if either is 0, [`Error::RankDeficient`] if `n` exceeds the dimension,
@@ -167,38 +168,38 @@ impl Input {
         Self::from_columns(&columns)
     }
 
-    /// The samples, `dimension x n`.
+    /// Returns the samples, `dimension x n`.
     #[must_use]
     pub fn columns(&self) -> &DMatrix<f64> {
         &self.columns
     }
 
-    /// The normalised Gram matrix of the samples.
+    /// Returns the normalised Gram matrix of the samples.
     #[must_use]
     pub fn gram(&self) -> &Gram {
         &self.gram
     }
 
-    /// The number `n` of samples.
+    /// Returns the number `n` of samples.
     #[must_use]
     pub fn batch_size(&self) -> usize {
         self.columns.ncols()
     }
 
-    /// The number of entries of a sample.
+    /// Returns the number of entries of a sample.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.columns.nrows()
     }
 
-    /// Natural logarithm of the root mean square entry.
+    /// Returns the natural logarithm of the root mean square entry.
     #[must_use]
     pub fn log_scale(&self) -> f64 {
         self.log_scale
     }
 }
 
-/// Whether a matrix of that many rows and columns can be thought of at all.
+/// Whether a matrix of that many rows and columns fits memory.
 fn in_memory(rows: usize, columns: usize) -> Result<()> {
     let valid = rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40);
     let (name, expected) = ("dimension x batch size", "at most 2^40 numbers in a batch");

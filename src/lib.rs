@@ -1,8 +1,9 @@
 //! Random deep networks through their Gram matrix.
 //!
-//! This crate simulates random deep networks of any width exactly, from the `n x n` Gram matrix of a
-//! batch, and measures how orthogonal their representations are. Its name is the orthogonality gap,
-//! $`\lVert C - I/n \rVert_F`$, where `C` is the Gram matrix scaled to trace one.
+//! This crate simulates random deep networks of any width exactly, from the `n x n` Gram matrix of
+//! a batch, and measures how orthogonal their representations are. It is named after the
+//! orthogonality gap, $`\lVert C - I/n \rVert_F`$, where `C` is the Gram matrix scaled to trace
+//! one.
 //!
 //! With batch normalisation, even nearly identical inputs become almost orthogonal with depth. The
 //! crate implements the theory of Daneshmand, Joudaki and Bach, *Batch Normalization Orthogonalizes
@@ -28,7 +29,7 @@
 //!
 //! Let `H` (`d x n`) hold the representations of `n` samples, one a column. Given `H`, the rows of
 //! `W H` are independent Gaussian vectors with covariance $`H^\top H`$: the next layer depends on
-//! this one through its Gram matrix alone. So **the chain is Markov in an `n x n` matrix**, and a
+//! this one only through its Gram matrix. So **the chain is Markov in an `n x n` matrix**, and a
 //! layer of any width costs `d n` normals and `O(n²)` memory instead of `d²` of each, exactly in
 //! law. That matrix is the shared interface:
 //!
@@ -36,16 +37,16 @@
 //! input -> Gram -> one random layer -> Gram -> metric, theory -> statistics -> table, figure
 //! ```
 //!
-//! What has `d` rows is generic over [`f32` and `f64`](Scalar); what is `n x n`, and every metric,
-//! is `f64`.
+//! Matrices with `d` rows are generic over [`f32` and `f64`](Scalar). `n x n` matrices and all
+//! metrics are `f64`.
 //!
-//! # Where is ...
+//! # Where to look
 //!
-//! | | |
+//! | for | see |
 //! | --- | --- |
 //! | a batch to start from | [`Input`] |
 //! | the recipe of a network | [`Network`], [`Order`], [`Residual`] |
-//! | what it is made of | [`normalization`], [`activation`], [`weights`], [`convolution`] |
+//! | the parts of a recipe | [`normalization`], [`activation`], [`weights`], [`convolution`] |
 //! | the layers, one by one | [`Chain`]; with access to `W` and `H`, [`ExplicitChain`] |
 //! | samples that die, ranks that fall | [`Event`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
@@ -60,14 +61,14 @@
 //! | matrices of `ndarray` and `faer` | `interop`, with the features of these names |
 //! | property tests of a conjecture | `proptest`, with the feature of that name |
 //! | repeatability | [`Seed`] |
-//! | everything that can go wrong | [`Error`] |
+//! | errors | [`Error`] |
 //!
-//! The [`guide`] explains how to choose an engine and an estimator, what seeds promise, and how to be
-//! fast.
+//! The [`guide`] explains how to choose an engine and an estimator, what seeds guarantee, and how
+//! to be fast.
 //!
 //! # Non-goals
 //!
-//! No automatic differentiation, no GPU, no plotting: figures are drawn by the examples.
+//! Automatic differentiation, GPUs and plotting; the examples draw figures.
 
 #![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows which feature brings what
 #![forbid(unsafe_code)]
@@ -79,7 +80,7 @@ pub mod activation {
     //! [`Activation`] has the table.
 
     pub use crate::kernel::activation::{Activation, Custom, Elementwise};
-    /// The vectors that an [`Elementwise`] function is written with.
+    /// The SIMD vectors of an [`Elementwise`] function.
     pub use fearless_simd;
 }
 mod approximate;
@@ -115,23 +116,29 @@ pub mod wasserstein;
 pub mod weights;
 
 pub use activation::Activation;
-/// The comparisons up to a tolerance that results implement.
+/// Comparisons up to a tolerance, which results implement.
 pub use approx;
 pub use chain::{Chain, Event, ExplicitChain, Layer};
 pub use error::{Error, Result};
+/// The crate whose matrices [`interop`] views.
+#[cfg(feature = "faer")]
+pub use faer;
 pub use gram::Gram;
 pub use input::Input;
-/// The matrices that come in and go out.
+/// The matrices of arguments and results.
 pub use nalgebra;
+/// The crate whose arrays [`interop`] views.
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 pub use network::{Engine, Network, Order, Residual};
-/// The numbers that a [`Scalar`] is.
+/// The traits of a [`Scalar`].
 pub use num_traits;
-/// The random numbers of a [`Stream`].
+/// The traits of the generators of a [`Stream`].
 pub use rand;
 pub use scalar::Scalar;
 pub use seed::{Purpose, Replicate, Seed, Stream};
 
-/// Keeps the README's example true.
+/// Tests the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

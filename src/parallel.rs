@@ -41,8 +41,9 @@ pub(crate) fn threads(blocks: usize) -> usize {
 /// Has workers take `items` one by one, each the next one when it is free, and returns how many are
 /// done: the order in which they are is not defined.
 ///
-/// The calling thread is the first worker. It does `lead` before its items, and after that and each of
-/// them it tells `proceed` how many are done; where that breaks off, no item is begun any more.
+/// The calling thread is the first worker. It does `lead` before its items, and after that and each
+/// of them passes the number of finished items to `proceed`; if that stops, no further item is
+/// begun.
 pub(crate) fn take_turns<W: Send>(
     workers: &mut [W],
     items: Range<usize>,

@@ -13,8 +13,8 @@
 //! });
 //! ```
 //!
-//! Matrices are `d x n`, samples are columns. Shapes shrink; entries are normals of a seed, which does
-//! not.
+//! Matrices are `d x n`, samples are columns. Shapes shrink. Entries are normals of a seed, which
+//! does not shrink.
 
 use std::ops::RangeInclusive;
 
@@ -27,7 +27,7 @@ use crate::normalization::{BatchNorm, Centering, Normalization, RowScale, Sample
 use crate::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
 use crate::{Activation, Gram, Input, Network, Order, Residual, Seed, Stream};
 
-/// Representations of every kind: [`generic`], [`nearly_collinear`], [`graded`] and
+/// Generates representations of every kind: [`generic`], [`nearly_collinear`], [`graded`] and
 /// [`rank_deficient`].
 pub fn representations(
     d: RangeInclusive<usize>,
@@ -41,7 +41,7 @@ pub fn representations(
     ]
 }
 
-/// Matrices of independent standard normals.
+/// Generates matrices of independent standard normals.
 pub fn generic(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
@@ -49,7 +49,7 @@ pub fn generic(
     (d, n, any::<u64>()).prop_map(|(d, n, seed)| normals(d, n, seed))
 }
 
-/// One random sample and others that differ from it by a share of 1e-1 to 1e-9.
+/// Generates one random sample and others that differ from it by a factor of 1e-1 to 1e-9.
 pub fn nearly_collinear(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
@@ -61,7 +61,7 @@ pub fn nearly_collinear(
     })
 }
 
-/// Independent samples whose lengths differ by up to twelve orders of magnitude.
+/// Generates independent samples whose lengths differ by up to twelve orders of magnitude.
 pub fn graded(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
@@ -76,7 +76,8 @@ pub fn graded(
         })
 }
 
-/// Samples in a random subspace of fewer dimensions than samples; a single sample is generic.
+/// Generates samples in a random subspace of fewer dimensions than samples; a single sample is
+/// generic.
 pub fn rank_deficient(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
@@ -87,14 +88,14 @@ pub fn rank_deficient(
     })
 }
 
-/// Gram matrices of batches of `n` samples, of every kind of [`representations`].
+/// Generates Gram matrices of batches of `n` samples, of every kind of [`representations`].
 pub fn gram_matrices(n: RangeInclusive<usize>) -> impl Strategy<Value = Gram> {
     let d = *n.start()..=2 * *n.end();
     representations(d, n).prop_filter_map("zero", |h| Gram::from_columns(&h).ok())
 }
 
-/// Spectra of normalised Gram matrices: `n` positive eigenvalues in descending order, whose sum is
-/// one, with ratios up to 1e12.
+/// Generates spectra of normalised Gram matrices: `n` positive eigenvalues in descending order,
+/// whose sum is one, with ratios up to 1e12.
 pub fn spectra(n: RangeInclusive<usize>) -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(-12.0..0.0f64, n).prop_map(|logarithms| {
         let mut eigenvalues: Vec<f64> = logarithms.iter().map(|log| 10f64.powf(*log)).collect();
@@ -104,8 +105,8 @@ pub fn spectra(n: RangeInclusive<usize>) -> impl Strategy<Value = Vec<f64>> {
     })
 }
 
-/// Batches of `n` linearly independent samples: generic, nearly collinear or graded, in `n` to `2 n`
-/// dimensions.
+/// Generates batches of `n` linearly independent samples: generic, nearly collinear or graded, in
+/// `n` to `2 n` dimensions.
 pub fn inputs(n: RangeInclusive<usize>) -> impl Strategy<Value = Input> {
     n.prop_flat_map(|n| {
         let (d, n) = (n..=2 * n, n..=n);
@@ -115,8 +116,8 @@ pub fn inputs(n: RangeInclusive<usize>) -> impl Strategy<Value = Input> {
     .prop_filter_map("dependent", |h| Input::from_columns(&h).ok())
 }
 
-/// Networks of dense layers of every kind: activations, weights, normalisations, orders and residual
-/// connections.
+/// Generates networks of dense layers of every kind: activations, weights, normalisations, orders
+/// and residual connections.
 pub fn networks(width: RangeInclusive<usize>) -> impl Strategy<Value = Network<f64>> {
     let order = prop::sample::select(vec![
         Order::LinearNormActivation,
@@ -143,7 +144,7 @@ pub fn networks(width: RangeInclusive<usize>) -> impl Strategy<Value = Network<f
     )
 }
 
-/// Activations of this crate.
+/// Generates activations of this crate.
 pub fn activations() -> impl Strategy<Value = Activation> {
     use Activation::*;
     let slopes = (-1.0..1.0f64).prop_map(|slope| LeakyRelu { slope });
@@ -151,7 +152,7 @@ pub fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![4 => prop::sample::select(known.to_vec()), 1 => slopes]
 }
 
-/// Laws of weights of this crate, with gains from 1/2 to 2.
+/// Generates laws of weights of this crate, with gains from 1/2 to 2.
 pub fn weights() -> impl Strategy<Value = Weights> {
     (0.5..2.0f64).prop_flat_map(|gain| {
         let law = |law: crate::Result<Weights>| law.expect("the gain is positive");
@@ -165,8 +166,8 @@ pub fn weights() -> impl Strategy<Value = Weights> {
     })
 }
 
-/// Normalisations, those of batches and samples with an epsilon of 1e-3, since a rectifier may make
-/// features constant.
+/// Generates normalisations, those of batches and samples with an epsilon of 1e-3, since a
+/// rectifier can make features constant.
 pub fn normalizations() -> impl Strategy<Value = Normalization> {
     const EPSILON: f64 = 1e-3;
     let positive = "the epsilon is positive";

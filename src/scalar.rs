@@ -10,7 +10,7 @@ use crate::kernel::compiled::Kernels;
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
 /// Implemented for `f32` and `f64` only (sealed). Everything of size `n x n` and every metric is
-/// `f64` for both scalars: it costs little there, and it is where digits are lost.
+/// `f64` for both scalars: it costs little there, and digits are lost there.
 ///
 /// ```
 /// use orthogap::{Network, Scalar};

@@ -1,4 +1,4 @@
-//! The seed and the streams that it opens, one for every purpose, replicate, layer and block.
+//! The seed and its random streams, one for every purpose, replicate, layer and block.
 
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -7,10 +7,10 @@ use crate::kernel::generator::StreamKey;
 use crate::kernel::philox::philox;
 use crate::scalar::Scalar;
 
-/// The one source of randomness: equal seeds give equal bits, on any number of threads.
+/// The only source of randomness: equal seeds give equal bits, on any number of threads.
 ///
-/// A seed opens a [`Stream`] for every purpose, replicate, layer and block. Streams are
-/// addressed, not consumed in order, so no result depends on who drew first.
+/// A seed has a [`Stream`] for every purpose, replicate, layer and block. Streams are addressed,
+/// not consumed in order, so no result depends on the order of draws.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed};
@@ -30,17 +30,17 @@ use crate::scalar::Scalar;
 pub struct Seed(pub u64);
 
 impl Seed {
-    /// The `replicate`-th independent run under this seed.
+    /// Returns the `replicate`-th independent run under this seed.
     #[must_use]
     pub fn replicate(self, replicate: u32) -> Replicate {
         Replicate { seed: self, replicate }
     }
 
-    /// Another seed, for another experiment: run 5 under one and run 5 under the other are
+    /// Returns the seed of another experiment: run 5 under one and run 5 under the other are
     /// independent.
     ///
     /// Under one seed, run `k` draws from the same random numbers for every network, so means of
-    /// different widths are correlated. Where their errors are put together, each wants a branch.
+    /// different widths are correlated. If their errors are combined, give each a branch.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -63,7 +63,7 @@ impl Seed {
 /// The code of seeds that branch off, which no purpose has.
 const BRANCHES: u16 = 10;
 
-/// One run out of many independent ones under the same seed; a plain [`Seed`] is run 0.
+/// One of many independent runs under the same seed; a plain [`Seed`] is run 0.
 ///
 /// ```
 /// use orthogap::{Replicate, Seed};
@@ -83,22 +83,22 @@ impl From<Seed> for Replicate {
 }
 
 impl Replicate {
-    /// The seed that this run belongs to.
+    /// Returns the seed that this run belongs to.
     #[must_use]
     pub fn seed(self) -> Seed {
         self.seed
     }
 
-    /// The number of this run under its seed.
+    /// Returns the number of this run under its seed.
     #[must_use]
     pub fn index(self) -> u32 {
         self.replicate
     }
 
-    /// The stream of this run for a purpose, a layer and a block.
+    /// Returns the stream of this run for a purpose, a layer and a block.
     ///
-    /// Distinct arguments give distinct streams: all coordinates enter the counter of a block
-    /// cipher side by side, none is hashed away.
+    /// Distinct arguments give distinct streams: all coordinates are separate parts of the counter
+    /// of a block cipher, and none is hashed.
     ///
     /// ```
     /// use orthogap::{Purpose, Seed};
@@ -137,11 +137,12 @@ pub enum Purpose {
     Targets,
     /// The order of samples in an epoch of training.
     Shuffle,
-    /// The last digits of weights, to see what depends on them.
+    /// Perturbations of the last digits of weights.
     Rounding,
-    /// The part of a layer's gradient that no representation explains, in the streamed reverse pass.
+    /// The part of a layer's gradient that is independent of the representations, in the streamed
+    /// reverse pass.
     Gradients,
-    /// Anything of the caller's own.
+    /// Streams for the caller.
     User(u8),
 }
 
@@ -191,7 +192,7 @@ impl From<Seed> for Stream {
 }
 
 impl Stream {
-    /// The generator at the start of this stream, for use with `rand` and `rand_distr`.
+    /// Returns the generator at the start of this stream, for use with `rand` and `rand_distr`.
     ///
     /// Its 256 bits of state are two Philox4x32-10 outputs, so different streams start at
     /// different states; about 50 ns.

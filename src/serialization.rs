@@ -1,5 +1,5 @@
-//! Configurations and results that cannot be read back wrong: fields are checked as constructors
-//! check them, and infinities are words.
+//! Serialisation of configurations and results: fields are checked as in constructors, and
+//! infinities are words.
 
 /// Implements `Deserialize` for a type whose fields have to be checked.
 macro_rules! deserialize_checked {

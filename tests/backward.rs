@@ -174,7 +174,7 @@ fn check_network(network: &Network<f64>, input: &Input, images: Option<Images>) 
     let mut layers = Vec::new();
     let (mut chain, mut shape) = (network.explicit_chain(input, Seed(4)).unwrap(), images);
     // Pooled images are soon used up.
-    while let (true, Ok(mut layer)) = (layers.len() < 3, chain.step()) {
+    while let (true, Ok(layer)) = (layers.len() < 3, chain.step()) {
         let weights = layer.weights().clone();
         let depth = layers.len() + 1;
         let tape = Tape::new(network, depth, h.clone().into(), shape, &weights).unwrap();

@@ -192,7 +192,7 @@ fn recipes() {
             let network = wide().with_normalization(BatchNorm::standard(0.0)?);
             refused(network.clone().with_order(Order::NormActivationLinear).chain(&flat, Seed(1)))
         }
-            => "row 0 is constantly 5.163977794943222e-1 over the batch: its normalisation is undefined";
+            => "row 0 is constantly 5.163977794943222e-1 over the batch: its normalisation needs a positive epsilon";
         "an infinite slope": {
             let network = wide().with_activation(LeakyRelu { slope: f64::INFINITY });
             refused(network.chain(&four(), Seed(1)))
@@ -294,9 +294,9 @@ fn normalizations() {
         "no groups": SampleNorm::group(0, 0.0)
             => "groups = 0 is invalid: expected at least one group";
         "a zero row": BatchNorm::paper().normalize(&dmatrix![1.0, 2.0; 0.0, 0.0])
-            => "row 1 is constantly 0e0 over the batch: its normalisation is undefined";
+            => "row 1 is constantly 0e0 over the batch: its normalisation needs a positive epsilon";
         "a constant row": BatchNorm::standard(0.0)?.normalize(&dmatrix![3.0, 3.0])
-            => "row 0 is constantly 3e0 over the batch: its normalisation is undefined";
+            => "row 0 is constantly 3e0 over the batch: its normalisation needs a positive epsilon";
         "a NaN": BatchNorm::paper().normalize(&dmatrix![1.0, f64::NAN])
             => "entry (0, 1) is NaN, not a finite number";
         "one sample": BatchNorm::standard(0.0)?.normalize(&dmatrix![3.0])
@@ -309,9 +309,9 @@ fn normalizations() {
             BatchNorm::paper().pullback(&dmatrix![1.0, 2.0], &zeros(2, 2))
             => "the gradient is 2 x 2, expected 1 x 2";
         "a constant sample": SampleNorm::layer(0.0)?.normalize(&dmatrix![2.0; 2.0])
-            => "sample 0 is constantly 2e0 over features: its normalisation is undefined";
+            => "sample 0 is constantly 2e0 over features: its normalisation needs a positive epsilon";
         "a zero sample": SampleNorm::rms(0.0)?.normalize(&dmatrix![0.0; 0.0])
-            => "sample 0 is constantly 0e0 over features: its normalisation is undefined";
+            => "sample 0 is constantly 0e0 over features: its normalisation needs a positive epsilon";
         "no sample": SampleNorm::rms(0.0)?.normalize(&zeros(0, 3))
             => "a 0 x 3 matrix holds no batch";
         "groups of nothing": SampleNorm::group(3, 0.0)?.normalize(&zeros(4, 2))
@@ -336,7 +336,7 @@ fn normalizations() {
             let norm = TrainableBatchNorm::new(1, 0.0, 0.1)?;
             let norm = norm.with_running_statistics(dvector![0.0], dvector![0.0])?;
             refused(norm.infer(&dmatrix![1.0, 2.0]))
-        } => "row 0 is constantly 0e0 over the batch: its normalisation is undefined";
+        } => "row 0 is constantly 0e0 over the batch: its normalisation needs a positive epsilon";
         "a NaN scale": {
             let mut norm = TrainableBatchNorm::new(1, 0.1, 0.1)?;
             norm.gamma_mut()[0] = f64::NAN;
@@ -536,12 +536,12 @@ fn ensembles_and_statistics() {
             => "the experiment failed: no data";
         "the mean of what was not observed":
             Ensemble::new(&from_fn(["x", "y"], 0, |_| Ok([1.0; 2])), Seed(1)).run(2)?.mean(0, "z")
-            => "no observable is \"z\": there are x, y";
+            => "unknown observable \"z\": expected x, y";
         "the mean at another layer":
             Ensemble::new(&from_fn(["x"], 1..=9, |_| Ok([1.0])), Seed(1)).run(2)?.mean(9, "x")
-            => "no observed layer is \"9\": there are 1-9";
+            => "unknown observed layer \"9\": expected 1-9";
         "no such metric": "rank".parse::<Metric>()
-            => "no metric is \"rank\": there are orthogonality_gap, lyapunov, isometry_gap, min_singular_value, condition_number, stable_rank, participation_ratio, effective_rank, coupling_bound";
+            => "unknown metric \"rank\": expected orthogonality_gap, lyapunov, isometry_gap, min_singular_value, condition_number, stable_rank, participation_ratio, effective_rank, coupling_bound";
         "the difference to one number": Moments::from_iter([1.0, 2.0]).difference(&Moments::from_iter([1.0]))
             => "1 independent draws are too few: at least 2 needed";
         "the error of a run": {
@@ -557,7 +557,7 @@ fn ensembles_and_statistics() {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "y", standard_error: 0.1 };
             refused(Ensemble::new(&experiment, Seed(1)).run_until(enough, 100))
-        } => "no observable is \"y\": there are x";
+        } => "unknown observable \"y\": expected x";
         "no precision is enough": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let enough = Precision { layer: 0, observable: "x", standard_error: 0.0 };

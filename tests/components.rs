@@ -249,7 +249,7 @@ fn layers_are_what_they_say() {
             let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
             let mut h = input.columns().clone();
             for _ in 0..3 {
-                let mut layer = chain.step().unwrap();
+                let layer = chain.step().unwrap();
                 let expected = by_hand(layer.weights(), &h);
                 h = layer.representation().clone();
                 assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{network:?}");
@@ -273,7 +273,7 @@ fn sample_norms_and_weight_laws() {
         let mut chain = network.explicit_chain(&input, Seed(8)).unwrap();
         let mut h = input.columns().clone();
         for _ in 0..2 {
-            let mut layer = chain.step().unwrap();
+            let layer = chain.step().unwrap();
             let expected = norm.normalize(&(layer.weights() * &h)).unwrap().map(|x| x.max(0.0));
             h = layer.representation().clone();
             assert!((&h - &expected).amax() < 1e-12 * expected.amax(), "{network:?}");

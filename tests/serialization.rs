@@ -96,7 +96,7 @@ fn fields_are_checked() {
     refused::<Uniform>(r#"{"gain":-1.0,"fan":"In"}"#, "gain = -1 is invalid");
     refused::<Haar>(r#"{"gain":-2.0}"#, "gain = -2 is invalid");
     refused::<Activation>(r#""leaky_relu(1e300)""#, "slope = 1");
-    refused::<Activation>(r#""ReLU""#, "no activation is \"ReLU\"");
+    refused::<Activation>(r#""ReLU""#, "unknown activation \"ReLU\"");
     refused::<Images>(r#"{"channels":1,"height":0,"width":3}"#, "height = 0 is invalid");
     refused::<Residual>(
         r#"{"weight":{"Constant":1e999},"post_norm":false}"#,

@@ -32,7 +32,7 @@ fn naive(network: &Network<f64>, input: &Input, seed: Seed) -> DMatrix<f64> {
     };
     let (mut inputs, mut images) = (vec![Scaled::from(first)], vec![convolution.map(|c| c.1)]);
     for _ in 0..DEPTH {
-        let mut layer = chain.step().unwrap();
+        let layer = chain.step().unwrap();
         weights.push(layer.weights().clone());
         let log_scale = layer.layer().log_scale();
         let h = layer.representation().clone();

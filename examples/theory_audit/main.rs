@@ -1,6 +1,6 @@
-//! The theory, claim by claim: what it says, what becomes of it, and the number that shows it.
+//! The theory, claim by claim: the statement, the verdict, and the number that shows it.
 //!
-//! Counterexamples are searched for, laws are held against simulation. Prints a table and writes it
+//! Searches for counterexamples and compares laws with simulations. Prints a table and writes it
 //! as CSV; fails if a repaired claim or a law does not hold. `--help` lists the options.
 
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use claim::{Claim, Verdict};
 /// Every claim of the theory with its verdict and the number that shows it
 #[derive(Parser)]
 struct Options {
-    /// Equal seeds give equal files
+    /// Seed; equal seeds give equal files
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// The table
+    /// Writes the table to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/theory_audit.csv")]
     csv: PathBuf,
     /// A coarser search and less simulation, in seconds

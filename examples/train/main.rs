@@ -1,4 +1,4 @@
-//! Initialisations side by side, in training: loss, accuracy, orthogonality gap and gradients per
+//! Compares initialisations in training: loss, accuracy, orthogonality gap and gradients per
 //! epoch, on digits or CIFAR-10; the protocols of the paper's Figures 3, 4 and 7.
 //!
 //! A table, a CSV with every epoch of every run, and a figure. `--help` lists the options.

@@ -152,28 +152,28 @@ pub struct Arguments {
         value_parser = positive::<usize>
     )]
     depths: Option<Vec<usize>>,
-    /// Images of a step [default: 50]
+    /// Images of a batch [default: 50]
     #[arg(long = "batch", value_name = "N", value_parser = at_least::<2, usize>)]
     batch_size: Option<usize>,
     /// Step size [default: 0.01]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// Share of the velocity that lasts
+    /// Momentum
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0")]
     momentum: f64,
-    /// Pull of all parameters towards zero
+    /// Weight decay
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0")]
     weight_decay: f64,
-    /// Passes over the images [default: 15; quick: 2]
+    /// Epochs [default: 15; quick: 2]
     #[arg(long, value_name = "E", value_parser = positive::<usize>)]
     epochs: Option<usize>,
     /// Networks of each kind and depth
     #[arg(long, value_name = "R", value_parser = positive::<u32>, default_value = "1")]
     runs: u32,
-    /// Equal seeds give equal files, whatever the threads
+    /// Seed; equal seeds give equal files on any number of threads
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// 0 takes all cores; runs are shared among them
+    /// Threads, which share the runs; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
     /// Arithmetic
@@ -185,17 +185,17 @@ pub struct Arguments {
     /// The first N images are trained on [default: all; quick: 500]
     #[arg(long, value_name = "N", value_parser = at_least::<2, usize>)]
     images: Option<usize>,
-    /// Of those, how many initialisations look at [default: three widths; conv: 64 images]
+    /// Images for data-dependent initialisations [default: three widths; conv: 64 images]
     #[arg(long, value_name = "N", value_parser = at_least::<2, usize>)]
     init_batch: Option<usize>,
     /// Keeps every run after each epoch and resumes what is there to the same bits; more epochs may be
     /// asked for, nothing else may differ
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
-    /// Every epoch of every run
+    /// Writes every epoch of every run to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/train.csv")]
     csv: PathBuf,
-    /// Means over runs
+    /// Writes means over runs to this SVG file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/train.svg")]
     svg: PathBuf,
     /// A smaller experiment, in a few seconds

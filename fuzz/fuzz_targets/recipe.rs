@@ -23,7 +23,7 @@ fn run(case: &Case) -> Result<()> {
     }
     let mut explicit = network.explicit_chain(&input, seed)?;
     for _ in 0..3 {
-        let Ok(mut layer) = explicit.step() else { break };
+        let Ok(layer) = explicit.step() else { break };
         check_metrics(layer.layer().gram());
         assert!(layer.weights().iter().all(|x| x.is_finite()));
         assert!(layer.representation().iter().all(|x| x.is_finite()));

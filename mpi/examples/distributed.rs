@@ -1,9 +1,9 @@
-//! A very wide layer, and many narrow networks, on all ranks of an MPI program: one result, whatever
-//! their number.
+//! A very wide layer, and many narrow networks, on all ranks of an MPI program: the result does not
+//! depend on their number.
 //!
-//! Ranks draw the rows of each layer of a wide network together, then deal out replicates of a
-//! narrow one and the cells of a grid. Rank 0 prints what comes of it and writes it as CSV: the same bytes for any number of
-//! ranks and threads, and without `mpirun`. `--help` lists the options.
+//! Ranks draw the rows of each layer of a wide network together, then distribute replicates of a
+//! narrow one and the cells of a grid. Rank 0 prints the results and writes them as CSV: the same
+//! bytes for any number of ranks and threads, and without `mpirun`. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -47,13 +47,13 @@ struct Options {
         default_value_if("quick", "true", "100")
     )]
     replicates: u32,
-    /// Equal seeds give equal results
+    /// Seed; equal seeds give equal results
     #[arg(long, value_name = "S", value_parser = seed, default_value = "1")]
     seed: Seed,
-    /// Threads of each rank; 0 takes all cores
+    /// Threads of each rank; 0 uses all cores
     #[arg(long, value_name = "T", value_parser = threads, default_value = "0")]
     threads: usize,
-    /// All of it
+    /// Writes all of it to this CSV file
     #[arg(long, value_name = "PATH", default_value = "target/orthogap/distributed.csv")]
     csv: PathBuf,
     /// Cells of the grid

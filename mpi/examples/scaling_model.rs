@@ -1,5 +1,5 @@
-//! How wide layers scale over machines: a cost model, held against ranks that are threads and against
-//! those that it is run on, and a table of it for up to 1024 nodes.
+//! How wide layers scale over machines: a cost model, compared with ranks that are threads and with
+//! real ranks, and its table for up to 1024 nodes.
 //!
 //! ```text
 //! mpirun -n 2 target/release/examples/scaling_model
@@ -26,7 +26,7 @@ const SUPER_BLOCK: f64 = 8_388_608.0;
 /// Cost model of layers over machines: simulated ranks, real ranks, and a table
 #[derive(Parser)]
 struct Options {
-    /// Neurons that a node draws
+    /// Neurons of a node
     #[arg(long, value_name = "D", value_parser = positive::<u64>, default_value = "1000000000")]
     neurons: u64,
     /// Threads of a node

@@ -127,7 +127,7 @@ impl ExplicitChain {
         on!(AnyExplicitChain, &mut self.chain, chain => {
             let (layer, h, w) = py
                 .detach(|| {
-                    let mut layer = chain.step()?;
+                    let layer = chain.step()?;
                     let h = layer.representation().clone();
                     let w = with_weights.then(|| layer.weights().clone());
                     Ok((layer.layer().clone(), h, w))

@@ -46,7 +46,7 @@ impl Observable {
             _ => metric(name).map(Self::Metric).or_else(cosine).ok_or_else(|| {
                 let known = METRICS.join(", ");
                 refuse(format!(
-                    "no observable is {name:?}: there are {known}, log_scale, rank, cosine(0, 1)"
+                    "unknown observable {name:?}: expected {known}, log_scale, rank, cosine(0, 1)"
                 ))
             }),
         }

@@ -57,7 +57,7 @@ pub fn of_batch(error: orthogap::Error) -> Failure {
         }
         E::DegenerateRow { row, value } => refuse(format!(
             "column {row} (a feature) is constantly {value:e} over the batch: \
-             its normalisation is undefined"
+             its normalisation needs a positive epsilon"
         )),
         E::ZeroColumn { column } => {
             refuse(format!("row {column} (a sample) is zero and has no direction"))

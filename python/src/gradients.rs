@@ -17,7 +17,7 @@ pub fn top(name: &str) -> Result<Top> {
         "read_out" => Top::ReadOut,
         _ => {
             return Err(refuse(format!(
-                "no top is {name:?}: there are random_direction, representation, read_out"
+                "unknown top {name:?}: expected random_direction, representation, read_out"
             )));
         }
     })

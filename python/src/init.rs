@@ -81,7 +81,7 @@ fn add<T: Scalar>(
 
 fn unknown(method: &str) -> crate::error::Failure {
     refuse(format!(
-        "no method is {method:?}: there are recommended, printed, authors, lsuv, gaussian, he, \
+        "unknown method {method:?}: expected recommended, printed, authors, lsuv, gaussian, he, \
          xavier, uniform_he, uniform_xavier, haar, spherical"
     ))
 }

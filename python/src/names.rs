@@ -16,7 +16,7 @@ pub const ORDERS: [(&str, Order); 3] = [
 pub fn order_named(name: &str) -> Result<Order> {
     let unknown = || {
         let known = ORDERS.map(|(name, _)| name).join(", ");
-        refuse(format!("no order is {name:?}: there are {known}"))
+        refuse(format!("unknown order {name:?}: expected {known}"))
     };
     ORDERS.iter().find(|(known, _)| *known == name).map(|(_, order)| *order).ok_or_else(unknown)
 }
@@ -39,7 +39,7 @@ pub fn weights_named(name: &str, gain: f64) -> Result<Weights> {
         "spherical" => Spherical::new(gain)?.into(),
         _ => {
             return Err(refuse(format!(
-                "no law of weights is {name:?}: there are gaussian, he, xavier, uniform_he, \
+                "unknown law of weights {name:?}: expected gaussian, he, xavier, uniform_he, \
                  uniform_xavier, haar, spherical"
             )));
         }

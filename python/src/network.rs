@@ -380,7 +380,7 @@ fn is_single(dtype: &Bound<'_, PyAny>) -> Result<bool> {
     } else if found.is_equiv_to(&numpy::dtype::<f64>(py)) {
         Ok(false)
     } else {
-        Err(PyTypeError::new_err(format!("no arithmetic is {found}: there are float32, float64"))
+        Err(PyTypeError::new_err(format!("unknown arithmetic {found}: expected float32, float64"))
             .into())
     }
 }

@@ -31,7 +31,7 @@ fn batch(centered: bool, epsilon: f64, scale: &str) -> Result<BatchNorm> {
     let row_scale = match scale {
         "norm" => RowScale::UnitNorm,
         "rms" => RowScale::UnitRms,
-        _ => return Err(refuse(format!("no scale is {scale:?}: there are norm, rms"))),
+        _ => return Err(refuse(format!("unknown scale {scale:?}: expected norm, rms"))),
     };
     let centering = if centered { Centering::Batch } else { Centering::None };
     let norm = BatchNorm::paper().with_centering(centering).with_row_scale(row_scale);
@@ -244,7 +244,7 @@ impl NormalizationLike {
             "rms_norm" => SampleNorm::rms(EPSILON)?.into(),
             _ => {
                 return Err(refuse(format!(
-                    "no normalization is {name:?}: there are none, mean_only, batch_norm, \
+                    "unknown normalization {name:?}: expected none, mean_only, batch_norm, \
                      standard_batch_norm, layer_norm, rms_norm, or a Normalization"
                 )));
             }

@@ -286,7 +286,7 @@ fn version_named(name: &str) -> Result<Version> {
         "printed" => Ok(Version::Printed),
         "repaired" => Ok(Version::Repaired),
         "sharp" => Ok(Version::Sharp),
-        _ => Err(refuse(format!("no version is {name:?}: there are printed, repaired, sharp"))),
+        _ => Err(refuse(format!("unknown version {name:?}: expected printed, repaired, sharp"))),
     }
 }
 

@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     chain("residual_32", &residual::<f32>()?, &gaussian)?;
     chain("wide", &Network::<f32>::new(100_000), &gaussian)?;
     let mut explicit = Network::<f32>::new(50).explicit_chain(&gaussian, Seed(2))?;
-    let mut layer = explicit.step()?;
+    let layer = explicit.step()?;
     print("weights", layer.weights().transpose().iter().map(|&w| w.into()));
     print("representation", layer.representation().iter().map(|&h| h.into()));
 

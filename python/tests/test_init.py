@@ -45,10 +45,10 @@ def test_methods(method: Any, dtype: type) -> None:
 
 def test_refused() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"method": "best"}, 'no method is "best": there are recommended, printed'),
+        ({"method": "best"}, 'unknown method "best": expected recommended, printed'),
         ({"power": 2.0}, "power = 2 is invalid"),
         ({"method": "he", "power": 1.0}, "has no power"),
-        ({"activation": "best"}, 'no activation is "best"'),
+        ({"activation": "best"}, 'unknown activation "best"'),
     ]
     for arguments, message in cases:
         with pytest.raises(og.Error, match=message):

@@ -50,11 +50,11 @@ def test_engines() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"activation": "swoosh"}, 'no activation is "swoosh": there are linear, relu'),
-        ({"normalization": "norm"}, 'no normalization is "norm": there are none, mean_only, batch_norm'),
-        ({"weights": "zero"}, 'no law of weights is "zero": there are gaussian, he'),
+        ({"activation": "swoosh"}, 'unknown activation "swoosh": expected linear, relu'),
+        ({"normalization": "norm"}, 'unknown normalization "norm": expected none, mean_only, batch_norm'),
+        ({"weights": "zero"}, 'unknown law of weights "zero": expected gaussian, he'),
         ({"gain": -1.0}, "gain = -1 is invalid"),
-        ({"order": "linear"}, 'no order is "linear": there are linear_norm_activation'),
+        ({"order": "linear"}, 'unknown order "linear": expected linear_norm_activation'),
         ({"residual": np.inf}, "residual weight = inf is invalid"),
         ({"post_norm": True}, "post_norm needs a residual connection"),
     ],
@@ -65,7 +65,7 @@ def test_refused_recipes(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_refused_types() -> None:
-    with pytest.raises(TypeError, match="no arithmetic is int64: there are float32, float64"):
+    with pytest.raises(TypeError, match="unknown arithmetic int64: expected float32, float64"):
         og.Network(8, dtype=np.int64)
     with pytest.raises(TypeError):
         og.Network(8, "relu")  # type: ignore[call-arg]
@@ -211,7 +211,7 @@ def test_refused_ensembles() -> None:
     network = og.Network(8)
     cases: list[tuple[dict[str, Any], str]] = [
         ({"runs": 0}, "runs = 0 is invalid"),
-        ({"runs": 3, "observe": "speed"}, 'no observable is "speed": there are orthogonality_gap'),
+        ({"runs": 3, "observe": "speed"}, 'unknown observable "speed": expected orthogonality_gap'),
         ({"runs": 3, "observe": "cosine(0, 9)"}, "sample = 9 is invalid"),
         ({"runs": 3, "observe": ["rank", "rank"]}, "a name that no other observable has"),
         ({"runs": 3, "observe": []}, "the number of observables = 0"),
@@ -262,7 +262,7 @@ def test_gradients() -> None:
     assert (norms[2] - norms[20]) / 18 == pytest.approx(
         np.log(og.theory.squared_growth(4)) / 2, abs=0.1
     )
-    with pytest.raises(og.Error, match='no top is "bottom"'):
+    with pytest.raises(og.Error, match='unknown top "bottom"'):
         network.gradients(batch, 3, top="bottom")
 
 

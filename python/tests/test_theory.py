@@ -92,7 +92,7 @@ def test_claims_of_the_paper() -> None:
     assert theory.corollary_3(4, 0.1, 100, 1e8).value == pytest.approx(8 * bound.value)
     assert theory.theorem_5(4, 0.1).value < 0.1
     assert repr(bound).startswith("Bound(value=0.0")
-    with pytest.raises(og.Error, match='no version is "true"'):
+    with pytest.raises(og.Error, match='unknown version "true"'):
         theory.lemma_4(4, 0.1, version="true")
     with pytest.raises(og.Error):
         theory.theorem_1(4, 0.6, 10)

@@ -42,11 +42,12 @@ impl<T: Scalar> Network<T> {
     /// Goes forward `depth` layers and returns the reverse pass of a loss whose gradient at the output
     /// is `top`.
     ///
-    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain), except
-    /// in a linear network without normalisation: there a chain draws no rows, and the layers have its
-    /// law only. The gradients have exactly the law of the explicit reverse pass: given the forward
-    /// pass, the reverse pass is Markov in `n x n` matrices, too. With weights $`W \sim N(0, s^2/m)`$ on
-    /// $`X = Q F`$, `m x n`, and the gradient $`\Delta`$ by the product `W X`, the gradient by `X` is
+    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain).
+    /// In a linear network without normalisation a chain draws no rows, and the layers only have
+    /// its law. The gradients have exactly the law of the explicit reverse pass: given the forward
+    /// pass, the reverse pass is Markov in `n x n` matrices, too. With weights
+    /// $`W \sim N(0, s^2/m)`$ on $`X = Q F`$, `m x n`, and the gradient $`\Delta`$ by the product
+    /// `W X`, the gradient by `X` is
     ///
     /// ```math
     /// G = Q \, (W Q)^\top \Delta + (I - Q Q^\top) Z B, \qquad
@@ -92,8 +93,8 @@ impl<T: Scalar> Network<T> {
         self.gradients_with(input, run, depth, top, &mut SingleProcess)
     }
 
-    /// [`gradients`](Self::gradients) of layers so wide that several machines draw one together: see
-    /// [`Chain::step_with`](crate::Chain::step_with) and [`Gradients::step_with`].
+    /// Returns the [`gradients`](Self::gradients) of layers that several machines draw together:
+    /// see [`Chain::step_with`](crate::Chain::step_with) and [`Gradients::step_with`].
     ///
     /// ```
     /// use orthogap::backward::Top;
@@ -132,17 +133,17 @@ impl<T: Scalar> Gradients<T> {
     /// Returns the gradient at the current layer and goes one layer down.
     ///
     /// # Errors
-    /// [`Error::Overflow`] if gradients leave the range of `T` within a layer, because something of
-    /// next to no length was normalised; [`Error::ScaleOutOfRange`] where the rows of a layer leave a
-    /// direction so weak that their products do not show it; those of the normalisation, and on
-    /// explicit weights of [`Tape::pull_back`](super::Tape::pull_back). [`Error::Unsupported`] below
-    /// the input.
+    /// [`Error::Overflow`] if gradients leave the range of `T` within a layer, because a nearly
+    /// zero row or sample was normalised; [`Error::ScaleOutOfRange`] if the rows of a layer
+    /// determine a direction so weakly that it is lost in their products; those of the
+    /// normalisation, and on explicit weights of [`Tape::pull_back`](super::Tape::pull_back).
+    /// [`Error::Unsupported`] below the input.
     pub fn step(&mut self) -> Result<BatchGradient> {
         self.step_with(&mut SingleProcess)
     }
 
-    /// [`step`](Self::step) together with other machines, each of which calls it on its own pass of the
-    /// same network, input and seed; all get the bits that `step` alone would give.
+    /// Takes a [`step`](Self::step) together with other machines. Each calls it on its own pass of
+    /// the same network, input and seed, and gets the bits that `step` alone would give.
     ///
     /// # Errors
     /// Those of [`step`](Self::step), and [`Error::Communicator`].

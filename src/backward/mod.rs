@@ -1,16 +1,16 @@
-//! Backwards through a network: the gradients of a loss, exactly, on the weights that were drawn.
+//! Reverse passes: exact gradients of a loss through a random network.
 //!
-//! [`Network::gradients`] is the reverse pass of a random network, from layer to layer, with what the
-//! batch sees of each gradient: its norm by `H` and by `W`, its Gram matrix, its angles to `H`. On the
-//! streamed engine neither weights nor representations are held, at any width and exactly in law.
-//! [`Network::gradient_norms`] is its short form, and [`Network::tangent_kernel`] one reverse pass of all
-//! outputs at once.
+//! [`Network::gradients`] is the reverse pass of a random network, layer by layer. Of each gradient
+//! it has the norm with respect to `H` and to `W`, the Gram matrix and the angles to `H`. The
+//! streamed engine holds neither weights nor representations, and is exact in law at any width.
+//! [`Network::gradient_norms`] is its short form, and [`Network::tangent_kernel`] one reverse pass
+//! of all outputs at once.
 //!
-//! A layer on given weights is recorded on a [`Tape`], which takes the gradient of a loss by the
-//! layer's output to those by its input and its weights. The formulas of the reverse pass are where
-//! the operators are ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
+//! A [`Tape`] records a layer with given weights. It turns the gradient of a loss by the layer's
+//! output into those by its input and its weights. The formulas of the reverse pass are at the
+//! operators ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
-//! [`Activation::derivative`](crate::Activation::derivative)); here is the order in which they apply.
+//! [`Activation::derivative`](crate::Activation::derivative)); this module applies them in order.
 //!
 //! Everything is in logarithmic units ([`Scaled`]), so neither a vanilla network nor the explosion of
 //! gradients under batch normalisation leaves the range of floating point at any depth.
@@ -39,7 +39,7 @@ use crate::serialization::deserialize_checked;
 use crate::{Error, serialization::Extended};
 use crate::{Input, Network, Replicate, Result, Scalar};
 
-/// How large the gradient of a loss is, layer by layer: natural logarithms of Frobenius norms,
+/// The norms of the gradient of a loss, layer by layer: natural logarithms of Frobenius norms,
 /// minus infinity where a gradient is zero.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -58,14 +58,15 @@ impl GradientNorms {
         self
     }
 
-    /// Of the gradients by the representations: entry `l` is that of layer `l`, from the input, 0,
-    /// to the output.
+    /// Returns the log norms of the gradients by the representations. Entry `l` is that of layer
+    /// `l`, from the input, 0, to the output.
     #[must_use]
     pub fn representations(&self) -> &[f64] {
         &self.representations
     }
 
-    /// Of the gradients by the weights: entry `l - 1` is that of layer `l`, from 1 to the last.
+    /// Returns the log norms of the gradients by the weights. Entry `l - 1` is that of layer `l`,
+    /// from 1 to the last.
     #[must_use]
     pub fn weights(&self) -> &[f64] {
         &self.weights
@@ -100,11 +101,11 @@ impl<T: Scalar> Network<T> {
     /// [`Top::RandomDirection`], at the cost and on the engine stated there.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
-    /// normalization*): a row has next to no length along some directions, and dividing by it
-    /// stretches the others. In a wide linear network with Gaussian weights the squared norm grows
-    /// by (n - 1)/(n - 2) from layer to layer, backwards: the part of it across a row is (n - 1)/n, and
-    /// the mean of the squared length over that of its inverse is n/(n - 2). Centred rows live in one
-    /// dimension less, hence (n - 2)/(n - 3).
+    /// normalization*): some rows are nearly zero, and dividing by their length stretches the
+    /// gradient. In a wide linear network with Gaussian weights the squared norm grows by (n -
+    /// 1)/(n - 2) from layer to layer, backwards: the part of it across a row is (n - 1)/n, and the
+    /// mean of the squared length over that of its inverse is n/(n - 2). Centred rows have one
+    /// dimension less, which gives (n - 2)/(n - 3).
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed};
@@ -133,16 +134,16 @@ impl<T: Scalar> Network<T> {
         Ok(norms.in_order_of_layers())
     }
 
-    /// The gradient by every layer of any loss, by its gradient at the output of `depth` layers.
+    /// Returns the gradient by every layer of any loss, by its gradient at the output of `depth`
+    /// layers.
     ///
     /// Layers are those of [`explicit_chain`](Self::explicit_chain). `loss_gradient` gets the
     /// true representation `H`, `d x n` (of images `C x (S n)`), and gives the gradient by it, of
     /// its shape: a matrix, or a [`Scaled`] one.
     ///
     /// Cost: twice the weights of the chain and about three times its multiply-adds; every `H` is
-    /// remembered, `d n` numbers a layer, and one weight matrix is held at a time. The result is
-    /// that of the seed on any number of threads, to the last digits of products, which can depend
-    /// on the instruction set.
+    /// held, `d n` numbers a layer, and one weight matrix at a time. The result does not depend on
+    /// the number of threads. The last digits of products can depend on the instruction set.
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed, normalization::Normalization, weights::Gaussian};

@@ -53,7 +53,7 @@ pub(crate) enum Step {
         images: Images,
     },
     Multiply,
-    /// The input of the layer plus `weight` times what there is.
+    /// The input of the layer plus `weight` times the branch.
     Connect {
         weight: f64,
     },

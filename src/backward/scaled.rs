@@ -9,7 +9,8 @@ use crate::product::fit;
 use crate::scalar::{exp_factors, exponent};
 use crate::{Error, Result, Scalar};
 
-/// A matrix in units of exp(`log_unit`): the truth is $`e^{\mathrm{log\_unit}}`$ times what is held.
+/// A matrix in units of exp(`log_unit`): its value is $`e^{\mathrm{log\_unit}}`$ times the matrix
+/// held.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
@@ -26,33 +27,33 @@ pub struct Scaled<T> {
 }
 
 impl<T: Scalar> Scaled<T> {
-    /// A matrix times exp(`log_unit`).
+    /// Returns a matrix times exp(`log_unit`).
     #[must_use]
     pub fn new(matrix: DMatrix<T>, log_unit: f64) -> Self {
         Self { matrix, log_unit }
     }
 
-    /// What is held, in units of exp([`log_unit`](Self::log_unit)).
+    /// Returns what is held, in units of exp([`log_unit`](Self::log_unit)).
     #[must_use]
     pub fn matrix(&self) -> &DMatrix<T> {
         &self.matrix
     }
 
-    /// Natural logarithm of the unit.
+    /// Returns the natural logarithm of the unit.
     #[must_use]
     pub fn log_unit(&self) -> f64 {
         self.log_unit
     }
 
-    /// The matrix itself, with infinities and zeros where it leaves the range of `T`. Exact if the
-    /// unit is a power of two, up to four roundings of its logarithm.
+    /// Returns the matrix itself, with infinities and zeros where it leaves the range of `T`. Exact
+    /// if the unit is a power of two, up to four roundings of its logarithm.
     #[must_use]
     pub fn to_matrix(&self) -> DMatrix<T> {
         let factors = exp_factors(self.log_unit);
         self.matrix.map(|x| T::of(factors.iter().fold(x.into(), |x, factor| x * factor)))
     }
 
-    /// Natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
+    /// Returns the natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
     #[must_use]
     pub fn log_norm(&self) -> f64 {
         let largest = largest(&self.matrix);

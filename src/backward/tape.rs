@@ -10,7 +10,7 @@ use crate::{Error, Gram, Network, Result, Scalar};
 
 /// The record of one layer of a [`Network`] on given weights: all that its reverse pass needs.
 ///
-/// A layer is `last(H + c after(W before(H)))`, perhaps pooled, whatever the recipe; see
+/// A layer is `last(H + c after(W before(H)))`, perhaps pooled, for every recipe; see
 /// [`Order`](crate::Order) and [`Residual`](crate::Residual). It is computed here step by step, and
 /// every step leaves its input on the tape: `O(d n)` memory a step, of a convolution
 /// `O(C k² S n)`.
@@ -79,13 +79,13 @@ impl<'a, T: Scalar> Tape<'a, T> {
         Ok(Self { network, weights, input, record })
     }
 
-    /// The representation that the layer ends with, `d x n`.
+    /// Returns the representation that the layer ends with, `d x n`.
     #[must_use]
     pub fn output(&self) -> &Scaled<T> {
         self.record.output()
     }
 
-    /// The shape of the images that it is, in a convolutional network.
+    /// Returns the shape of the images that it is, in a convolutional network.
     #[must_use]
     pub fn images(&self) -> Option<Images> {
         self.record.images()
@@ -93,15 +93,15 @@ impl<'a, T: Scalar> Tape<'a, T> {
 }
 
 impl<T: Scalar> Tape<'_, T> {
-    /// The reverse pass: from the gradient of a loss by the output of the layer to its gradients by
-    /// the input and by the weights.
+    /// Returns the gradients of a loss by the input and by the weights, given its gradient by the
+    /// output of the layer.
     ///
     /// Cost: `d² n` multiply-adds and `O(d n)` for every step.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless the gradient has the shape of the output;
     /// [`Error::NotFinite`]; [`Error::Overflow`] if it leaves the range of `T` within the layer,
-    /// because something of next to no length was normalised.
+    /// because a nearly zero row or sample was normalised.
     pub fn pull_back(&self, gradient: Scaled<T>) -> Result<LayerGradient<'_, T>> {
         let (found, expected) = (gradient.matrix.shape(), self.output().matrix.shape());
         if found != expected {
@@ -122,7 +122,7 @@ impl<T: Scalar> Tape<'_, T> {
     }
 }
 
-/// The gradients of a loss by what goes into a layer.
+/// The gradients of a loss by the input and by the weights of a layer.
 #[derive(Clone, Debug)]
 pub struct LayerGradient<'a, T: Scalar> {
     input: Scaled<T>,
@@ -133,13 +133,13 @@ pub struct LayerGradient<'a, T: Scalar> {
 }
 
 impl<T: Scalar> LayerGradient<'_, T> {
-    /// The gradient by the input of the layer, of its shape.
+    /// Returns the gradient by the input of the layer, of its shape.
     #[must_use]
     pub fn input(&self) -> &Scaled<T> {
         &self.input
     }
 
-    /// The gradient by the input, to go on with to the layer before.
+    /// Returns the gradient by the input, for the layer before.
     #[must_use]
     pub fn into_input(self) -> Scaled<T> {
         self.input
@@ -150,8 +150,8 @@ impl<T: Scalar> LayerGradient<'_, T> {
         (&self.product, self.multiplied)
     }
 
-    /// The gradient $`G X^\top`$ by the weights, of their shape, where `G` is the gradient by the
-    /// product `W X`.
+    /// Returns the gradient $`G X^\top`$ by the weights, of their shape, where `G` is the gradient
+    /// by the product `W X`.
     ///
     /// Cost: `d² n` multiply-adds.
     ///
@@ -167,8 +167,8 @@ impl<T: Scalar> LayerGradient<'_, T> {
         Ok(gradient)
     }
 
-    /// Natural logarithm of the Frobenius norm of [`weights`](Self::weights), minus infinity if it
-    /// is zero.
+    /// Returns the natural logarithm of the Frobenius norm of [`weights`](Self::weights), minus
+    /// infinity if it is zero.
     ///
     /// Where there are fewer columns than inputs the `d x d` gradient is not formed: with
     /// $`X^\top X = R^\top R`$, the norm is that of $`G R^\top`$. Cost: `d n²`.

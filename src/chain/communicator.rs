@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{Error, Result};
 
-/// Machines, or processes, that draw the rows of each layer together: the interface to what connects
-/// them. [`Chain::step_with`](crate::Chain::step_with) does the rest.
+/// The interface to machines, or processes, that draw the rows of each layer together.
+/// [`Chain::step_with`](crate::Chain::step_with) does the rest.
 ///
 /// Each member holds a chain of its own, of the same network, input and seed, and takes the same
 /// steps. It draws its share of the super-blocks that a layer's rows are cut into, and sums them as
@@ -38,10 +38,10 @@ pub trait Communicator {
     /// [`Error::Communicator`] if it failed. It should fail on every member, or the others wait.
     fn broadcast(&mut self, root: usize, numbers: &mut [i64]) -> Result<()>;
 
-    /// Asks the other members to break off their part of the next
+    /// Asks the other members to stop their part of the next
     /// [`all_reduce_sum`](Self::all_reduce_sum). Must not wait for them.
     ///
-    /// The default does nothing: others then draw their share of the layer before they see it.
+    /// The default does nothing: the others then draw their share of the layer before they stop.
     ///
     /// # Errors
     /// [`Error::Communicator`] if it failed.
@@ -49,7 +49,7 @@ pub trait Communicator {
         Ok(())
     }
 
-    /// Returns whether another member has [asked](Self::request_stop) to break off since the last
+    /// Returns whether another member has [asked](Self::request_stop) to stop since the last
     /// [`all_reduce_sum`](Self::all_reduce_sum). Must not wait; it is called between super-blocks, about
     /// three thousand times a second.
     ///
@@ -60,7 +60,7 @@ pub trait Communicator {
     }
 }
 
-/// A team of one, for programs that run with others or without.
+/// A team of one, for programs that run with or without other members.
 ///
 /// ```
 /// use orthogap::chain::{SingleProcess, Communicator};
@@ -91,7 +91,7 @@ impl Communicator for SingleProcess {
     }
 }
 
-/// What a member says of its share of a pass, beside the sums.
+/// What a member reports of its share of a pass, beside the sums.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Report {
     /// Whether it was to draw another layer than member 0.
@@ -105,7 +105,7 @@ pub(super) struct Report {
     pub first_block: u64,
 }
 
-/// What all members say.
+/// What all members report.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Joint {
     pub not_finite: bool,
@@ -174,7 +174,7 @@ impl Joint {
     }
 }
 
-/// The super-blocks that a member draws, out of so many.
+/// The super-blocks that a member draws, out of all.
 pub(super) fn share(team: &dyn Communicator, blocks: usize) -> Range<usize> {
     let (rank, size) = (team.rank() as u128, team.size() as u128);
     let bound = |rank: u128| (blocks as u128 * rank / size) as usize;

@@ -22,8 +22,8 @@ use super::Layer;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Samples became zero, as they do where an activation has a dead zone. If the activation
-    /// sends zero to zero they stay so.
+    /// Samples became zero, as happens if an activation is zero on an interval. If the activation
+    /// maps zero to zero, they stay zero.
     DeadSamples {
         /// The layer.
         layer: usize,
@@ -42,7 +42,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The layer of the event.
+    /// Returns the layer of the event.
     #[must_use]
     pub fn layer(&self) -> usize {
         match self {

@@ -1,6 +1,7 @@
 //! The chain with its weights drawn, which gives access to `W` and `H`.
 
-use std::ops::ControlFlow;
+use std::cell::OnceCell;
+use std::ops::{ControlFlow, Deref};
 
 use nalgebra::DMatrix;
 
@@ -24,10 +25,10 @@ use crate::{Input, Network, Replicate, Result, Scalar};
 ///
 /// let input = Input::gaussian(10, 4, Seed(1))?;
 /// let mut chain = Network::<f64>::new(32).explicit_chain(&input, Seed(7))?;
-/// let mut first = chain.step()?;
+/// let first = chain.step()?;
 /// let h = first.representation().clone();
 /// let w = first.weights();
-/// assert_eq!(w.shape(), (32, 10));
+/// assert_eq!((first.depth(), w.shape()), (1, (32, 10)));
 /// assert_relative_eq!(h, BatchNorm::paper().normalize(&(w * input.columns()))?, epsilon = 1e-13);
 /// # Ok::<(), orthogap::Error>(())
 /// ```
@@ -41,26 +42,27 @@ pub struct ExplicitChain<T: Scalar> {
     failed: bool,
 }
 
-/// A layer of an [`ExplicitChain`], with what was drawn for it.
+/// A layer of an [`ExplicitChain`], with its `W` and `H`. It dereferences to its [`Layer`].
 #[derive(Debug)]
 pub struct ExplicitLayer<'a, T: Scalar> {
     chain: &'a mut ExplicitChain<T>,
     draw: Draw,
-    weights: Option<DMatrix<T>>,
+    weights: OnceCell<DMatrix<T>>,
 }
 
 impl<T: Scalar> ExplicitLayer<'_, T> {
-    /// Its Gram matrix, depth and scale.
+    /// Returns its Gram matrix, depth and scale.
     #[must_use]
     pub fn layer(&self) -> &Layer {
         &self.chain.layer
     }
 
-    /// The weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`.
+    /// Returns the weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`.
     ///
-    /// They are drawn again, the same ones, when first asked for: `d²` numbers and `O(d²)` memory.
-    pub fn weights(&mut self) -> &DMatrix<T> {
-        self.weights.get_or_insert_with(|| self.draw.weights())
+    /// The first call draws the same numbers again: `d²` of them, in `O(d²)` memory.
+    #[must_use]
+    pub fn weights(&self) -> &DMatrix<T> {
+        self.weights.get_or_init(|| self.draw.weights())
     }
 
     /// Where the weights were drawn.
@@ -68,29 +70,37 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
         &self.draw
     }
 
-    /// The representation `H`, `d x n`, samples are columns; of images `C x (S n)`, in the layout
-    /// of [`Images`].
+    /// Returns the representation `H`, `d x n`, samples are columns; of images `C x (S n)`, in the
+    /// layout of [`Images`].
     ///
-    /// Under a normalisation it is `H` itself (the paper's Eq. 1 divides by a further sqrt(d),
-    /// which no metric sees). A vanilla `H` is rescaled to root mean square 1, and
-    /// [`Layer::log_scale`] is its true one.
+    /// Under a normalisation it is `H` itself. The paper's Eq. 1 divides by a further sqrt(d),
+    /// which changes no metric. A vanilla `H` is rescaled to root mean square 1;
+    /// [`Layer::log_scale`] is the scale that was divided out.
     #[must_use]
     pub fn representation(&self) -> &DMatrix<T> {
         self.chain.held.representation()
     }
 
-    /// The shape of the images that the representation is, in a convolutional network.
+    /// Returns the shape of the images that the representation is, in a convolutional network.
     #[must_use]
     pub fn images(&self) -> Option<Images> {
         self.chain.held.images()
     }
 }
 
+impl<T: Scalar> Deref for ExplicitLayer<'_, T> {
+    type Target = Layer;
+
+    fn deref(&self) -> &Layer {
+        self.layer()
+    }
+}
+
 impl<T: Scalar> Network<T> {
     /// Creates the chain of representations of a batch with access to `W` and `H`.
     ///
-    /// The same law as [`chain`](Self::chain) (not the same random numbers) at `d/n` times the
-    /// cost, and in `O(d²)` memory.
+    /// It has the law of [`chain`](Self::chain), but other random numbers, at `d/n` times the cost
+    /// and in `O(d²)` memory.
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain).
@@ -112,7 +122,7 @@ impl<T: Scalar> ExplicitChain<T> {
         Ok(Self { network, run, layer, watch, held, failed: false })
     }
 
-    /// The current layer: the input at first, then the one last stepped to.
+    /// Returns the current layer: the input at first, then the one last stepped to.
     #[must_use]
     pub fn layer(&self) -> &Layer {
         &self.layer
@@ -123,7 +133,7 @@ impl<T: Scalar> ExplicitChain<T> {
         (self.held.representation(), self.held.log_unit(), self.held.images())
     }
 
-    /// Everything that has happened so far, in order.
+    /// Returns everything that has happened so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.watch.events()
@@ -145,13 +155,14 @@ impl<T: Scalar> ExplicitChain<T> {
         let go_on = &mut |_| ControlFlow::Continue(());
         self.layer = self.held.step(&self.network, &draw, &self.layer, go_on)?;
         self.watch.update(&mut self.layer);
-        Ok(ExplicitLayer { chain: self, draw, weights: None })
+        Ok(ExplicitLayer { chain: self, draw, weights: OnceCell::new() })
     }
 
-    /// Goes on with another recipe from the layer that this one has come to: networks need not be
-    /// alike all the way down. Depth and random streams go on counting.
+    /// Continues with another recipe from the current layer. Depth and random streams continue to
+    /// count.
     ///
-    /// Images become plain columns where a dense network follows, and the other way round.
+    /// Images become plain columns if a dense network follows, and plain columns images if a
+    /// convolutional one does.
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images, Pooling};

@@ -14,7 +14,7 @@ use crate::{Error, Gram, Input, Network, Replicate, Result, Scalar};
 
 /// Representations, `d x n` in units of exp(`log_unit`), and the means to go a layer further.
 ///
-/// The unit is one wherever a network normalises; it lets a vanilla network grow for ever. Images
+/// The unit is one if a network normalises; a vanilla network can grow without bound in it. Images
 /// lie in the matrix as [`Images`] says.
 #[derive(Clone, Debug)]
 pub(super) struct Materialized<T: Scalar> {

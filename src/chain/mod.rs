@@ -27,13 +27,12 @@ use stream::Streamed;
 
 use crate::{Engine, Error, Gram, Input, Network, Replicate, Result, Scalar};
 
-/// Told how many rows of a layer are done; may break off.
+/// Gets the number of finished rows of a layer; may stop.
 type Proceed<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
 /// A layer of a chain: its Gram matrix, its depth and its scale.
 ///
-/// A layer is a Gram matrix with a place in a chain, so it dereferences to its [`Gram`], and every
-/// metric is at hand.
+/// A layer dereferences to its [`Gram`], so every metric is a method of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     depth: usize,
@@ -48,19 +47,19 @@ impl Layer {
         Self { depth: 0, gram, log_scale, events: Vec::new() }
     }
 
-    /// The number of layers above the input, which is layer 0.
+    /// Returns the number of layers above the input, which is layer 0.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// The Gram matrix of the representations.
+    /// Returns the Gram matrix of the representations.
     #[must_use]
     pub fn gram(&self) -> &Gram {
         &self.gram
     }
 
-    /// Natural logarithm of the root mean square entry of `H`.
+    /// Returns the natural logarithm of the root mean square entry of `H`.
     ///
     /// Under the paper's batch normalisation it is `-log(n)/2` to rounding (rows of unit norm); in
     /// a vanilla network it grows or falls without bound, and nothing overflows.
@@ -81,7 +80,7 @@ impl Layer {
         self.log_scale
     }
 
-    /// Irreversible events at this layer.
+    /// Returns the irreversible events at this layer.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         &self.events
@@ -98,11 +97,11 @@ impl Deref for Layer {
 
 /// The chain of hidden representations of a batch through a random network.
 ///
-/// It runs on the cheapest [engine](Network::engine) that has the law of the recipe; wherever that
-/// is the streamed one, the state is the Gram matrix, and the rows of a layer are drawn, used and
-/// forgotten in blocks. As an iterator it yields layer 1 first and is infinite; the input,
-/// layer 0, is [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) borrows the
-/// layer instead of copying it.
+/// It runs on the cheapest [engine](Network::engine) that has the law of the recipe. On the
+/// streamed engine the state is the Gram matrix, and the rows of a layer are drawn and used in
+/// blocks, not kept. As an iterator it yields layer 1 first and is infinite. The input, layer 0, is
+/// [`Chain::layer`] before the first step. In hot loops, [`step`](Self::step) borrows the layer
+/// instead of copying it.
 ///
 /// After an error the last good layer stays available, and the iterator ends.
 ///
@@ -136,7 +135,8 @@ enum State<T: Scalar> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// The chain of representations of a batch, on the cheapest exact [`engine`](Self::engine).
+    /// Returns the chain of representations of a batch, on the cheapest exact
+    /// [`engine`](Self::engine).
     ///
     /// Given the Gram matrix of a layer, the rows of `W H` are independent Gaussian vectors, so
     /// the next Gram matrix takes `d n` normals instead of `d²`, exactly in law, in `O(n²)`
@@ -176,7 +176,7 @@ impl<T: Scalar> Chain<T> {
         Ok(Self { network, run, layer, state, watch, failed: false })
     }
 
-    /// The current layer: the input at first, then the one last stepped to.
+    /// Returns the current layer: the input at first, then the one last stepped to.
     #[must_use]
     pub fn layer(&self) -> &Layer {
         &self.layer
@@ -198,7 +198,7 @@ impl<T: Scalar> Chain<T> {
         }
     }
 
-    /// Everything that has happened so far, in order.
+    /// Returns everything that has happened so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.watch.events()
@@ -206,28 +206,27 @@ impl<T: Scalar> Chain<T> {
 
     /// Draws the next layer and borrows it.
     ///
-    /// Cost on the streamed engine: `d n` normals and about `1.5 d n²` multiply-adds, on the threads
-    /// of the current rayon pool where that is more than about a millisecond (twice that in an order
-    /// which does not end with the activation); no allocation for independent samples without
-    /// centring. Where the rows leave a direction so weak that their sums of products are blind to it
-    /// (`d` close to `n`, or dependent samples under an activation), they are drawn again and factored
-    /// one by one, slowly. A linear network without normalisation takes `n³/6` multiply-adds at any
-    /// width.
+    /// Cost on the streamed engine: `d n` normals and about `1.5 d n²` multiply-adds, on the
+    /// threads of the current rayon pool where that is more than about a millisecond (twice that in
+    /// an order which does not end with the activation); no allocation for independent samples
+    /// without centring. If the rows determine a direction so weakly that it is lost in their sums
+    /// of products (`d` close to `n`, or dependent samples under an activation), they are drawn
+    /// again and factored one by one, slowly. A linear network without normalisation takes `n³/6`
+    /// multiply-adds at any width.
     ///
     /// # Errors
-    /// [`Error::Collapsed`] if all directions but one have vanished under batch normalisation: in
-    /// a linear network beneath 1e-308, and until then the smallest singular value is exact; with
-    /// an activation beneath the precision of `T`. [`Error::ScaleOutOfRange`] if the scale leaves the
-    /// range of floating point, [`Error::AllSamplesZero`] if all samples are zero,
-    /// [`Error::StreamExhausted`] beyond 2^32 layers, and those of a normalisation. The chain stays
-    /// at the layer before.
+    /// [`Error::Collapsed`] if all directions except one have vanished under batch normalisation:
+    /// in a linear network below 1e-308, with an activation below the precision of `T`.
+    /// [`Error::ScaleOutOfRange`] if the scale leaves the range of floating point,
+    /// [`Error::AllSamplesZero`] if all samples are zero, [`Error::StreamExhausted`] beyond 2^32
+    /// layers, and those of a normalisation. The chain stays at the layer before.
     pub fn step(&mut self) -> Result<&Layer> {
         self.step_while(|_| ControlFlow::Continue(()))
     }
 
-    /// [`step`](Self::step) for layers so wide that one takes a while: `proceed` gets the
-    /// number of finished rows from time to time, and may break off. A layer all of whose rows are done is kept
-    /// whatever `proceed` says last, so ask between layers, too.
+    /// Takes a [`step`](Self::step) that can be interrupted, for very wide layers. `proceed` gets
+    /// the number of finished rows from time to time, and can stop. A layer whose rows are all done
+    /// is kept even if `proceed` stops at the end, so check between layers, too.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -250,11 +249,11 @@ impl<T: Scalar> Chain<T> {
         self.step_with_while(&mut SingleProcess, proceed)
     }
 
-    /// [`step`](Self::step) for layers so wide that several machines draw one together: every
-    /// member of a [`Communicator`] calls this on its own chain, of the same network, input and seed,
-    /// and all get the same layer, with the bits that `step` alone would give.
+    /// Takes a [`step`](Self::step) together with other machines, for very wide layers. Every
+    /// member of a [`Communicator`] calls this on its own chain of the same network, input and
+    /// seed. All get the same layer, with the bits that `step` alone would give.
     ///
-    /// The streamed engine shares out rows, to each member equally many. Other engines are not
+    /// The streamed engine distributes the rows equally. Other engines are not
     /// distributed: each member computes the whole layer, and rows that are drawn again.
     ///
     /// A layer takes one exchange of `16 n (n + 1)` bytes and 72 more, at any width, and a broadcast of
@@ -272,17 +271,18 @@ impl<T: Scalar> Chain<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`step`](Self::step), on all members alike, and [`Error::Communicator`] if the team fails
-    /// or its members are not at the same layer of the same chain. The chain stays at the layer
-    /// before, from where it can go on in another team.
+    /// Those of [`step`](Self::step), the same on all members, and [`Error::Communicator`] if the
+    /// team fails or its members are not at the same layer of the same chain. The chain stays at
+    /// the layer before and can continue in another team.
     pub fn step_with(&mut self, team: &mut impl Communicator) -> Result<&Layer> {
         self.step_with_while(team, |_| ControlFlow::Continue(()))
     }
 
-    /// [`step_with`](Self::step_with), breaking off as [`step_while`](Self::step_while) does:
-    /// `proceed` gets the number of rows that the team has done, as far as this member can tell from
-    /// its own. A member that breaks off [asks](Communicator::request_stop) the others to do so, too,
-    /// without an exchange; all have the same error, or the layer if its rows were done all the same.
+    /// Takes a [`step_with`](Self::step_with) that can be interrupted, as
+    /// [`step_while`](Self::step_while). `proceed` gets the number of rows that the team has done,
+    /// estimated from this member's own. A member that stops [requests](Communicator::request_stop)
+    /// the others to stop, without an exchange. All get the same error, or the layer if its rows
+    /// were already done.
     ///
     /// On an engine that is not distributed, `proceed` counts for its own member only.
     ///

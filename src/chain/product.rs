@@ -33,7 +33,7 @@ pub(super) struct Products<T: Scalar> {
     workers: Vec<Worker<T>>,
 }
 
-/// Room for a block of rows.
+/// Memory for a block of rows.
 #[derive(Clone, Debug)]
 struct Worker<T: Scalar> {
     scratch: WeightScratch<T>,
@@ -111,7 +111,7 @@ impl<T: Scalar> Products<T> {
 
     /// The product of fresh weights and `x` in units of exp of a number, which is also returned:
     /// a gain stays outside, where it cannot overflow. `finish` turns blocks of rows, column by
-    /// column, into what is kept; `proceed` is told how many rows are done and may break off.
+    /// column, into what is kept; `proceed` gets the number of finished rows and may stop.
     pub(super) fn draw(
         &mut self,
         draw: &Draw,
@@ -208,7 +208,7 @@ impl<T: Scalar> Products<T> {
         Ok(output)
     }
 
-    /// Makes room for products of this shape.
+    /// Allocates memory for products of this shape.
     fn fit(&mut self, plan: WeightPlan, n: usize) {
         if (plan, n) == (self.plan, self.packed.columns()) && !self.workers.is_empty() {
             return;

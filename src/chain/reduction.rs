@@ -58,7 +58,7 @@ impl<S: Send> Reduction<S> {
         reduction
     }
 
-    /// Makes room for other sums; keeps the scratch of threads.
+    /// Allocates memory for other sums; keeps the scratch of threads.
     pub(crate) fn fit(&mut self, plan: &Plan, orders: &[usize], mut scratch: impl FnMut() -> S) {
         self.shape = Shape::new(orders);
         let worker = || Worker {
@@ -80,14 +80,14 @@ impl<S: Send> Reduction<S> {
 
     /// Writes the sums of all super-blocks to the upper triangles of `total`.
     ///
-    /// `draw` adds a super-block to matrices that are zero. `proceed` is told now and then about how
-    /// many rows are done, and may break off. Returns whether all sums are finite: if not, they are
-    /// of no use.
+    /// `draw` adds a super-block to matrices that are zero. `proceed` gets the approximate number
+    /// of finished rows now and then, and may stop. Returns whether all sums are finite; otherwise
+    /// they must not be used.
     ///
     /// Members must agree on the `fingerprint` of the rows.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] if a member breaks off before all rows are done; the first error of
+    /// [`Error::Interrupted`] if a member stops before all rows are done; the first error of
     /// `draw`; [`Error::SumOutOfRange`], and [`Error::Communicator`].
     pub(crate) fn sum(
         &mut self,
@@ -295,8 +295,8 @@ fn units_of<'a>(
     })
 }
 
-/// Makes sure that all members draw the same rows, and makes `message` as long as theirs: a report and
-/// so many `sums`. A member that draws others says so in place of drawing them.
+/// Makes sure that all members draw the same rows, and makes `message` as long as theirs: a report
+/// and this number of `sums`. A member that draws others reports that instead of drawing them.
 fn announce(
     team: &mut dyn Communicator,
     fingerprint: u64,

@@ -1,4 +1,4 @@
-//! The rows of a streamed layer: drawn, weighed, summed up and forgotten.
+//! The rows of a streamed layer: drawn, scaled, summed up and not kept.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -26,14 +26,14 @@ use crate::{Error, Gram, Network, Result, Scalar, Stream};
 /// A row of `W H` is $`y = s R^\top z`$ with $`z \sim N(0, I_r)`$, and its normalisation is a
 /// multiple `w y` of it (centred: of $`(R P)^\top z`$, where `P` projects off the mean). So the
 /// next Gram matrix is $`R^\top G R`$ with $`G = \frac1d \sum w^2 z z^\top`$, which is well
-/// conditioned whatever `R` is; a Cholesky factor of `G`, $`M^\top M`$, makes `M R` the next
-/// factor. No ill-conditioned Gram matrix is ever formed, and the smallest singular value keeps
-/// full relative accuracy.
+/// conditioned for every `R`; a Cholesky factor of `G`, $`M^\top M`$, makes `M R` the next factor.
+/// No ill-conditioned Gram matrix is ever formed, and the smallest singular value keeps full
+/// relative accuracy.
 ///
-/// An activation `F` leaves no choice but to sum $`u u^\top`$ over the rows `u = F(w y)` and to
+/// With an activation `F` it is necessary to sum $`u u^\top`$ over the rows `u = F(w y)` and to
 /// factor that; where this would lose digits, the rows themselves are factored.
 ///
-/// Where nothing weighs the rows, `G` is a Wishart matrix, and `M` is drawn by itself.
+/// If rows are not scaled, `G` is a Wishart matrix, and `M` is drawn without rows.
 #[derive(Clone, Debug)]
 pub(super) struct RowStream<T: Scalar> {
     level: Level,
@@ -71,7 +71,7 @@ struct Draw<'a, T> {
 }
 
 impl<T: Scalar> RowStream<T> {
-    /// Room for rows of `order` normals.
+    /// Memory for rows of `order` normals.
     pub(super) fn new(width: usize, order: usize) -> Self {
         Self::of_form(width, order, Form::UpperTriangular)
     }
@@ -174,7 +174,7 @@ impl<T: Scalar> RowStream<T> {
         triangular
     }
 
-    /// A layer whose rows nothing weighs: the sum is a Wishart matrix, whose root has a law of its own,
+    /// A layer whose rows are not scaled: the sum is a Wishart matrix, whose root has a known law,
     /// so no row is drawn. Returns the norm of the root.
     fn wishart(
         &mut self,
@@ -242,7 +242,7 @@ impl<T: Scalar> RowStream<T> {
         })
     }
 
-    /// Makes room for rows of another kind, if they are.
+    /// Allocates memory for rows of another kind, if they are.
     fn fit(&mut self, order: usize, form: Form) {
         if (order, form) != (self.packed.rows(), self.packed.form()) {
             *self = Self::of_form(self.plan.rows(), order, form);
@@ -325,7 +325,7 @@ fn fingerprint<T: Scalar>(plan: &Plan, rows: &Rows<'_, T>, key: StreamKey) -> u6
     hasher.finish()
 }
 
-/// Where a root comes from: sums of products are quick, but blind to a direction that is nearly lost.
+/// Where a root comes from: sums of products are fast, but lose a direction that is nearly lost.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Root {
     OfSums,

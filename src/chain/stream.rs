@@ -1,4 +1,4 @@
-//! The streamed engine: between layers there is nothing but a Gram matrix.
+//! The streamed engine: between layers it holds only a Gram matrix.
 
 use super::communicator::Communicator;
 use super::materialized::{in_units, operate};

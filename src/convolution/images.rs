@@ -37,7 +37,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images of so many channels, and so many pixels high and wide.
+    /// Creates a shape of images: channels, height and width in pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if one of them is 0 or if an image exceeds 2^40 numbers.
@@ -59,38 +59,38 @@ impl Images {
         Ok(Self { channels, height, width })
     }
 
-    /// The number `C` of channels.
+    /// Returns the number `C` of channels.
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// The height in pixels.
+    /// Returns the height in pixels.
     #[must_use]
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// The width in pixels.
+    /// Returns the width in pixels.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The number `S` of pixels, height x width.
+    /// Returns the number `S` of pixels, height x width.
     #[must_use]
     pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 
-    /// The numbers in an image, `C S`: the width of the flattened layer.
+    /// Returns the numbers in an image, `C S`: the width of the flattened layer.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "no image is empty")]
     pub fn len(&self) -> usize {
         self.channels * self.pixels()
     }
 
-    /// How many images a `C x (S n)` matrix holds.
+    /// Returns how many images a `C x (S n)` matrix holds.
     ///
     /// # Errors
     /// [`Error::Empty`] for a matrix without columns; [`Error::ShapeMismatch`] unless it has `C`
@@ -99,7 +99,7 @@ impl Images {
         self.batch_size_of("the batch of images", h)
     }
 
-    /// The same numbers as one column a sample, `(C S) x n`: a view, nothing is moved.
+    /// Returns a view of the batch with one column a sample, `(C S) x n`. Nothing is copied.
     ///
     /// A column has the channels innermost, not outermost as in frameworks. The Gram matrix, and
     /// with it every metric, does not see the order of rows.
@@ -122,7 +122,7 @@ impl Images {
         Ok(DMatrixView::from_slice(h.as_slice(), self.len(), batch_size))
     }
 
-    /// The way back from [`flatten`](Self::flatten), `(C S) x n` to `C x (S n)`; nothing is moved.
+    /// Inverts [`flatten`](Self::flatten), `(C S) x n` to `C x (S n)`; nothing is copied.
     ///
     /// # Errors
     /// [`Error::Empty`]; [`Error::ShapeMismatch`] unless `columns` has `C S` rows.
@@ -131,7 +131,7 @@ impl Images {
         Ok(columns.reshape_generic(Dyn(self.channels), Dyn(self.pixels() * batch_size)))
     }
 
-    /// The batch `C x (S n)` of images that are flattened one a column, `(C S) x n`, in the order
+    /// Returns the batch `C x (S n)` of images flattened one a column, `(C S) x n`, in the order
     /// of frameworks (NCHW: channels outermost, then rows, then columns of the image).
     ///
     /// Moves every number once; NaN and infinity are moved like any other.
@@ -156,7 +156,7 @@ impl Images {
         Ok(())
     }
 
-    /// The way back from [`batch_from_nchw`](Self::batch_from_nchw), `C x (S n)` to `(C S) x n`.
+    /// Inverts [`batch_from_nchw`](Self::batch_from_nchw), `C x (S n)` to `(C S) x n`.
     ///
     /// # Errors
     /// Those of [`batch_size`](Self::batch_size).

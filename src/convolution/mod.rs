@@ -39,14 +39,14 @@ const MAX_KERNEL: usize = 1024;
 /// second-level cache.
 const PATCHES_AT_ONCE: usize = 1 << 17;
 
-/// What lies beyond the border of an image.
+/// The values beyond the border of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Padding {
     /// Zeros.
     Zeros,
-    /// The image again, as if it tiled the plane: its opposite borders are neighbours.
+    /// The image itself, repeated: its opposite borders are neighbours.
     Circular,
 }
 
@@ -87,7 +87,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// A convolution with a kernel of `kernel x kernel` pixels.
+    /// Returns a convolution with a kernel of `kernel x kernel` pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless the kernel is from 1 to 1024.
@@ -99,7 +99,7 @@ impl Convolution {
         Ok(Self { kernel, stride: 1, padding: Padding::Zeros, padding_width: kernel / 2 })
     }
 
-    /// The same with windows so many pixels apart.
+    /// Sets the distance of windows in pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a stride of 0.
@@ -111,13 +111,13 @@ impl Convolution {
         Ok(Self { stride, ..self })
     }
 
-    /// The same with something else beyond the border.
+    /// Sets the padding beyond the border.
     #[must_use]
     pub fn with_padding(self, padding: Padding) -> Self {
         Self { padding, ..self }
     }
 
-    /// The same with so many pixels of padding on each of the four sides.
+    /// Sets the pixels of padding on each of the four sides.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless it is narrower than the kernel, so that every window
@@ -133,37 +133,37 @@ impl Convolution {
         Ok(Self { padding_width, ..self })
     }
 
-    /// The side `k` of the kernel.
+    /// Returns the side `k` of the kernel.
     #[must_use]
     pub fn kernel(&self) -> usize {
         self.kernel
     }
 
-    /// The distance `s` of windows in pixels.
+    /// Returns the distance `s` of windows in pixels.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// What lies beyond the border.
+    /// Returns the padding.
     #[must_use]
     pub fn padding(&self) -> Padding {
         self.padding
     }
 
-    /// The pixels `p` of padding on each side.
+    /// Returns the pixels `p` of padding on each side.
     #[must_use]
     pub fn padding_width(&self) -> usize {
         self.padding_width
     }
 
-    /// The number `C k²` of inputs of an output: the columns of the weights of `shape`.
+    /// Returns the number `C k²` of inputs of an output: the columns of the weights of `shape`.
     #[must_use]
     pub fn fan_in(&self, shape: Images) -> usize {
         shape.channels().saturating_mul(self.kernel.pow(2))
     }
 
-    /// The shape of the output: sides of `(side + 2 p - k)/s + 1` pixels, rounded down.
+    /// Returns the shape of the output: sides of `(side + 2 p - k)/s + 1` pixels, rounded down.
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images};
@@ -191,7 +191,7 @@ impl Convolution {
         Images::new(out_channels, side(shape.height())?, side(shape.width())?)
     }
 
-    /// The patches of a batch: `C x (S n)` to `(C k²) x (S' n)`, one window a column.
+    /// Returns the patches of a batch: `C x (S n)` to `(C k²) x (S' n)`, one window a column.
     ///
     /// `S'` is the number of pixels of the [`output`](Self::output). Copies `C k² S' n` numbers, in
     /// runs of `C k` away from the border.
@@ -282,7 +282,7 @@ impl Convolution {
         check_sums("folded patches", h)
     }
 
-    /// The convolution of a batch, `C x (S n)` to `C' x (S' n)`: the weights, `C' x (C k²)`, times
+    /// Convolves a batch, `C x (S n)` to `C' x (S' n)`: the weights, `C' x (C k²)`, times
     /// the patches.
     ///
     /// Cost: `C' C k² S' n` multiply-adds. Patches are unfolded and multiplied a few samples at a
@@ -362,7 +362,7 @@ impl Convolution {
         Ok(filters.flatten(&batch)?.transpose())
     }
 
-    /// The way back from [`weights_from_oihw`](Self::weights_from_oihw).
+    /// Inverts [`weights_from_oihw`](Self::weights_from_oihw).
     ///
     /// # Errors
     /// Those of [`weights_from_oihw`](Self::weights_from_oihw).
@@ -410,7 +410,7 @@ fn check_overflow<T: Scalar>(what: &'static str, sums: DMatrix<T>) -> Result<DMa
     Ok(sums)
 }
 
-/// [`check_overflow`] of a matrix that is lent.
+/// [`check_overflow`] of a borrowed matrix.
 fn check_sums<T: Scalar>(what: &'static str, sums: &DMatrix<T>) -> Result<()> {
     match check::first_not_finite(sums) {
         None => Ok(()),

@@ -44,7 +44,7 @@ enum Summary {
 }
 
 impl Pooling {
-    /// Averages over windows of `side x side` pixels.
+    /// Creates averages over windows of `side x side` pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a side of 0.
@@ -52,7 +52,7 @@ impl Pooling {
         Self::new(Summary::Average, side)
     }
 
-    /// Maxima over windows of `side x side` pixels.
+    /// Creates maxima over windows of `side x side` pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a side of 0.
@@ -60,7 +60,7 @@ impl Pooling {
         Self::new(Summary::Max, side)
     }
 
-    /// The average over the whole image: one pixel is left.
+    /// Returns the average over the whole image: one pixel is left.
     #[must_use]
     pub fn global_average() -> Self {
         Self { summary: Summary::Average, side: None }
@@ -74,7 +74,7 @@ impl Pooling {
         Ok(Self { summary, side: Some(side) })
     }
 
-    /// The shape of the output: the same channels, sides divided by `k` and rounded down.
+    /// Returns the shape of the output: the same channels, sides divided by `k` and rounded down.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if the window exceeds the image.
@@ -136,10 +136,10 @@ impl Pooling {
         if finite { Ok(()) } else { check_sums("pooled images", pooled) }
     }
 
-    /// The adjoint of the derivative of [`apply`](Self::apply) at `h`: takes the gradient of a loss
+    /// Applies the adjoint derivative of [`apply`](Self::apply) at `h`: maps the gradient of a loss
     /// by the pooled batch, `C x (S' n)`, to its gradient by `h`, `C x (S n)`.
     ///
-    /// An average gives each of its pixels an equal share, for every `h`; a maximum hands everything
+    /// An average gives each of its pixels an equal share, for every `h`; a maximum gives all of it
     /// to the pixel that attained it, the first of several (row by row). Cost: `O(C S n)`.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
-//! The experiment that sends a batch through a network and looks at its layers.
+//! The experiment that observes the layers of a network.
 
 use std::borrow::Cow;
 
 use super::{Experiment, Layers, Metric, Record};
 use crate::{Input, Layer, Network, Replicate, Result, Scalar};
 
-/// The layers of a [`Network`], looked at.
+/// An experiment that sends a batch through a [`Network`] and observes its layers.
 ///
-/// Any number of observables, each at every chosen layer. A run whose chain breaks down, or one of
-/// whose observables is undefined, [stops](super::Summary::stops) there; what it recorded before
-/// counts. Samples that die and ranks that fall are [counted](super::Summary::dead_samples).
+/// It records any number of observables at every chosen layer. A run whose chain fails, or whose
+/// observable is undefined, [stops](super::Summary::stops) there and keeps its earlier records.
+/// Dead samples and falls of the rank are [counted](super::Summary::dead_samples).
 ///
 /// ```
 /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
@@ -37,18 +37,18 @@ pub struct ChainExperiment<'a> {
 type Walk<'a> =
     dyn Fn(Replicate, usize, &mut dyn FnMut(&Layer) -> Result<()>) -> Result<()> + Send + Sync + 'a;
 
-/// Appends what it sees in a layer.
+/// Appends its values at a layer.
 type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
 
 impl<'a> ChainExperiment<'a> {
-    /// Runs that send one batch through networks of a recipe, on its cheapest exact
+    /// Creates runs that send one batch through networks of a recipe, on its cheapest exact
     /// [engine](Network::engine).
     #[must_use]
     pub fn new<T: Scalar>(network: &Network<T>, input: &'a Input) -> Self {
         Self::of_inputs(network, move |_| Ok(Cow::Borrowed(input)))
     }
 
-    /// Runs that send each its own batch through a network, such as one drawn from a data set.
+    /// Creates runs with a separate batch each, such as one drawn from a data set.
     ///
     /// ```
     /// use orthogap::experiment::{ChainExperiment, Ensemble};
@@ -88,7 +88,7 @@ impl<'a> ChainExperiment<'a> {
         }
     }
 
-    /// The same with one more observable.
+    /// Adds an observable.
     #[must_use]
     pub fn observe(
         self,
@@ -98,7 +98,7 @@ impl<'a> ChainExperiment<'a> {
         self.observe_all([name], move |layer| Ok([measure(layer)?]))
     }
 
-    /// The same with several more observables that are computed together.
+    /// Adds several observables that are computed together.
     #[must_use]
     pub fn observe_all<const N: usize>(
         mut self,
@@ -113,16 +113,18 @@ impl<'a> ChainExperiment<'a> {
         self
     }
 
-    /// The same with metrics as observables, under their [names](Metric::name). Those of the spectrum
-    /// share one decomposition. A metric that is infinite, such as the condition number of a batch
-    /// that lost its rank, stops the run.
+    /// Adds metrics as observables, under their [names](Metric::name). Those of
+    /// the spectrum share one decomposition. A metric that is infinite, such as the condition
+    /// number of a batch that lost its rank, stops the run.
     ///
     /// ```
     /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
     /// use orthogap::{Input, Network, Seed};
     ///
     /// let (network, input) = (Network::<f64>::new(64), Input::orthogonal(4)?);
-    /// let experiment = ChainExperiment::new(&network, &input).observe_metrics(Metric::ALL.to_vec()).at([5]);
+    /// let experiment = ChainExperiment::new(&network, &input)
+    ///     .observe_metrics(Metric::ALL.to_vec())
+    ///     .at([5]);
     /// let summary = Ensemble::new(&experiment, Seed(1)).run(10)?;
     /// assert!(summary.mean(5, "stable_rank")?.value > 1.0);
     /// # Ok::<(), orthogap::Error>(())
@@ -138,15 +140,15 @@ impl<'a> ChainExperiment<'a> {
         self
     }
 
-    /// The same, looking at some more layers; 0 is the input.
+    /// Adds layers at which to observe; 0 is the input.
     #[must_use]
     pub fn at(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
         self.layers.extend(layers.into_iter().map(Layers::from));
         self
     }
 
-    /// The same with means over a stretch of layers, first and last included. An ensemble refuses a
-    /// stretch that ends before it begins.
+    /// Adds means over a range of layers, first and last included. An ensemble refuses a range that
+    /// ends before it begins.
     #[must_use]
     pub fn mean_over(mut self, layers: impl Into<Layers>) -> Self {
         self.layers.push(layers.into());
@@ -159,8 +161,8 @@ impl<'a> ChainExperiment<'a> {
         self.layers.iter().enumerate().filter(move |(_, layers)| holds(layers)).map(|(row, _)| row)
     }
 
-    /// Takes a layer in: notes its events, adds to the sums of its rows, and records those that end
-    /// with it.
+    /// Adds a layer: records its events, adds to the sums of its rows, and records the sums that
+    /// end with it.
     fn look(&self, layer: &Layer, sums: &mut [Vec<f64>], record: &mut Record) -> Result<()> {
         layer.events().iter().for_each(|event| record.note(event));
         let mut values = Vec::new();

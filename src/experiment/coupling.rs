@@ -6,11 +6,11 @@
 //! between mean field and finite width in deep random multi-layer perceptron with batch normalization*
 //! (ICML), assume.
 //!
-//! At large width the paper's chain contracts by
-//! [`n/(n+2)`](crate::theory::stationary::decay_rate) a layer, whatever the coupling, because the limit
-//! is deterministic. Near the critical width of about `n²/4` it contracts more slowly, and slower with a
-//! triangular factor than with the symmetric root. Measured from layer n + 2 on over 64 runs, the fall of the log
-//! distance a layer (errors below .001), beside that of infinite width:
+//! At large width the paper's chain contracts by [`n/(n+2)`](crate::theory::stationary::decay_rate)
+//! a layer, for every coupling, because the limit is deterministic. Near the critical width of
+//! about `n²/4` it contracts more slowly, and slower with a triangular factor than with the
+//! symmetric root. Measured from layer n + 2 on over 64 runs, the fall of the log distance a layer
+//! (errors below .001), beside that of infinite width:
 //!
 //! | n | d | symmetric root | triangular | log(1 + 2/n) |
 //! | --- | --- | --- | --- | --- |
@@ -92,7 +92,7 @@ impl<'a, T: Scalar> Coupling<'a, T> {
         Ok(Self { network, inputs, rule: FactorRule::default() })
     }
 
-    /// The same with another rule for the factors.
+    /// Sets the rule for the factors.
     #[must_use]
     pub fn with_rule(self, rule: FactorRule) -> Self {
         Self { rule, ..self }

@@ -25,8 +25,8 @@ use crate::{Error, Gram, Input, Network, Result, Seed};
 /// Length of a nearly lost direction: so small that it does not matter, so large that it can fall.
 const LOST: f64 = 1e-150;
 
-/// The mean growth of the logarithm of a nearly lost singular value in a layer: moments of means
-/// over blocks of `8 n` layers, which are all but independent.
+/// Returns the mean growth of the logarithm of a nearly lost singular value in a layer: moments of
+/// means over blocks of `8 n` layers, which are nearly independent.
 ///
 /// The other directions are orthogonal at first, and a block passes before anything is counted. At
 /// widths at which another direction is lost, it restarts. Cost: `layers` steps
@@ -105,11 +105,10 @@ pub struct CriticalWidth {
 
 /// Estimates the critical width, from `layers` layers at each width that is tried.
 ///
-/// A bisection finds the place. There the growth is measured anew at two widths, one on either side,
-/// so far apart that the rise of the growth is four times its error. The crossing is read off the chord
-/// in $`1/d^2`$, in which the growth is nearly straight, and the errors of both ends are carried
-/// over to it. Every measurement has separate random numbers: the error is that of independent
-/// ones.
+/// A bisection finds the place. There the growth is measured again at two widths, one on either
+/// side, so far apart that the growth rises by four times its error. The crossing is that of the
+/// chord in $`1/d^2`$, in which the growth is nearly linear. Its error follows from the errors of
+/// both ends. Every measurement has separate random numbers, so they are independent.
 ///
 /// Cost: about `2 log2(n) + 4` calls of [`growth_rate`].
 ///

@@ -15,7 +15,7 @@ pub struct Ensemble<'a> {
     seed: Seed,
 }
 
-/// When an ensemble has seen enough.
+/// The precision at which an ensemble stops.
 ///
 /// ```
 /// use orthogap::experiment::{Ensemble, ChainExperiment, Precision};
@@ -41,40 +41,42 @@ pub struct Precision<'a> {
     pub standard_error: f64,
 }
 
-/// The number of runs between two looks of [`Ensemble::run_until`] is this number, or an eighth of
-/// the runs so far if that is more: so rarely that an error which is small by chance seldom stops it.
+/// The number of runs between two checks of [`Ensemble::run_until`] is this number, or an eighth of
+/// the runs so far if that is more. Checks are rare, so an error that is small by chance seldom
+/// stops it.
 const LOOK: u32 = 32;
 
 /// The runs that [`Ensemble::run_until`] needs for each unit of squared skewness. A rare event must
-/// be seen so many times.
+/// happen this many times.
 const RUNS_FOR_SKEWNESS: f64 = 50.0;
 
 impl<'a> Ensemble<'a> {
-    /// Runs of an experiment under a seed.
+    /// Creates an ensemble of an experiment under a seed.
     #[must_use]
     pub fn new(experiment: &'a dyn Experiment, seed: Seed) -> Self {
         Self { experiment, seed }
     }
 
-    /// The experiment.
+    /// Returns the experiment.
     #[must_use]
     pub fn experiment(&self) -> &'a dyn Experiment {
         self.experiment
     }
 
-    /// The seed.
+    /// Returns the seed.
     #[must_use]
     pub fn seed(&self) -> Seed {
         self.seed
     }
 
-    /// A summary without runs, to [`extend`](Self::extend).
+    /// Returns a summary without runs, to [`extend`](Self::extend).
     #[must_use]
     pub fn empty(&self) -> Summary {
         Summary::new(self, 0)
     }
 
-    /// A share of the runs, for one of many machines or jobs; [`Summary::merge`] puts shares together.
+    /// Returns a share of the runs, for one of many machines or jobs. [`Summary::merge`] combines
+    /// shares.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -96,7 +98,7 @@ impl<'a> Ensemble<'a> {
         Ok(summary)
     }
 
-    /// The first `runs` runs, on the threads of the current rayon pool.
+    /// Returns the first `runs` runs, on the threads of the current rayon pool.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for no runs, [`Error::StreamExhausted`] for runs beyond number
@@ -110,12 +112,12 @@ impl<'a> Ensemble<'a> {
 
     /// Runs until a mean is known well enough, or `most` runs are done.
     ///
-    /// Two conditions stop it: the standard error is small enough, and the runs are at least 50
-    /// times the squared skewness $`\gamma^2`$ of their numbers, for without that many the standard
-    /// error itself is not known. An event of probability `p` has $`\gamma^2 \approx 1/p`$ and must
-    /// have happened about 50 times. Where all runs give the same number there is no estimate of the
-    /// error, and all `most` runs are done. It looks every 32 runs, or when their number has grown
-    /// by an eighth, so the number of runs does not depend on threads.
+    /// It stops if the standard error is small enough and the runs are at least 50 times the
+    /// squared skewness $`\gamma^2`$ of their numbers. With fewer the standard error itself is not
+    /// known. An event of probability `p` has $`\gamma^2 \approx 1/p`$ and must have happened about
+    /// 50 times. If all runs give the same number, there is no estimate of the error, and all
+    /// `most` runs are done. It checks every 32 runs, or when their number has grown by an eighth,
+    /// so the number of runs does not depend on threads.
     ///
     /// The mean is biased, because its own error stops the runs: after `N` runs by about
     /// $`-\gamma/\sqrt N`$ standard errors, so at most by 0.15 where the runs show their skewness.
@@ -150,14 +152,14 @@ impl<'a> Ensemble<'a> {
     /// Adds runs to a summary until it has `runs` of them; what it has must be of this ensemble.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run), with the summary as far as it came, and
+    /// Those of [`run`](Self::run), after which the summary has the finished runs, and
     /// [`Error::OtherEnsemble`] if the summary is of another experiment or seed.
     pub fn extend(&self, summary: &mut Summary, runs: u32) -> Result<()> {
         self.extend_while(summary, runs, |_| ControlFlow::Continue(()))
     }
 
-    /// [`extend`](Self::extend) for runs that take a while: `proceed` is called about ten times a
-    /// second how many runs the summary has, and may break off; what was done is kept.
+    /// Does [`extend`](Self::extend) with interruptions, for long runs. About ten times a second
+    /// `proceed` gets the number of runs in the summary, and may stop. Finished runs are kept.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -223,7 +225,8 @@ impl<'a> Ensemble<'a> {
         Ok(())
     }
 
-    /// The records of a range of runs, in their order, on the threads of the current rayon pool.
+    /// Returns the records of a range of runs, in their order, on the threads of the current rayon
+    /// pool.
     ///
     /// For distributed schedulers: a [`Summary`] takes records in, in the order of runs. Each record
     /// is an error if nothing is observed, or layers end before they begin.
@@ -260,7 +263,7 @@ fn is_known(values: &[f64], standard_error: f64) -> bool {
         && RUNS_FOR_SKEWNESS * skewness * skewness <= values.len() as f64
 }
 
-/// How many runs go on at once.
+/// How many runs are done at once.
 fn threads() -> u32 {
     #[cfg(feature = "rayon")]
     return u32::try_from(rayon::current_num_threads()).unwrap_or(u32::MAX);

@@ -13,20 +13,20 @@ pub struct EventCount {
 }
 
 impl EventCount {
-    /// The layers at which runs met their first event, in ascending order, each with the number of
-    /// these runs.
+    /// Returns the layers at which runs met their first event, in ascending order, each with the
+    /// number of these runs.
     #[must_use]
     pub fn first_layers(&self) -> &[(usize, u32)] {
         &self.first
     }
 
-    /// The number of runs that met an event.
+    /// Returns the number of runs that met an event.
     #[must_use]
     pub fn runs(&self) -> u32 {
         self.until(usize::MAX)
     }
 
-    /// The number of runs that met an event at a layer or before it.
+    /// Returns the number of runs that met an event at a layer or before it.
     #[must_use]
     pub fn until(&self, layer: usize) -> u32 {
         self.first.iter().take_while(|&&(first, _)| first <= layer).map(|(_, runs)| runs).sum()

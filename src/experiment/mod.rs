@@ -1,8 +1,8 @@
-//! Replicates of an experiment: statistics of many independent runs that can be trusted, and
-//! repeated to the bit on any number of threads.
+//! Replicates of an experiment: statistics of many independent runs, with the same bits on any
+//! number of threads.
 //!
-//! An [`Experiment`] says what one run is and what is recorded of it; [`ChainExperiment`] is the one that
-//! sends a batch through a network and looks at its layers. An [`Ensemble`] repeats it and makes a
+//! An [`Experiment`] defines one run and its record. [`ChainExperiment`] sends a batch through a
+//! network and observes its layers. An [`Ensemble`] repeats an experiment and returns a
 //! [`Summary`].
 //!
 //! ```
@@ -25,25 +25,25 @@
 //!
 //! # Runs that end early, and runs that are absorbed
 //!
-//! A run that cannot go on, because its representations collapsed, became zero or left the range of
-//! floating point, stops, and the ensemble goes on. Means at the layers beyond are means of the
-//! runs that got there: [`Summary::stopped`] counts the stops.
+//! A run stops if its representations collapse, become zero or leave the range of floating point;
+//! the ensemble continues. Means at later layers are over the runs that reached them.
+//! [`Summary::stopped`] counts the stops.
 //!
-//! A run goes on after an [`Event`](crate::Event): samples that died, as they do under a rectifier,
-//! or a rank that fell. Its layers count like those of any other run, so a mean mixes absorbed runs
-//! with living ones. [`Summary::dead_samples`] and [`Summary::rank_loss`] count the absorbed runs
-//! by layer, as do the last two columns of [`Summary::table`].
+//! A run continues after an [`Event`](crate::Event): samples that died, as they do under a
+//! rectifier, or a rank that fell. Its layers count like those of any other run, so a mean includes
+//! absorbed runs. [`Summary::dead_samples`] and [`Summary::rank_loss`] count the absorbed runs by
+//! layer, as do the last two columns of [`Summary::table`].
 //!
 //! # Repeatability
 //!
-//! Run `k` of an ensemble is [`Seed::replicate`](crate::Seed::replicate)`(k)` on every machine. Records come back in the order
-//! of runs and are taken in one by one, so equal seeds give equal bits on any number of threads or
-//! machines, and 100 runs followed by 100 more are the same as 200.
+//! Run `k` of an ensemble is [`Seed::replicate`](crate::Seed::replicate)`(k)` on every machine.
+//! Records are added in the order of runs, so equal seeds give equal bits on any number of threads
+//! or machines, and 100 runs followed by 100 more are the same as 200.
 //!
-//! Run `k` draws from the same random numbers for every network: those of widths `d` and `2 d`
-//! have half of theirs in common, and their means are correlated. Where errors of several ensembles
-//! are put together, as those of the points of a [`Line`](crate::statistics::Line), each ensemble
-//! needs a seed of its own: [`Seed::branch`](crate::Seed::branch).
+//! Run `k` draws from the same random numbers for every network: those of widths `d` and `2 d` have
+//! half of theirs in common, and their means are correlated. If errors of several ensembles are
+//! combined, as in a [`Line`](crate::statistics::Line), each ensemble needs its own seed:
+//! [`Seed::branch`](crate::Seed::branch).
 
 mod chain_experiment;
 pub mod coupling;

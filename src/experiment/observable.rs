@@ -20,20 +20,21 @@ pub struct Observable {
 const SAMPLE: usize = 1000;
 
 impl Observable {
-    /// Mean and variance over all runs.
+    /// Returns mean and variance over all runs.
     #[must_use]
     pub fn moments(&self) -> &Moments {
         &self.moments
     }
 
-    /// The values of the first 1000 runs that got here, in their order. Runs are independent, so the
-    /// first ones are a random sample of all.
+    /// Returns the values of the first 1000 runs that reached this layer, in order. Runs are
+    /// independent, so the first ones are a random sample of all.
     #[must_use]
     pub fn sample(&self) -> &[f64] {
         &self.sample
     }
 
-    /// The `p`-quantile of [`sample`](Self::sample), by [`quantile`]; `None` if it is empty.
+    /// Returns the `p`-quantile of [`sample`](Self::sample), by [`quantile`]; `None` if it is
+    /// empty.
     #[must_use]
     pub fn quantile(&self, p: f64) -> Option<f64> {
         let mut ascending = self.sample.clone();
@@ -41,10 +42,10 @@ impl Observable {
         quantile(&ascending, p)
     }
 
-    /// The mean over all runs, with its errors.
+    /// Returns the mean over all runs, with its errors.
     ///
     /// # Errors
-    /// [`Error::SampleTooSmall`] if fewer than two runs got here.
+    /// [`Error::SampleTooSmall`] if fewer than two runs reached this layer.
     pub fn mean(&self) -> Result<Mean> {
         let (value, standard_error) = (self.moments.mean(), self.moments.standard_error());
         let runs = self.moments.count();
@@ -85,7 +86,7 @@ pub struct Mean {
     pub standard_error: f64,
     /// The interval that contains the true mean with probability 0.95, by Student's law.
     pub interval: Interval,
-    /// The number of runs that got to the layer.
+    /// The number of runs that reached the layer.
     pub runs: u64,
 }
 

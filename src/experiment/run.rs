@@ -7,12 +7,12 @@ use super::Stop;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Event, Replicate, Result};
 
-/// Something that can be run many times, and gives the same few numbers each time.
+/// An experiment that can be repeated, with the same observables each time.
 ///
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
-/// stretch of layers that is averaged over. A run that ends early leaves rows empty.
-/// [`ChainExperiment`](super::ChainExperiment) fills it with the layers of a network; [`from_fn`] makes an
-/// experiment of a closure.
+/// range of layers that is averaged over. A run that ends early leaves rows empty.
+/// [`ChainExperiment`](super::ChainExperiment) fills it with the layers of a network; [`from_fn`]
+/// makes an experiment of a closure.
 pub trait Experiment: Sync {
     /// The names of the columns.
     fn observables(&self) -> &[String];
@@ -23,17 +23,17 @@ pub trait Experiment: Sync {
     /// Does one run.
     ///
     /// # Errors
-    /// An error of the numbers of this run [stops](super::Summary::stops) it, and the ensemble goes
-    /// on; what it recorded before counts. These are [`Error::Collapsed`], [`Error::AllSamplesZero`],
-    /// [`Error::ScaleOutOfRange`], [`Error::Diverged`], [`Error::NotFinite`], [`Error::Overflow`],
-    /// [`Error::ZeroMatrix`], [`Error::ZeroColumn`], [`Error::RankDeficient`],
-    /// [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any other error means that the
-    /// experiment cannot be run, and ends the ensemble; failures of the experiment's own code are
-    /// [`Error::Experiment`].
+    /// An error of the numbers of this run [stops](super::Summary::stops) it. It keeps its earlier
+    /// records, and the ensemble continues. These are [`Error::Collapsed`],
+    /// [`Error::AllSamplesZero`], [`Error::ScaleOutOfRange`], [`Error::Diverged`],
+    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::ZeroMatrix`], [`Error::ZeroColumn`],
+    /// [`Error::RankDeficient`], [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any
+    /// other error means that the experiment cannot be run, and ends the ensemble; failures of the
+    /// experiment's own code are [`Error::Experiment`].
     fn run(&self, run: Replicate, record: &mut Record) -> Result<()>;
 }
 
-/// The layers that a row of a [`Record`] is about: one, or a stretch that is averaged over.
+/// The layers of a row of a [`Record`]: one, or a range that is averaged over.
 ///
 /// ```
 /// use orthogap::experiment::Layers;
@@ -106,7 +106,7 @@ impl fmt::Display for Layers {
     }
 }
 
-/// The numbers of one run: a table with gaps where the run did not get to.
+/// The numbers of one run: a table, empty where the run did not get to.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Record {
@@ -137,7 +137,7 @@ impl Record {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for the wrong number of numbers or a row that does not exist,
-    /// [`Error::NotFinite`] (of row and column of the record) for what is no finite number.
+    /// [`Error::NotFinite`] (of row and column of the record) for a number that is not finite.
     pub fn set(&mut self, row: usize, values: &[f64]) -> Result<()> {
         if row >= self.rows.len() || values.len() != self.columns {
             let (found, expected) = ((row + 1, values.len()), (self.rows.len(), self.columns));
@@ -169,13 +169,13 @@ impl Record {
         self.columns
     }
 
-    /// Ends the run early, for a reason; what was recorded before counts.
+    /// Ends the run early, for a reason. Earlier records stay.
     pub fn stop(&mut self, reason: &Error) {
         self.stop = Some(Stop { run: self.run.index(), reason: reason.to_string() });
     }
 
-    /// Notes an irreversible event of a chain. [`ChainExperiment`](super::ChainExperiment) notes all of them, and
-    /// a [`Summary`](super::Summary) counts the runs that met one.
+    /// Records an irreversible event of a chain. [`ChainExperiment`](super::ChainExperiment)
+    /// records all of them, and a [`Summary`](super::Summary) counts the runs that met one.
     pub fn note(&mut self, event: &Event) {
         let first = match event {
             Event::DeadSamples { .. } => &mut self.first_events.dead_samples,
@@ -218,7 +218,8 @@ pub struct FromFn<F> {
     function: F,
 }
 
-/// An experiment of a closure that returns `N` numbers, the observables, about some layers.
+/// Creates an experiment from a closure that returns `N` numbers, the observables, about some
+/// layers.
 ///
 /// A closure whose run collapses returns the error, and the run [stops](super::Summary::stops). See
 /// [`Experiment::run`] for the errors that do so.

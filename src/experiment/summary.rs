@@ -7,9 +7,9 @@ use crate::{Error, Result, Seed};
 
 /// Statistics of consecutive runs of an experiment.
 ///
-/// Takes [`Record`]s in one by one, in the order of runs. A run that stopped early counts at the
-/// layers that it reached, so the numbers of runs can fall with depth: [`stopped`](Self::stopped)
-/// says whether they do, and means of what is left are means of survivors. A run in which samples
+/// Adds [`Record`]s in the order of runs. A run that stopped early counts at the layers that it
+/// reached, so the number of runs can fall with depth, and means at deep layers are over surviving
+/// runs. [`stopped`](Self::stopped) counts the others. A run in which samples
 /// [died](Self::dead_samples) or the [rank fell](Self::rank_loss) counts at all layers.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -60,49 +60,49 @@ impl Summary {
         }
     }
 
-    /// The names of what was observed.
+    /// Returns the names of what was observed.
     #[must_use]
     pub fn observables(&self) -> &[String] {
         &self.observables
     }
 
-    /// The layers that were looked at.
+    /// Returns the layers that were observed.
     #[must_use]
     pub fn layers(&self) -> &[Layers] {
         &self.layers
     }
 
-    /// The seed of the runs.
+    /// Returns the seed of the runs.
     #[must_use]
     pub fn seed(&self) -> Seed {
         self.seed
     }
 
-    /// How many runs there were.
+    /// Returns the number of runs.
     #[must_use]
     pub fn runs(&self) -> u32 {
         self.runs
     }
 
-    /// The number of the run that comes next.
+    /// Returns the number of the run that comes next.
     #[must_use]
     pub fn next_run(&self) -> u32 {
         self.first_run.saturating_add(self.runs)
     }
 
-    /// How many runs ended early.
+    /// Returns the number of runs that ended early.
     #[must_use]
     pub fn stopped(&self) -> u32 {
         self.stopped
     }
 
-    /// The first 16 runs that ended early, and why.
+    /// Returns the first 16 runs that ended early, and why.
     #[must_use]
     pub fn stops(&self) -> &[Stop] {
         &self.stops
     }
 
-    /// The runs in which samples died, by the layer at which the first did.
+    /// Returns the runs in which samples died, by the layer at which the first did.
     ///
     /// ```
     /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};
@@ -124,14 +124,14 @@ impl Summary {
         &self.dead_samples
     }
 
-    /// The runs in which the rank fell, by the layer at which it first did.
+    /// Returns the runs in which the rank fell, by the layer at which it first did.
     #[must_use]
     pub fn rank_loss(&self) -> &EventCount {
         &self.rank_loss
     }
 
-    /// The mean of an observable at a layer, or of its averages over a stretch of layers, with its
-    /// errors.
+    /// Returns the mean of an observable at a layer, or of its averages over a stretch of layers,
+    /// with its errors.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -142,13 +142,13 @@ impl Summary {
     /// let index = summary.mean(50, "index")?;
     /// assert!(index.value == 4.0 && index.interval.contains(2.0));
     /// let error = summary.mean(50, "indices").unwrap_err();
-    /// assert_eq!(error.to_string(), "no observable is \"indices\": there are index");
+    /// assert_eq!(error.to_string(), "unknown observable \"indices\": expected index");
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownName`], with the names that there are, if there is no such observable or these
-    /// layers were not looked at; [`Error::SampleTooSmall`] if fewer than two runs got there.
+    /// [`Error::UnknownName`] for an unknown observable, or layers that were not observed;
+    /// [`Error::SampleTooSmall`] if fewer than two runs reached them.
     pub fn mean(&self, layers: impl Into<Layers>, observable: &str) -> Result<Mean> {
         let layers = layers.into();
         let (row, column) = self.position(|&found| found == layers, layers, observable)?;
@@ -174,8 +174,8 @@ impl Summary {
         Ok((row, column))
     }
 
-    /// An observable at a layer, or averaged over the layers that end with it; none if that was not
-    /// looked at.
+    /// Returns an observable at a layer, or averaged over the layers that end with it; none if that
+    /// was not looked at.
     ///
     /// Where both were, it is the one that comes first in [`layers`](Self::layers); [`over`] is exact.
     ///
@@ -185,7 +185,7 @@ impl Summary {
         self.cell(self.position(|layers| layers.last == layer, layer, observable).ok()?)
     }
 
-    /// An observable averaged over a stretch of layers, or at a single one.
+    /// Returns an observable averaged over a stretch of layers, or at a single one.
     #[must_use]
     pub fn over(&self, layers: impl Into<Layers>, observable: &str) -> Option<&Observable> {
         let layers = layers.into();
@@ -196,7 +196,7 @@ impl Summary {
         self.cells.get(row * self.observables.len() + column)
     }
 
-    /// Takes in the record of the next run.
+    /// Adds the record of the next run.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if it is of another run than the [next](Self::next_run),
@@ -234,7 +234,7 @@ impl Summary {
         Ok(())
     }
 
-    /// Takes in the statistics of the runs that follow.
+    /// Adds the statistics of the runs that follow.
     ///
     /// The result is that of all runs one by one except for rounding; equal shares give equal bits.
     ///
@@ -294,9 +294,9 @@ impl Summary {
         self.stops.extend(stops.iter().take(room).cloned());
     }
 
-    /// A line for each observable of each layer: runs, mean, standard error, the interval that holds
-    /// the mean with probability 0.95, the quantiles .025, .5 and .975 of runs, and how many of all
-    /// runs had dead samples or had lost rank by the last of the layers.
+    /// Returns a line for each observable of each layer: runs, mean, standard error, the interval
+    /// that holds the mean with probability 0.95, the quantiles .025, .5 and .975 of runs, and how
+    /// many of all runs had dead samples or had lost rank by the last of the layers.
     #[must_use]
     pub fn table(&self) -> Table {
         let columns = ["layer", "observable", "runs", "mean", "standard_error", "low", "high"];

@@ -1,17 +1,17 @@
-//! A guide: the idea, and how to choose, repeat, measure and compare.
+//! The guide: the idea, and how to choose, repeat, measure and compare.
 //!
 //! | page | answers |
 //! | --- | --- |
 //! | [`idea`] | why an `n x n` matrix is enough |
 //! | [`engines`] | which of the three ways to draw a layer runs, and what each costs |
-//! | [`estimators`] | how far from Gaussian, and how to know |
+//! | [`estimators`] | how to choose an estimator of the distance to a Gaussian |
 //! | [`conjectures`] | how to test a conjecture on random batches and networks |
-//! | [`reproducibility`] | what equal seeds promise, and what can change numbers |
+//! | [`reproducibility`] | what equal seeds guarantee, and what can change numbers |
 //! | [`performance`] | how to measure many networks quickly |
-//! | [`coming_from`] | how to write what you know from NumPy, PyTorch or neural-tangents |
+//! | [`coming_from`] | code equivalent to NumPy, PyTorch or neural-tangents |
 //! | [`machines`] | how to use many cores and many machines |
-//! | [`trust`] | why to believe the numbers |
-//! | [`comparison`] | what to use beside this crate, or in its place |
+//! | [`trust`] | how the numbers are tested |
+//! | [`comparison`] | what to use with this crate, or instead of it |
 //! | [`architecture`] | the modules, for contributors |
 //! | [`changelog`] | what changed, and which changes change numbers |
 //!

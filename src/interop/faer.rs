@@ -5,7 +5,7 @@ use nalgebra::{DMatrix, Dim, IsContiguous, Matrix, RawStorage};
 
 use crate::Scalar;
 
-/// A matrix as `faer` sees it: a view of the same numbers, column by column.
+/// Returns a view of a matrix as a matrix of `faer`, column by column.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};

@@ -1,15 +1,16 @@
-//! Matrices of other crates, seen as they lie in memory: `ndarray` and `faer`, features of these
-//! names.
+//! Views of the matrices of `ndarray` and `faer`, with the features of these names.
 //!
 //! | from | to | |
 //! | --- | --- | --- |
-//! | a contiguous nalgebra matrix | [`ndarray::ArrayView2`](::ndarray::ArrayView2), [`faer::MatRef`](::faer::MatRef) | a view |
+//! | a contiguous nalgebra matrix | [`ndarray::ArrayView2`](::ndarray::ArrayView2), [`faer::MatRef`](https://docs.rs/faer/latest/faer/mat/type.MatRef.html) | a view |
 //! | an `ndarray` array, row by row or column by column | [`DMatrixView`](nalgebra::DMatrixView) | a view |
 //! | a `faer` matrix | [`DMatrix`](nalgebra::DMatrix) | a copy: `faer` gives slices of single columns only |
 //!
+//! `orthogap::ndarray` and `orthogap::faer` are the versions that these functions take.
+//!
 //! Every function of this crate that takes a matrix takes a view, so nothing is copied on the way
-//! in. In every library samples are columns here: an array with one sample a row is transposed by
-//! `.t()`, which copies nothing either.
+//! in. Samples are columns in every library. An array with one sample a row is transposed by
+//! `.t()`, which copies nothing; bind the result to a variable, which the view borrows.
 
 #[cfg(feature = "faer")]
 mod faer;

@@ -1,17 +1,17 @@
-//! Views of `ndarray` arrays, and as such.
+//! Views of `ndarray` arrays as matrices, and of matrices as arrays.
 
 use nalgebra::{Dim, Dyn, IsContiguous, Matrix, MatrixView, MatrixViewMut, RawStorage};
 use ndarray::{ArrayRef2, ArrayView2, ShapeBuilder};
 
 use crate::{Error, Result, Scalar};
 
-/// An array as a matrix of the same shape: a view of the same numbers.
+/// Returns a view of an array as a matrix of the same shape.
 ///
 /// The array may lie row by row (`ndarray`'s standard layout) or column by column (Fortran's), and
 /// may be transposed.
 ///
 /// ```
-/// use ndarray::array;
+/// use orthogap::ndarray::array;
 /// use orthogap::interop::from_ndarray;
 /// use orthogap::{Input, metric};
 ///
@@ -25,8 +25,8 @@ use crate::{Error, Result, Scalar};
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] if an axis is reversed, and if numbers that are not the array's lie
-/// between its own, as where a slice leaves out columns: `to_owned()` makes an array without gaps.
+/// [`Error::InvalidParameter`] if an axis is reversed, and if the array has gaps in memory, such as
+/// a slice without some columns. `to_owned()` makes an array without gaps.
 pub fn from_ndarray<T: Scalar>(
     array: &ArrayRef2<T>,
 ) -> Result<MatrixView<'_, T, Dyn, Dyn, Dyn, Dyn>> {
@@ -37,11 +37,10 @@ pub fn from_ndarray<T: Scalar>(
     Ok(MatrixView::from_slice_with_strides_generic(numbers, rows, columns, strides.0, strides.1))
 }
 
-/// An array as a matrix of the same shape whose entries can be changed: what
-/// [`from_ndarray`] is to a shared array.
+/// Returns a mutable view of an array as a matrix of the same shape; see [`from_ndarray`].
 ///
 /// ```
-/// use ndarray::array;
+/// use orthogap::ndarray::array;
 /// use orthogap::interop::from_ndarray_mut;
 /// use orthogap::normalization::BatchNorm;
 ///
@@ -83,14 +82,14 @@ fn strides(
     Ok(if by_columns { (Dyn(1), Dyn(rows)) } else { (Dyn(columns), Dyn(1)) })
 }
 
-/// A matrix as an array of the same shape: a view of the same numbers, column by column.
+/// Returns a matrix as an array of the same shape: a view of the same numbers, column by column.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
 /// use orthogap::interop::to_ndarray;
 ///
 /// let h = dmatrix![1.0, 2.0, 3.0; 4.0, 5.0, 6.0];
-/// assert_eq!(to_ndarray(&h), ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+/// assert_eq!(to_ndarray(&h), orthogap::ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
 /// ```
 #[must_use]
 pub fn to_ndarray<T, R, C, S>(matrix: &Matrix<T, R, C, S>) -> ArrayView2<'_, T>

@@ -175,7 +175,8 @@ fn solve<S: Simd, const G: usize>(
     }
 }
 
-/// The products $`H^\top H`$ of the columns of a matrix, in the lower triangle; zeros above it.
+/// Returns the products $`H^\top H`$ of the columns of a matrix, in the lower triangle; zeros above
+/// it.
 ///
 /// Cost: `d n²/2` multiply-adds. Sums are taken in `f64`, in an order that depends on the shape alone.
 pub fn products(columns: &DMatrix<f64>) -> DMatrix<f64> {
@@ -243,8 +244,8 @@ fn distance_from_identity(products: &DMatrix<f64>) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// The factor `R` with a positive diagonal of $`H = Q R`$, by two steps of the Cholesky factorisation
-/// of products (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015).
+/// Returns the factor `R` with a positive diagonal of $`H = Q R`$, by two steps of the Cholesky
+/// factorisation of products (CholeskyQR2; Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015).
 ///
 /// As accurate as reflections where the condition number of `H`, of columns about equally long, is
 /// below about 1e7. None where a pivot of the first step, or the products after it, tell that it may

@@ -41,7 +41,7 @@ const ORDINARY: f64 = power(24);
 pub const MOST_ADDENDS: usize = 1 << 24;
 /// The most addends whose digits are summed in `f64` without rounding.
 const CARRY_AFTER: usize = 1 << 15;
-/// The largest sum of digits of so many addends.
+/// The largest sum of digits of that many addends.
 const EXACT: u64 = 1 << 52;
 
 /// 2^exponent, of normal numbers.
@@ -115,7 +115,7 @@ fn root(number: f64) -> Option<i32> {
     (number > 0.0 && number.is_finite()).then(|| (biased - 1022 + 1).div_euclid(2))
 }
 
-/// What an addend was that is not in the sum.
+/// Why an addend is not in the sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// NaN or infinite.
@@ -237,7 +237,7 @@ impl ExactSum {
         self.count = 0;
     }
 
-    /// The sums of all digits, one digit after the other, to be added to those of others.
+    /// Returns the sums of all digits, one digit after the other, to be added to those of others.
     pub fn integers(&mut self) -> &[i64] {
         self.make_carried();
         self.carry();
@@ -251,7 +251,7 @@ impl ExactSum {
         self.carried.copy_from_slice(integers);
     }
 
-    /// What was refused.
+    /// Returns the refused addend.
     pub fn refused(&self) -> Refused {
         self.refused
     }

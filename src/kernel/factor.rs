@@ -51,13 +51,13 @@ impl<T: Lanes> Factor<T> {
         }
     }
 
-    /// The entry at (row, column), in the upper triangle if the matrix is triangular.
+    /// Returns the entry at (row, column), in the upper triangle if the matrix is triangular.
     pub fn entry(&self, row: usize, column: usize) -> f64 {
         let (tile, within) = (column / self.width, column % self.width);
         self.packed[self.range(tile, row..row + 1)][within].as_f64()
     }
 
-    /// How many rows of a column may differ from zero.
+    /// Returns how many rows of a column may differ from zero.
     pub fn reach(&self, column: usize) -> usize {
         match self.form {
             Form::UpperTriangular => column + 1,

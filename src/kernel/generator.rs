@@ -21,12 +21,12 @@ pub struct StreamKey {
 }
 
 impl StreamKey {
-    /// The Philox key.
+    /// Returns the Philox key.
     pub fn key(&self) -> [u32; 2] {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
 
-    /// The Philox counter of the stream's `index`-th group of four seed words.
+    /// Returns the Philox counter of the stream's `index`-th group of four seed words.
     pub fn counter(&self, index: u16) -> [u32; 4] {
         let first = u32::from(self.purpose) << 16 | u32::from(index);
         [first, self.block, self.layer, self.replicate]
@@ -42,7 +42,7 @@ pub struct LaneRng<S: Simd> {
 }
 
 impl<S: Simd> LaneRng<S> {
-    /// The stream called `key`, at its beginning.
+    /// Returns the stream called `key`, at its beginning.
     #[inline(always)]
     pub fn new(simd: S, key: StreamKey) -> Self {
         let [first, rest @ ..] = key.counter(0);
@@ -52,7 +52,7 @@ impl<S: Simd> LaneRng<S> {
         Self { state: [a, b, c, d] }
     }
 
-    /// The next 64 bits of every lane.
+    /// Returns the next 64 bits of every lane.
     #[inline(always)]
     pub fn next_words(&mut self) -> u64x8<S> {
         let [a, b, c, d] = &mut self.state;

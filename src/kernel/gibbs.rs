@@ -92,7 +92,7 @@ impl GibbsKernel {
         }
     }
 
-    /// The entries of column j, padded by zeros.
+    /// Returns the entries of column j, padded by zeros.
     pub fn column(&self, j: usize) -> impl Iterator<Item = f64> {
         self.entries[j * self.height..][..self.height].iter().flat_map(|line| line.0)
     }

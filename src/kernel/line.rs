@@ -38,7 +38,7 @@ pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
 pub struct Line<T: Lanes>(pub T::Array);
 
 impl<T: Lanes> Line<T> {
-    /// The line as one logical vector.
+    /// Returns the line as one logical vector.
     #[inline(always)]
     pub fn load<S: Simd>(&self, simd: S) -> T::Logical<S> {
         T::Logical::load_array_ref(simd, &self.0)
@@ -50,7 +50,7 @@ impl<T: Lanes> Line<T> {
         vector.store_array(&mut self.0);
     }
 
-    /// The `part`-th native vector of the line; see [`parts`].
+    /// Returns the `part`-th native vector of the line; see [`parts`].
     #[inline(always)]
     pub fn load_part<S: Simd>(&self, simd: S, part: usize) -> T::Native<S> {
         let width = T::Native::<S>::LEN;
@@ -65,7 +65,7 @@ impl<T: Lanes> Line<T> {
     }
 }
 
-/// How many native vectors make a line: 1 on AVX-512, 2 on AVX2, 4 elsewhere.
+/// Returns how many native vectors make a line: 1 on AVX-512, 2 on AVX2, 4 elsewhere.
 #[inline(always)]
 pub fn parts<S: Simd, T: Lanes>(_: S) -> usize {
     T::LANES / <T::Native<S> as SimdBase<S>>::LEN

@@ -34,7 +34,7 @@ pub fn dot<S: Simd, T: Lanes, const C: usize, const R: usize>(
     sums
 }
 
-/// The squared norms |M^T z|² of the rows of a strip of `R` groups.
+/// Returns the squared norms |M^T z|² of the rows of a strip of `R` groups.
 #[inline(always)]
 pub fn norms<S: Simd, T: Lanes, const C: usize, const R: usize>(
     simd: S,

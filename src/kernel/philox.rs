@@ -13,7 +13,7 @@ const ROUNDS: usize = 10;
 /// Low half of a 64-bit word.
 const LOW: u64 = 0xFFFF_FFFF;
 
-/// The 128 bits at `counter` under `key`.
+/// Returns the 128 bits at `counter` under `key`.
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
     let [mut k0, mut k1] = key;

@@ -37,7 +37,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The cut of `rows` rows of `batch` entries.
+    /// Returns the cut of `rows` rows of `batch` entries.
     pub fn new<T: Lanes>(rows: usize, batch: usize) -> Self {
         assert!(rows > 0 && batch > 0, "{rows} x {batch} has no entries");
         // An odd stride visits all sets of the cache.
@@ -59,12 +59,12 @@ impl Plan {
         self.rows
     }
 
-    /// How many super-blocks the rows make.
+    /// Returns how many super-blocks the rows make.
     pub fn super_blocks(&self) -> usize {
         self.rows.div_ceil(self.super_block_rows())
     }
 
-    /// How many blocks the rows make.
+    /// Returns how many blocks the rows make.
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(self.block_rows())
     }

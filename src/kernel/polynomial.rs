@@ -2,7 +2,7 @@
 
 use fearless_simd::prelude::*;
 
-/// The polynomial with `coefficients` (constant term first) at `x`.
+/// Returns the polynomial with `coefficients` (constant term first) at `x`.
 ///
 /// The constants of this crate are minimax fits (Remez exchange in 60 digits, then rounded) that
 /// `polynomial_fit.py` beside this file prints. Errors quoted with them are those of the rounded

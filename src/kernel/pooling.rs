@@ -67,9 +67,9 @@ pub trait Pooling: Lanes {
     /// Writes the means of windows; returns whether these are finite.
     fn means(level: Level, tiling: &Tiling, images: &[Self], out: &mut [Self]) -> bool;
 
-    /// Hands the number of a window to the pixel that attains its maximum, the first of several, and
-    /// zero to the others; pixels in no window are left as they are. Returns whether all numbers are
-    /// finite.
+    /// Gives the number of a window to the pixel that attains its maximum, the first of several,
+    /// and zero to the others; pixels in no window are left as they are. Returns whether all
+    /// numbers are finite.
     fn to_maxima(
         level: Level,
         tiling: &Tiling,

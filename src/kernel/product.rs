@@ -28,13 +28,13 @@ pub struct Operand<'a, T> {
 }
 
 impl<'a, T> Operand<'a, T> {
-    /// A matrix of `rows` rows.
+    /// Returns a matrix of `rows` rows.
     pub fn new(entries: &'a [T], rows: usize) -> Self {
         assert!(entries.len().is_multiple_of(rows), "{} entries in {rows} rows", entries.len());
         Self { entries, height: rows, transposed: false }
     }
 
-    /// The same, transposed.
+    /// Returns the same, transposed.
     pub fn transposed(self) -> Self {
         Self { transposed: !self.transposed, ..self }
     }

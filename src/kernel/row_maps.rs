@@ -47,12 +47,12 @@ pub struct Map {
 }
 
 impl Map {
-    /// Whether the map of a lane is within the range that the passes are made for.
+    /// Returns whether the map of a lane is within the range that the passes are made for.
     pub fn is_trusted(&self, lane: usize) -> bool {
         self.check[lane / 8][lane % 8] == 0.0
     }
 
-    /// Whether all lanes are.
+    /// Returns whether all lanes are.
     pub fn are_trusted(&self) -> bool {
         self.check.as_flattened().iter().sum::<f64>() == 0.0
     }

@@ -11,21 +11,21 @@ pub struct RowScale<T> {
 }
 
 impl<T: Lanes> RowScale<T> {
-    /// The scale with this weight and epsilon, both finite and not negative.
+    /// Returns the scale with this weight and epsilon, both finite and not negative.
     pub fn new(weight: f64, epsilon: f64) -> Self {
         assert!(weight >= 0.0 && weight.is_finite(), "weight {weight}");
         assert!(epsilon >= 0.0 && epsilon.is_finite(), "epsilon {epsilon}");
         Self { weight: T::of_f64(weight), epsilon: T::of_f64(epsilon) }
     }
 
-    /// The squared divisor of rows with these squared norms, never zero.
+    /// Returns the squared divisor of rows with these squared norms, never zero.
     #[inline(always)]
     pub fn divisor<S: Simd, V: SimdFloat<S, Element = T>>(self, simd: S, squared_norm: V) -> V {
         let divisor = squared_norm.mul_add(self.weight, V::splat(simd, self.epsilon));
         divisor.max(T::TINY)
     }
 
-    /// The factor of a row of this squared norm, in `f64`.
+    /// Returns the factor of a row of this squared norm, in `f64`.
     pub fn factor(self, squared_norm: f64) -> f64 {
         let divisor = squared_norm * self.weight.as_f64() + self.epsilon.as_f64();
         divisor.max(T::TINY.as_f64()).sqrt().recip()

@@ -109,7 +109,7 @@ pub fn distance_from_isotropy(factor: &DMatrix<f64>) -> f64 {
     sum_of_squares.sqrt()
 }
 
-/// Whether a matrix is square and zero below its diagonal.
+/// Returns whether a matrix is square and zero below its diagonal.
 pub fn is_upper_triangular(factor: &DMatrix<f64>) -> bool {
     let n = factor.ncols();
     let mut columns = factor.as_slice().chunks_exact(n).enumerate();
@@ -122,7 +122,7 @@ pub fn vectorized<R>(n: usize, loops: impl FnOnce() -> R) -> R {
     if n < 16 { loops() } else { dispatch!(Level::new(), _simd => loops()) }
 }
 
-/// A dot product with eight partial sums, so that the compiler can use vectors.
+/// Returns a dot product with eight partial sums, so that the compiler can use vectors.
 #[inline(always)]
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a, a_rest) = a.as_chunks::<8>();

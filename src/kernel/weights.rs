@@ -24,7 +24,7 @@ pub struct WeightPlan {
 }
 
 impl WeightPlan {
-    /// The cut of a `rows` x `columns` matrix W.
+    /// Returns the cut of a `rows` x `columns` matrix W.
     pub fn new<T: Lanes>(rows: usize, columns: usize) -> Self {
         assert!(rows > 0 && columns > 0, "{rows} x {columns} has no entries");
         Self { rows, columns, lanes: T::LANES }
@@ -35,12 +35,12 @@ impl WeightPlan {
         (self.rows, self.columns)
     }
 
-    /// How many blocks of rows there are.
+    /// Returns how many blocks of rows there are.
     pub fn blocks(&self) -> usize {
         self.rows.div_ceil(GROUPS * self.lanes)
     }
 
-    /// The rows of a block.
+    /// Returns the rows of a block.
     pub fn block_rows(&self, block: usize) -> core::ops::Range<usize> {
         let first = block * GROUPS * self.lanes;
         first..(first + GROUPS * self.lanes).min(self.rows)
@@ -95,7 +95,7 @@ impl<T: Lanes> RowBlock<'_, T> {
     }
 }
 
-/// The rows of W H in block `block`, for W of independent standard normals and H packed.
+/// Returns the rows of W H in block `block`, for W of independent standard normals and H packed.
 ///
 /// `key.block` is ignored: every block of rows has its own stream. Allocates nothing.
 pub fn multiply_weights<'a, T: Normals>(

@@ -62,7 +62,7 @@ pub fn store<S: Simd>(vectors: Vectors<S>, wide: &mut Wide) {
     vectors[1].store_array(&mut wide[1]);
 }
 
-/// The same number sixteen times.
+/// Returns the same number sixteen times.
 #[inline(always)]
 pub fn splat<S: Simd>(simd: S, number: f64) -> Vectors<S> {
     [f64x8::splat(simd, number); 2]

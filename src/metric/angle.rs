@@ -5,8 +5,8 @@ use nalgebra::DMatrix;
 use crate::{Error, Gram, Result};
 
 impl Gram {
-    /// The cosine of the angle between samples `i` and `j`, to an absolute error of some 1e-16: of an angle
-    /// below 1e-8 nothing is left in it.
+    /// Returns the cosine of samples `i` and `j`, to an absolute error of about 1e-16: of an angle
+    /// angle below 1e-8 is lost.
     ///
     /// Cost: `3 r` multiply-adds.
     ///
@@ -41,7 +41,7 @@ impl Gram {
         Ok(direction(i)?.dot(&direction(j)?).clamp(-1.0, 1.0))
     }
 
-    /// All pairwise cosines (`n x n`, ones on the diagonal). Cost: `O(n³)`.
+    /// Returns all pairwise cosines (`n x n`, ones on the diagonal). Cost: `O(n³)`.
     ///
     /// ```
     /// use orthogap::{Input, nalgebra};

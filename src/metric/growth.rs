@@ -7,7 +7,7 @@ use crate::kernel::triangular::is_upper_triangular;
 use crate::statistics::Moments;
 
 impl Gram {
-    /// What each sample adds to the ones before it: the length of its part orthogonal to them,
+    /// Returns, for each sample, the length of its part orthogonal to those before,
     /// $`|R_{kk}|`$ of a triangular factor, in units of the Frobenius norm. Zero for a sample that
     /// depends on those before.
     ///
@@ -84,13 +84,13 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// No layer seen yet.
+    /// Creates growth rates without layers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in the next layer: its Gram matrix and the logarithm of its scale.
+    /// Adds the next layer: its Gram matrix and the logarithm of its scale.
     pub fn observe(&mut self, gram: &Gram, log_scale: f64) {
         let lengths: Vec<_> =
             gram.orthogonal_lengths().iter().map(|length| length.ln() + log_scale).collect();
@@ -105,7 +105,7 @@ impl Growth {
         self.last = lengths;
     }
 
-    /// Mean and standard error of the increments, in the order of the samples. The errors take
+    /// Returns mean and standard error of the increments, sample by sample. The errors take
     /// increments for independent, as they are in a vanilla linear network.
     #[must_use]
     pub fn rates(&self) -> &[Moments] {

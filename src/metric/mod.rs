@@ -1,6 +1,6 @@
-//! What is measured: methods of [`Gram`], and functions of a bare matrix for everything else.
+//! Metrics of representations: methods of [`Gram`], and functions of a matrix.
 //!
-//! All of them are independent of the scale of `H`, and all of them but the cosines are invariant
+//! All are independent of the scale of `H`, and all except the cosines are invariant
 //! under rotations of the neurons and of the samples.
 
 mod angle;
@@ -48,7 +48,7 @@ macro_rules! metrics {
             /// All metrics.
             pub const ALL: &[Self] = &[$(Self::$metric),*];
 
-            /// The name of the metric: that of the method of [`Gram`].
+            /// Returns the name of the metric: that of the method of [`Gram`].
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -123,20 +123,20 @@ macro_rules! on_columns {
 }
 
 on_columns! {
-    /// [`Gram::lyapunov`] of the columns of a matrix.
+    /// Returns [`Gram::lyapunov`] of the columns of a matrix.
     lyapunov;
-    /// [`Gram::isometry_gap`] of the columns of a matrix.
+    /// Returns [`Gram::isometry_gap`] of the columns of a matrix.
     isometry_gap;
-    /// [`Gram::min_singular_value`] of the columns of a matrix.
+    /// Returns [`Gram::min_singular_value`] of the columns of a matrix.
     min_singular_value;
-    /// [`Gram::condition_number`] of the columns of a matrix.
+    /// Returns [`Gram::condition_number`] of the columns of a matrix.
     condition_number;
-    /// [`Gram::stable_rank`] of the columns of a matrix.
+    /// Returns [`Gram::stable_rank`] of the columns of a matrix.
     stable_rank;
-    /// [`Gram::participation_ratio`] of the columns of a matrix.
+    /// Returns [`Gram::participation_ratio`] of the columns of a matrix.
     participation_ratio;
-    /// [`Gram::effective_rank`] of the columns of a matrix.
+    /// Returns [`Gram::effective_rank`] of the columns of a matrix.
     effective_rank;
-    /// [`Gram::coupling_bound`] of the columns of a matrix.
+    /// Returns [`Gram::coupling_bound`] of the columns of a matrix.
     coupling_bound;
 }

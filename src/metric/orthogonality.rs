@@ -38,7 +38,7 @@ pub fn gap_floor(rank: usize, batch_size: usize) -> Result<f64> {
 }
 
 impl Gram {
-    /// The orthogonality gap $`V(H) = \lVert C - I/n \rVert_F`$ (Eq. 2 of the paper).
+    /// Returns the orthogonality gap $`V(H) = \lVert C - I/n \rVert_F`$ (Eq. 2 of the paper).
     ///
     /// Zero iff the samples are orthogonal and equally long; at most $`\sqrt{1 - 1/n}`$, with
     /// equality iff they are all parallel. Representations of rank `r < n` have at least
@@ -68,7 +68,7 @@ impl Gram {
         }
     }
 
-    /// The Lyapunov function $`\hat V(H) = 1/n - \lambda_n`$ (Eq. 11 of the paper), where
+    /// Returns the Lyapunov function $`\hat V(H) = 1/n - \lambda_n`$ (Eq. 11 of the paper), where
     /// $`\lambda_n`$ is the smallest eigenvalue of `C`.
     ///
     /// It bounds the gap, $`V \le \sqrt{n(n-1)}\, \hat V`$ (Lemma 4 with its sharp constant). Absolute error
@@ -86,7 +86,7 @@ impl Gram {
         1.0 / self.batch_size() as f64 - self.min_singular_value().powi(2)
     }
 
-    /// The isometry gap, the logarithm of the ratio of the arithmetic to the geometric mean of
+    /// Returns the isometry gap, the logarithm of the ratio of arithmetic to geometric mean of
     /// the eigenvalues of `C` (Meterez et al., "Towards training without depth limits", ICLR 2024).
     ///
     /// ```math
@@ -113,7 +113,7 @@ impl Gram {
     }
 }
 
-/// [`Gram::orthogonality_gap`] of the columns of a matrix, without a factorisation.
+/// Returns [`Gram::orthogonality_gap`] of the columns of a matrix, without a factorisation.
 ///
 /// `h` is `d x n`, samples are columns; any nalgebra matrix or view. Products of columns are summed in
 /// `f64`, in an order that depends on the shape alone. Absolute error a few 1e-16, for `f32`, too, and

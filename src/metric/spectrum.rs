@@ -29,13 +29,13 @@ pub struct Spectrum {
 approximate!(Spectrum, spectrum => spectrum.singular_values.as_slice().to_vec());
 
 impl Spectrum {
-    /// The `n` singular values, in descending order.
+    /// Returns the `n` singular values, in descending order.
     #[must_use]
     pub fn singular_values(&self) -> &DVector<f64> {
         &self.singular_values
     }
 
-    /// The smallest singular value $`\sigma_n`$, at most $`1/\sqrt n`$.
+    /// Returns the smallest singular value $`\sigma_n`$, at most $`1/\sqrt n`$.
     #[must_use]
     pub fn min_singular_value(&self) -> f64 {
         self.singular_values[self.singular_values.len() - 1]
@@ -48,27 +48,27 @@ impl Spectrum {
         self.singular_values[0] / self.min_singular_value()
     }
 
-    /// The stable rank $`1/\lambda_1`$ of `C`, its trace over its largest eigenvalue.
+    /// Returns the stable rank $`1/\lambda_1`$ of `C`, its trace over its largest eigenvalue.
     #[must_use]
     pub fn stable_rank(&self) -> f64 {
         self.singular_values[0].powi(-2)
     }
 
-    /// The participation ratio $`1 / \sum_i \lambda_i^2`$, the lower bound on the rank that
+    /// Returns the participation ratio $`1 / \sum_i \lambda_i^2`$, the lower bound on the rank that
     /// Daneshmand et al. (NeurIPS 2020) follow through depth.
     #[must_use]
     pub fn participation_ratio(&self) -> f64 {
         self.eigenvalues().map(|lambda| lambda * lambda).sum::<f64>().recip()
     }
 
-    /// The effective rank $`\exp(-\sum_i \lambda_i \log \lambda_i)`$ (Roy and Vetterli 2007).
+    /// Returns the effective rank $`\exp(-\sum_i \lambda_i \log \lambda_i)`$ (Roy, Vetterli 2007).
     #[must_use]
     pub fn effective_rank(&self) -> f64 {
         let surprise = |lambda: f64| if lambda > 0.0 { -lambda * lambda.ln() } else { 0.0 };
         self.eigenvalues().map(surprise).sum::<f64>().exp()
     }
 
-    /// The coupling bound $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
+    /// Returns the coupling bound $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
     ///
     /// Given `H` and Gaussian weights `W`, it is the squared Wasserstein-2 distance between the
     /// laws of `W H` and of $`G/\sqrt n`$, all entries of `W` and `G` being N(0, 1/d); its mean
@@ -87,8 +87,8 @@ impl Spectrum {
 }
 
 impl Gram {
-    /// All singular values at once, each to a relative accuracy of 1e-10 or better where the rows
-    /// of the factor are graded, as they are in every chain: 1e-30 beside 1 comes out right.
+    /// Returns all singular values, each to a relative accuracy of 1e-10 or better where the rows
+    /// of the factor are graded, as they are in every chain: 1e-30 beside 1 is accurate.
     ///
     /// Cost: `5/3 n³` multiply-adds, twice that if the condition number exceeds 100, and 20 times that
     /// if it exceeds 1e5. The last digits may depend on the instruction set.
@@ -112,7 +112,7 @@ impl Gram {
         (order.iter().map(|&k| values[k]).collect(), axes.select_columns(&order))
     }
 
-    /// The singular values of $`H / \lVert H \rVert_F`$ in descending order.
+    /// Returns the singular values of $`H / \lVert H \rVert_F`$ in descending order.
     ///
     /// ```
     /// use orthogap::Input;
@@ -126,38 +126,38 @@ impl Gram {
         self.spectrum().singular_values
     }
 
-    /// [`Spectrum::min_singular_value`]: the `alpha` that assumption A1 of the paper wants
+    /// Returns [`Spectrum::min_singular_value`], the `alpha` that A1 of the paper requires
     /// bounded from below over all layers (see [`MinSingularValue`]).
     #[must_use]
     pub fn min_singular_value(&self) -> f64 {
         self.spectrum().min_singular_value()
     }
 
-    /// [`Spectrum::condition_number`] of `H` (not of `C`, which has its square).
+    /// Returns [`Spectrum::condition_number`] of `H` (not of `C`, which has its square).
     #[must_use]
     pub fn condition_number(&self) -> f64 {
         self.spectrum().condition_number()
     }
 
-    /// [`Spectrum::stable_rank`] of `C`.
+    /// Returns [`Spectrum::stable_rank`] of `C`.
     #[must_use]
     pub fn stable_rank(&self) -> f64 {
         self.spectrum().stable_rank()
     }
 
-    /// [`Spectrum::participation_ratio`] of `C`.
+    /// Returns [`Spectrum::participation_ratio`] of `C`.
     #[must_use]
     pub fn participation_ratio(&self) -> f64 {
         self.spectrum().participation_ratio()
     }
 
-    /// [`Spectrum::effective_rank`] of `C`.
+    /// Returns [`Spectrum::effective_rank`] of `C`.
     #[must_use]
     pub fn effective_rank(&self) -> f64 {
         self.spectrum().effective_rank()
     }
 
-    /// [`Spectrum::coupling_bound`] on the squared Wasserstein-2 distance to a Gaussian.
+    /// Returns [`Spectrum::coupling_bound`] on the squared Wasserstein-2 distance to a Gaussian.
     ///
     /// ```
     /// use orthogap::Input;
@@ -215,20 +215,20 @@ pub struct MinSingularValue {
 }
 
 impl MinSingularValue {
-    /// The minimum over no layer at all, which is infinite.
+    /// Creates the minimum over no layer, which is infinite.
     #[must_use]
     pub fn new() -> Self {
         Self { value: f64::INFINITY }
     }
 
-    /// Takes one more layer in and returns its smallest singular value.
+    /// Adds a layer and returns its smallest singular value.
     pub fn observe(&mut self, gram: &Gram) -> f64 {
         let current = gram.min_singular_value();
         self.value = self.value.min(current);
         current
     }
 
-    /// The minimum so far.
+    /// Returns the minimum so far.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value

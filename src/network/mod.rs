@@ -14,15 +14,16 @@ use crate::normalization::{BatchNorm, Normalization};
 use crate::weights::{Fans, ProductLaw, WeightInit, Weights};
 use crate::{Error, Input, Result, Scalar};
 
-/// The widest layer: 2^32 blocks of 256 rows, as many as there are streams.
+/// The widest layer: 2^32 blocks of 256 rows, the number of streams.
 const MAX_WIDTH: u64 = 1 << 40;
 
 /// The recipe of a random network whose layers all have the same law.
 ///
 /// A layer is a linear map with fresh weights, `d x d` (the first is `d x dimension`), a
 /// normalisation and an activation in some [`Order`], and perhaps a [`Residual`] connection around
-/// them. The type parameter is the arithmetic of everything with `d` rows. All else is data, so
-/// networks can be looped over, compared, and with the feature `serde` written and read.
+/// them. [`new`](Self::new) makes a recipe, `with_*` change it, [`chain`](Self::chain) and
+/// [`gradients`](Self::gradients) run it. The type parameter is the arithmetic of everything with
+/// `d` rows. Recipes can be looped over, compared, and with the feature `serde` written and read.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed};
@@ -50,7 +51,7 @@ pub struct Network<T> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// The network of the paper's Eq. 1: linear layers of `width` neurons, each followed by
+    /// Returns the network of the paper's Eq. 1: linear layers of `width` neurons, each followed by
     /// [`BatchNorm::paper`].
     ///
     /// The recipe is checked when a chain begins, against the input it meets.
@@ -69,7 +70,7 @@ impl<T: Scalar> Network<T> {
         }
     }
 
-    /// The same with an activation: by default after the normalisation, `H' = F(N(W H))`.
+    /// Sets the activation: by default after the normalisation, `H' = F(N(W H))`.
     ///
     /// The length of normalised rows matters to an activation that is not homogeneous: norm one
     /// under [`BatchNorm::paper`], root mean square one under [`BatchNorm::standard`].
@@ -90,7 +91,7 @@ impl<T: Scalar> Network<T> {
         Self { activation, ..self }
     }
 
-    /// The same with other weights.
+    /// Sets the law of the weights.
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed, weights::Haar};
@@ -105,26 +106,26 @@ impl<T: Scalar> Network<T> {
         Self { weights: weights.into(), ..self }
     }
 
-    /// The same with another normalisation.
+    /// Sets the normalisation.
     #[must_use]
     pub fn with_normalization(self, normalization: impl Into<Normalization>) -> Self {
         Self { normalization: normalization.into(), ..self }
     }
 
-    /// The same with normalisation and activation in another order.
+    /// Sets the order of normalisation and activation.
     #[must_use]
     pub fn with_order(self, order: Order) -> Self {
         Self { order, ..self }
     }
 
-    /// The same with a residual connection around every layer that keeps its shape.
+    /// Sets a residual connection around every layer that keeps its shape.
     #[must_use]
     pub fn with_residual(self, residual: Residual) -> Self {
         Self { residual: Some(residual), ..self }
     }
 
-    /// The same with convolutions as linear maps, into `width` channels; samples are images of
-    /// `input`'s shape, flattened in the order of frameworks (NCHW, as [`Images::batch_from_nchw`]).
+    /// Sets convolutions as linear maps, into `width` channels. Samples are images of `input`'s
+    /// shape, flattened in the order of frameworks (NCHW, as [`Images::batch_from_nchw`]).
     ///
     /// Batch normalisation is over batch and space, sample normalisation over channels and space;
     /// the Gram matrix is that of flattened images, `(C S) x n`. Weights are drawn: a layer costs
@@ -148,8 +149,8 @@ impl<T: Scalar> Network<T> {
         Self { convolution: Some((convolution, input)), ..self }
     }
 
-    /// The same with every layer pooled at its end. Only images can be pooled: a chain, a tape or a
-    /// classifier refuses a dense layer with pooling.
+    /// Sets the pooling at the end of every layer. Only images can be pooled: a chain, a
+    /// tape or a classifier refuses a dense layer with pooling.
     ///
     /// ```
     /// use orthogap::convolution::Pooling;
@@ -164,58 +165,58 @@ impl<T: Scalar> Network<T> {
         Self { pooling: Some(pooling), ..self }
     }
 
-    /// The number `d` of neurons of a layer, or channels of a convolution.
+    /// Returns the number `d` of neurons of a layer, or channels of a convolution.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The law of the weights.
+    /// Returns the law of the weights.
     #[must_use]
     pub fn weights(&self) -> &Weights {
         &self.weights
     }
 
-    /// The normalisation.
+    /// Returns the normalisation.
     #[must_use]
     pub fn normalization(&self) -> Normalization {
         self.normalization
     }
 
-    /// The activation.
+    /// Returns the activation.
     #[must_use]
     pub fn activation(&self) -> &Activation {
         &self.activation
     }
 
-    /// The order of normalisation and activation.
+    /// Returns the order of normalisation and activation.
     #[must_use]
     pub fn order(&self) -> Order {
         self.order
     }
 
-    /// The residual connection, if there is one.
+    /// Returns the residual connection, if there is one.
     #[must_use]
     pub fn residual(&self) -> Option<&Residual> {
         self.residual.as_ref()
     }
 
-    /// The convolution and the shape of the images that the network begins with, if its linear maps
-    /// are convolutions.
+    /// Returns the convolution and the shape of the images that the network begins with, if its
+    /// linear maps are convolutions.
     #[must_use]
     pub fn convolution(&self) -> Option<(Convolution, Images)> {
         self.convolution
     }
 
-    /// The pooling at the end of each layer, if there is one.
+    /// Returns the pooling at the end of each layer, if there is one.
     #[must_use]
     pub fn pooling(&self) -> Option<Pooling> {
         self.pooling
     }
 
-    /// The cheapest engine that has the law of this recipe's representations, of batches up to the
-    /// width. Representations of a larger batch are fewer numbers than its Gram matrix, and are always
-    /// held.
+    /// Returns the cheapest engine that has the law of this recipe's representations, of batches up
+    /// to the width. Representations of a larger batch are smaller than its Gram matrix and are
+    /// always held.
     ///
     /// ```
     /// use orthogap::{Engine, Network, normalization::SampleNorm, weights::Uniform};
@@ -322,7 +323,7 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// A convolution in the place of a dense linear map.
+/// A convolution instead of a dense linear map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConvolutionLayer {
     pub convolution: Convolution,
@@ -343,7 +344,7 @@ impl ConvolutionLayer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Engine {
-    /// Rows are drawn given the Gram matrix, and forgotten: `d n` normals, `O(n²)` memory.
+    /// Rows are drawn given the Gram matrix, and not kept: `d n` normals, `O(n²)` memory.
     Streamed,
     /// Rows are drawn given the Gram matrix, and held, because more than their Gram matrix matters
     /// to the next layer: `d n` normals (Haar weights: and a QR of `d x n`), `O(d n)` memory.

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 
 /// Where normalisation `N` and activation `F` stand in a layer.
 ///
-/// All orders repeat the same loop, linear map, normalisation, activation, and differ in where a
-/// layer ends, so in what is measured and in what a residual connection adds.
+/// All orders repeat the same loop: linear map, normalisation, activation. They differ in where a
+/// layer ends, so in what is measured and what a residual connection adds.
 ///
 /// ```
 /// use orthogap::{Activation, Input, Network, Order, Seed};
@@ -48,10 +48,9 @@ pub enum Order {
 /// | [`Order::NormActivationLinear`] | `H + c W F(N(H))`, pre-norm |
 /// | any, with [`with_post_norm`](Residual::with_post_norm) | `N(H + c branch(H))`, the branch without norm |
 ///
-/// A layer whose input has another shape than its output, as the first may, has no connection: it
-/// is the branch alone, with weight one. A dense layer that is as wide as the flattened images before
-/// it has one, and adds them with channels innermost: see
-/// [`Classifier::new`](crate::train::Classifier::new) for PyTorch's order.
+/// A layer whose input and output differ in shape has no connection: it is the branch alone, with
+/// weight one. A dense layer as wide as the flattened images before it has one, and adds them with
+/// channels innermost: see [`Classifier::new`](crate::train::Classifier::new) for PyTorch's order.
 ///
 /// ```
 /// use orthogap::{Activation, Input, Network, Order, Residual, Seed};
@@ -104,7 +103,7 @@ impl fmt::Debug for BranchWeight {
 }
 
 impl Residual {
-    /// A branch of the same weight `c` at every layer.
+    /// Returns a branch of the same weight `c` at every layer.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `c` is not finite.
@@ -112,8 +111,8 @@ impl Residual {
         Ok(Self { weight: BranchWeight::Constant(finite(weight)?), post_norm: false })
     }
 
-    /// A branch of weight `c / sqrt(depth)`, so that a network of `depth` layers has a limit as
-    /// it grows deep.
+    /// Returns a branch of weight `c / sqrt(depth)`, so that a network of `depth` layers has a
+    /// limit as it grows deep.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `c` is not finite or the depth is 0.
@@ -125,7 +124,7 @@ impl Residual {
         Self::new(weight / (depth as f64).sqrt())
     }
 
-    /// A branch of weight `weight(l)` at layer `l`, counted from 1.
+    /// Returns a branch of weight `weight(l)` at layer `l`, counted from 1.
     ///
     /// ```
     /// use orthogap::Residual;
@@ -140,19 +139,19 @@ impl Residual {
         Self { weight: BranchWeight::ByLayer(Arc::new(weight)), post_norm: false }
     }
 
-    /// The same with the normalisation after the sum, not inside the branch.
+    /// Moves the normalisation after the sum, out of the branch.
     #[must_use]
     pub fn with_post_norm(self) -> Self {
         Self { post_norm: true, ..self }
     }
 
-    /// Whether the normalisation comes after the sum.
+    /// Returns whether the normalisation comes after the sum.
     #[must_use]
     pub fn is_post_norm(&self) -> bool {
         self.post_norm
     }
 
-    /// The weight of the branch at a layer.
+    /// Returns the weight of the branch at a layer.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if it is not finite.

@@ -27,7 +27,7 @@ pub enum Centering {
 
 /// The length that normalised rows have.
 ///
-/// It matters wherever something not homogeneous follows, such as tanh.
+/// It matters if the next operation is not homogeneous, such as tanh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RowScale {
@@ -71,14 +71,14 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// The operator of the paper, $`\mathrm{diag}(M M^\top)^{-1/2} M`$: no centring, no epsilon,
+    /// Returns that of the paper, $`\mathrm{diag}(M M^\top)^{-1/2} M`$: no centring, no epsilon,
     /// unit row norm.
     #[must_use]
     pub fn paper() -> Self {
         Self { centering: Centering::None, epsilon: 0.0, row_scale: RowScale::UnitNorm }
     }
 
-    /// The operator of the frameworks: rows are centred and divided by
+    /// Returns the operator of the frameworks: rows are centred and divided by
     /// sqrt(variance + `epsilon`); `epsilon` is in the units of a variance (PyTorch: 1e-5).
     ///
     /// ```
@@ -98,7 +98,7 @@ impl BatchNorm {
             .with_epsilon(epsilon)
     }
 
-    /// The same with another epsilon.
+    /// Sets epsilon.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
@@ -106,31 +106,31 @@ impl BatchNorm {
         Ok(Self { epsilon: check::not_negative("epsilon", epsilon)?, ..self })
     }
 
-    /// The same with rows centred or not.
+    /// Sets whether rows are centred.
     #[must_use]
     pub fn with_centering(self, centering: Centering) -> Self {
         Self { centering, ..self }
     }
 
-    /// The same with another length of the normalised rows.
+    /// Sets the length of the normalised rows.
     #[must_use]
     pub fn with_row_scale(self, row_scale: RowScale) -> Self {
         Self { row_scale, ..self }
     }
 
-    /// Whether rows are centred.
+    /// Returns whether rows are centred.
     #[must_use]
     pub fn centering(&self) -> Centering {
         self.centering
     }
 
-    /// The number added to the variance.
+    /// Returns the number added to the variance.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
-    /// The length of normalised rows.
+    /// Returns the length of normalised rows.
     #[must_use]
     pub fn row_scale(&self) -> RowScale {
         self.row_scale
@@ -211,7 +211,7 @@ impl BatchNorm {
         normalize(self, &mut OutOfPlace::new(h, output))
     }
 
-    /// The normalised matrix, newly allocated.
+    /// Returns the normalised matrix, newly allocated.
     ///
     /// # Errors
     /// Those of [`normalize_mut`](Self::normalize_mut).
@@ -229,7 +229,7 @@ impl BatchNorm {
         Ok(output)
     }
 
-    /// The pullback at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
+    /// Pulls back at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
     /// gradient by `h`; both are `d x n`.
     ///
     /// With `D` the divisor of a row, so that $`u = (y - m)/D`$, and a mean of zero unless rows are
@@ -277,7 +277,7 @@ impl BatchNorm {
         self.pull_back_rows(h, gradient)
     }
 
-    /// [`pullback_mut`](Self::pullback_mut), newly allocated.
+    /// Returns the [`pullback_mut`](Self::pullback_mut) of a gradient, newly allocated.
     ///
     /// # Errors
     /// Those of [`pullback_mut`](Self::pullback_mut).
@@ -331,7 +331,7 @@ impl BatchNorm {
         normalize(self, &mut Checked::new(h))
     }
 
-    /// Refuses a shape without rows that could be normalised.
+    /// Refuses a shape without rows to normalise.
     pub(super) fn check_batch(&self, (rows, columns): (usize, usize)) -> Result<()> {
         if rows == 0 || columns == 0 {
             return Err(Error::Empty { rows, columns });

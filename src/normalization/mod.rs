@@ -1,4 +1,4 @@
-//! Normalisation layers.
+//! Batch, layer and group normalisation, and their reverse passes.
 
 mod batch_norm;
 mod mean_only;
@@ -16,7 +16,7 @@ pub use batch_norm::{BatchNorm, Centering, RowScale};
 pub use sample_norm::SampleNorm;
 pub use trainable::TrainableBatchNorm;
 
-/// How a network normalises.
+/// The normalisation of a network.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed, normalization::{Normalization, SampleNorm}};
@@ -35,12 +35,13 @@ pub use trainable::TrainableBatchNorm;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Normalization {
-    /// Nothing: a vanilla network. Its scale is carried as a logarithm, so no depth overflows.
+    /// No normalisation: a vanilla network. Its scale is held as a logarithm, so no depth
+    /// overflows.
     None,
     /// Batch normalisation of every row (neuron) over the batch.
     BatchNorm(BatchNorm),
     /// Mean-only batch normalisation (Salimans and Kingma 2016): the mean over the batch is subtracted
-    /// from every row, and nothing is rescaled. The scale is carried as it is in a vanilla network.
+    /// from every row, and nothing is rescaled. The scale is held as in a vanilla network.
     ///
     /// On Gram matrices it is $`C \mapsto P C P`$ with $`P = I - 1 1^\top / n`$.
     ///

@@ -17,8 +17,8 @@ use crate::{Error, Result, Scalar};
 
 /// A normalisation of every sample (column) over its features, alone or in groups of them.
 ///
-/// It is batch normalisation turned about: each group of features of each sample is brought to
-/// root mean square one,
+/// It is batch normalisation transposed: each group of features of each sample is scaled to root
+/// mean square one,
 ///
 /// ```math
 /// u = \frac{y - m}{\sqrt{\mathrm{mean}\,(y - m)^2 + \epsilon}},
@@ -30,8 +30,8 @@ use crate::{Error, Result, Scalar};
 /// | [`SampleNorm::rms`] (Zhang and Sennrich 2019) | 0 | 1 |
 /// | [`SampleNorm::group`] (Wu and He 2018) | of the group | as given |
 ///
-/// It couples the rows of `H`, so a chain under it holds `H`; and as it acts on samples one by one,
-/// it does nothing to pull them apart.
+/// It couples the rows of `H`, so a chain under it holds `H`. It acts on samples one by one, so it
+/// does not make them more orthogonal.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -56,7 +56,7 @@ pub struct SampleNorm {
 }
 
 impl SampleNorm {
-    /// Layer normalisation: every sample is centred and brought to unit root mean square.
+    /// Creates layer normalisation: every sample is centred and scaled to unit root mean square.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
@@ -64,7 +64,7 @@ impl SampleNorm {
         Ok(Self { operator: BatchNorm::standard(epsilon)?, groups: 1 })
     }
 
-    /// Root mean square normalisation: every sample is brought to unit root mean square.
+    /// Creates root mean square normalisation: every sample is scaled to unit root mean square.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
@@ -73,8 +73,8 @@ impl SampleNorm {
         Ok(Self { operator, groups: 1 })
     }
 
-    /// Group normalisation: the features of a sample in `groups` equal groups, one after the
-    /// other, each centred and brought to unit root mean square.
+    /// Creates group normalisation: the features of a sample form `groups` equal consecutive
+    /// groups, each centred and scaled to unit root mean square.
     ///
     /// Of images a group is some channels of all pixels, as in PyTorch. In a dense layer that
     /// normalises flattened images before its linear map it is all channels of some pixels, since
@@ -100,19 +100,19 @@ impl SampleNorm {
         Ok(Self { operator: BatchNorm::standard(epsilon)?, groups })
     }
 
-    /// The number added to the variance.
+    /// Returns the number added to the variance.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.operator.epsilon()
     }
 
-    /// The number of groups of features.
+    /// Returns the number of groups of features.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.groups
     }
 
-    /// The same with another epsilon.
+    /// Sets epsilon.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `epsilon` is negative or not finite.
@@ -122,9 +122,9 @@ impl SampleNorm {
 
     /// Normalises `h` (`d x n`, samples are columns) in place.
     ///
-    /// Cost: `O(d n)`, and memory of one group, which each thread keeps. From half a million entries on,
-    /// the threads of the current rayon pool share the samples; bits do not depend on them. An error may
-    /// leave `h` half done.
+    /// Cost: `O(d n)`, and memory of one group, which each thread keeps. From half a million
+    /// entries on, the threads of the current rayon pool share the samples; bits do not depend on
+    /// their number. An error may leave `h` half done.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::DegenerateSample`] for a group that is
@@ -176,7 +176,7 @@ impl SampleNorm {
         self.normalize_groups(&mut OutOfPlace::new(h, output), 1)
     }
 
-    /// The normalised matrix, newly allocated.
+    /// Returns the normalised matrix, newly allocated.
     ///
     /// # Errors
     /// Those of [`normalize_mut`](Self::normalize_mut).
@@ -194,8 +194,8 @@ impl SampleNorm {
         Ok(output)
     }
 
-    /// The pullback at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
-    /// gradient by `h`; both are `d x n`, samples are columns.
+    /// Returns the pullback at `h`: takes the gradient of a loss by the normalised matrix, in
+    /// place, to its gradient by `h`; both are `d x n`, samples are columns.
     ///
     /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and memory of
     /// two groups, which each thread keeps. An error may leave the gradient half done.
@@ -232,7 +232,7 @@ impl SampleNorm {
         self.pull_back_images(h, gradient, 1)
     }
 
-    /// [`pullback_mut`](Self::pullback_mut), newly allocated.
+    /// Returns the [`pullback_mut`](Self::pullback_mut) of a gradient, newly allocated.
     ///
     /// # Errors
     /// Those of [`pullback_mut`](Self::pullback_mut).

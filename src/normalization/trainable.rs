@@ -48,7 +48,7 @@ pub struct TrainableBatchNorm<T> {
 }
 
 impl<T: Scalar> TrainableBatchNorm<T> {
-    /// A layer of `width` neurons with `gamma` 1, `beta` 0, running mean 0 and variance 1.
+    /// Returns a layer of `width` neurons with `gamma` 1, `beta` 0, running mean 0 and variance 1.
     ///
     /// PyTorch's defaults are `epsilon` 1e-5 and `momentum` 0.1.
     ///
@@ -69,47 +69,47 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         })
     }
 
-    /// The number `d` of neurons.
+    /// Returns the number `d` of neurons.
     #[must_use]
     pub fn width(&self) -> usize {
         self.gamma.len()
     }
 
-    /// The scale of each neuron.
+    /// Returns the scale of each neuron.
     #[must_use]
     pub fn gamma(&self) -> &DVector<T> {
         &self.gamma
     }
 
-    /// The scale of each neuron, to be changed.
+    /// Returns the scale of each neuron, to be changed.
     pub fn gamma_mut(&mut self) -> &mut DVector<T> {
         &mut self.gamma
     }
 
-    /// The shift of each neuron.
+    /// Returns the shift of each neuron.
     #[must_use]
     pub fn beta(&self) -> &DVector<T> {
         &self.beta
     }
 
-    /// The shift of each neuron, to be changed.
+    /// Returns the shift of each neuron, to be changed.
     pub fn beta_mut(&mut self) -> &mut DVector<T> {
         &mut self.beta
     }
 
-    /// The running mean of each neuron.
+    /// Returns the running mean of each neuron.
     #[must_use]
     pub fn running_mean(&self) -> &DVector<T> {
         &self.running_mean
     }
 
-    /// The running unbiased variance of each neuron.
+    /// Returns the running unbiased variance of each neuron.
     #[must_use]
     pub fn running_variance(&self) -> &DVector<T> {
         &self.running_variance
     }
 
-    /// The same with other running statistics, such as those of a layer that was saved.
+    /// Sets running statistics, such as those of a saved layer.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless there is a mean and a variance for every neuron;
@@ -135,13 +135,13 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         Ok(Self { running_mean, running_variance, ..self })
     }
 
-    /// The number added to the variance.
+    /// Returns the number added to the variance.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.operator.epsilon()
     }
 
-    /// The share by which running statistics move towards those of a batch.
+    /// Returns the share by which running statistics move towards those of a batch.
     #[must_use]
     pub fn momentum(&self) -> f64 {
         self.momentum
@@ -281,7 +281,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         })
     }
 
-    /// A normalised training batch, newly allocated; see [`train_mut`](Self::train_mut).
+    /// Returns a normalised training batch, newly allocated; see [`train_mut`](Self::train_mut).
     ///
     /// # Errors
     /// Those of [`train_mut`](Self::train_mut).

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that are written completely or not at all.
 //!
 //! [`write()`] puts the contents on disk under a temporary name in the same folder, and then renames
 //! it. Readers see the old contents or the new ones, even if the process is killed or several
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// Writes a file, and the folders above it where they are missing.
+/// Writes a file, and creates missing folders above it.
 ///
-/// Symbolic links are followed. What is no regular file, such as `/dev/stdout` or a named pipe, is
-/// written to directly.
+/// Symbolic links are followed. Anything except a regular file, such as `/dev/stdout` or a named
+/// pipe, is written to directly.
 ///
 /// ```
 /// use orthogap::report::{Table, file};
@@ -51,8 +51,8 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
     written.map_err(|error| failed(path, &error))
 }
 
-/// Checks that files can be written, before anything is computed for them: each by itself, and no
-/// two of them the same. Makes the folders above them, and removes what killed processes left there.
+/// Checks, before a computation, that files can be written and are all different. Creates the
+/// folders above them, and removes temporary files of killed processes.
 ///
 /// ```
 /// use orthogap::report::file;

@@ -18,14 +18,14 @@ use std::fmt::{self, Write};
 
 use crate::{Error, Result, json};
 
-/// Rows of values under names.
+/// A table of values with named columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Value>>,
 }
 
-/// What a table holds.
+/// An entry of a [`Table`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
@@ -100,19 +100,20 @@ impl Table {
         Ok(())
     }
 
-    /// The names of the columns.
+    /// Returns the names of the columns.
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// The rows, a value for each column.
+    /// Returns the rows, a value for each column.
     #[must_use]
     pub fn rows(&self) -> &[Vec<Value>] {
         &self.rows
     }
 
-    /// Comma-separated values with a header, as in RFC 4180 except for plain line feeds.
+    /// Returns comma-separated values with a header, as in RFC 4180 except for plain line feeds.
+    /// [`file::write()`] writes them to a file.
     ///
     /// An empty field is a missing value or an empty text. In a table of one column it is written as
     /// `""`, since readers skip empty lines.
@@ -123,7 +124,7 @@ impl Table {
         std::iter::once(header).chain(rows).map(csv_line).collect()
     }
 
-    /// A JSON object a line for each row.
+    /// Returns JSON Lines: an object for each row.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if two columns have the same name, of which readers would keep one.
@@ -151,7 +152,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+            self.rows.iter().map(|row| row.iter().map(Value::shown).collect()).collect();
         let width = |column: usize| {
             let fields = shown.iter().map(|row| row[column].chars().count());
             fields.chain([self.columns[column].chars().count()]).max().unwrap_or(0)
@@ -175,16 +176,19 @@ impl fmt::Display for Table {
     }
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Number(0.0) => "0".to_owned(),
-        Value::Number(number) if (1e-4..1e6).contains(&number.abs()) => {
-            let digits = 4 - number.abs().log10().floor() as i32;
-            format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+impl Value {
+    /// As text for people: numbers to five significant digits.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Number(0.0) => "0".to_owned(),
+            Self::Number(number) if (1e-4..1e6).contains(&number.abs()) => {
+                let digits = 4 - number.abs().log10().floor() as i32;
+                format!("{number:.*}", usize::try_from(digits).unwrap_or(0))
+            }
+            Self::Number(number) => format!("{number:.4e}"),
+            Self::Text(text) => text.clone(),
+            other => csv_field(other),
         }
-        Value::Number(number) => format!("{number:.4e}"),
-        Value::Text(text) => text.clone(),
-        other => csv_field(other),
     }
 }
 

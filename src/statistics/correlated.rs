@@ -113,7 +113,7 @@ fn initial_sequence(deviations: &[f64], averaged: bool) -> Option<f64> {
     (!average).then(|| total.max(noise))
 }
 
-/// Returns the covariance of numbers so many places apart, about zero.
+/// Returns the covariance of numbers `lag` places apart, about zero.
 fn covariance(deviations: &[f64], lag: usize) -> f64 {
     let products = deviations[lag..].iter().zip(deviations).map(|(x, y)| x * y);
     products.sum::<f64>() / deviations.len() as f64
@@ -151,13 +151,13 @@ pub struct BatchMeans {
 }
 
 impl BatchMeans {
-    /// No numbers yet, to be taken in batches of `length`; 0 counts as 1.
+    /// Creates batch means without numbers, for batches of `length`; 0 counts as 1.
     #[must_use]
     pub fn new(length: u64) -> Self {
         Self { length: length.max(1), current: Moments::new(), means: Moments::new() }
     }
 
-    /// Takes one more number in.
+    /// Adds a number.
     pub fn push(&mut self, value: f64) {
         self.current.push(value);
         if self.current.count() == self.length {
@@ -166,7 +166,7 @@ impl BatchMeans {
         }
     }
 
-    /// Takes in the full batches of another stream; what it began is left out.
+    /// Adds the full batches of another stream, without its unfinished one.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if its batches have another length; those of
@@ -180,7 +180,7 @@ impl BatchMeans {
         self.means.merge(&other.means)
     }
 
-    /// The moments of the means of all full batches.
+    /// Returns the moments of the means of all full batches.
     #[must_use]
     pub fn moments(&self) -> &Moments {
         &self.means

@@ -18,7 +18,7 @@ pub struct Difference {
 approximate!(Difference, difference => vec![difference.value, difference.standard_error]);
 
 impl Moments {
-    /// The mean of these numbers minus that of others, which are independent of them.
+    /// Returns the mean of these numbers minus that of others, which are independent of them.
     ///
     /// B. L. Welch, "The generalization of 'Student's' problem when several different population
     /// variances are involved", Biometrika 34 (1947): the standard error is
@@ -59,7 +59,7 @@ impl Moments {
 }
 
 impl Difference {
-    /// The difference of the means.
+    /// Returns the difference of the means.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
@@ -71,14 +71,14 @@ impl Difference {
         self.standard_error
     }
 
-    /// The degrees of freedom of Student's law, rarely a whole number.
+    /// Returns the degrees of freedom of Student's law, rarely a whole number.
     #[must_use]
     pub fn degrees_of_freedom(&self) -> f64 {
         self.degrees_of_freedom
     }
 
-    /// The interval that contains the true difference with probability `level`; `None` for a level
-    /// outside (0, 1).
+    /// Returns the interval that contains the true difference with probability `level`; `None` for
+    /// a level outside (0, 1).
     #[must_use]
     pub fn confidence_interval(&self, level: f64) -> Option<Interval> {
         let quantile = two_sided(level, self.degrees_of_freedom)?;

@@ -8,19 +8,19 @@ use crate::Result;
 use crate::check;
 use crate::serialization::deserialize_checked;
 
-/// How much each point counts in a fit of points with errors.
+/// The weights of points with errors in a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Weighting {
-    /// All the same. The slope of a relation that is not quite straight then does not depend on
-    /// which points happen to be known best.
+    /// Equal weights. The slope of a relation that is not exactly straight then does not depend on
+    /// which points are known best.
     Equal,
     /// By the inverse square of its standard error: the best estimate if the relation is straight.
     ///
-    /// The standard errors have to be known well. Where each is estimated from a few runs, the points
-    /// that happen to scatter least get the largest weights, and the error of the line is too small:
-    /// with 3 runs a point, 95 % intervals contain the truth in 60 %, with 10 runs in 90 %. Below 30
-    /// runs a point take [`Equal`](Self::Equal) weights.
+    /// The standard errors have to be known well. Where each is estimated from a few runs, the
+    /// points that happen to scatter least get the largest weights, and the error of the line is
+    /// too small: with 3 runs a point, 95 % intervals contain the truth in 60 %, with 10 runs in 90
+    /// %. Below 30 runs a point use [`Equal`](Self::Equal) weights.
     InverseVariance,
 }
 
@@ -47,8 +47,8 @@ const MOST: u64 = 1 << 40;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Line {
     slope: f64,
-    /// A point of the line amid those that it was fitted to: far from zero, the intercept has lost
-    /// the digits of their distances.
+    /// A point of the line among the fitted ones: far from zero, the intercept has lost the digits
+    /// of their distances.
     center: [f64; 2],
     slope_error: f64,
     intercept_error: f64,
@@ -59,7 +59,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line through `(x, y)`, all alike; their scatter about it gives the errors.
+    /// Fits the line through `(x, y)` with equal weights; the scatter about it gives the errors.
     ///
     /// ```
     /// use orthogap::statistics::Line;
@@ -83,8 +83,8 @@ impl Line {
         Self { slope_error, intercept_error, chi_squared: None, ..line }.checked()
     }
 
-    /// The line through `(x, y, standard error of y)`; the errors of `y`, independent of each other,
-    /// give those of the line. Ensembles under one seed are not
+    /// Returns the line through `(x, y, standard error of y)`; the errors of `y`, independent of
+    /// each other, give those of the line. Ensembles under one seed are not
     /// [independent](crate::experiment#repeatability).
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Line {
         .checked()
     }
 
-    /// Refuses what no points give.
+    /// Refuses fields that no points give.
     fn checked(self) -> Result<Self> {
         in_range("slope", self.slope)?;
         for coordinate in self.center {
@@ -166,31 +166,31 @@ impl Line {
         Ok(self)
     }
 
-    /// The slope `b`.
+    /// Returns the slope `b`.
     #[must_use]
     pub fn slope(&self) -> f64 {
         self.slope
     }
 
-    /// The value `a` at `x = 0`.
+    /// Returns the value `a` at `x = 0`.
     #[must_use]
     pub fn intercept(&self) -> f64 {
         self.at(0.0)
     }
 
-    /// The standard error of the slope.
+    /// Returns the standard error of the slope.
     #[must_use]
     pub fn slope_error(&self) -> f64 {
         self.slope_error
     }
 
-    /// The standard error of the intercept.
+    /// Returns the standard error of the intercept.
     #[must_use]
     pub fn intercept_error(&self) -> f64 {
         self.intercept_error
     }
 
-    /// The line at `x`.
+    /// Returns the line at `x`.
     #[must_use]
     pub fn at(&self, x: f64) -> f64 {
         let [center, value] = self.center;

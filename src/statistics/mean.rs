@@ -1,4 +1,4 @@
-//! Means that keep the digits that rounding would take from the numbers less their mean.
+//! Means in two parts, so that subtracting them from numbers loses no digits.
 
 /// A mean as the unevaluated sum of two numbers, `high` and the much smaller `low`.
 ///

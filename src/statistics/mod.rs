@@ -61,7 +61,7 @@ impl Interval {
         Self { low: middle - half, high: middle + half }
     }
 
-    /// Whether a number lies within.
+    /// Returns whether a number lies within.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high

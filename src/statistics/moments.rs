@@ -7,7 +7,7 @@ use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
-/// The most numbers that are counted: up to here each count is its own float.
+/// The most numbers that are counted: up to here each count is an exact float.
 const MOST: u64 = 1 << 53;
 
 /// Mean and variance of a stream of numbers, mergeable in any grouping.
@@ -44,18 +44,18 @@ approximate!(Moments, moments => {
 });
 
 impl Moments {
-    /// The moments of no numbers.
+    /// Creates the moments of no numbers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes one more number in.
+    /// Adds a number.
     pub fn push(&mut self, value: f64) {
         self.push_split(SplitMean { high: value, low: 0.0 });
     }
 
-    /// Takes one more number in, which is itself a mean in two parts.
+    /// Adds a number that is itself a mean in two parts.
     pub(super) fn push_split(&mut self, value: SplitMean) {
         self.count += 1;
         if self.count == 1 {
@@ -80,11 +80,11 @@ impl Moments {
         (self.mean, self.mean_remainder) = (mean.high, mean.low);
     }
 
-    /// Takes in all numbers that `other` has seen.
+    /// Adds all numbers of `other`.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if together they are more than 2^53, as they can be where the same
-    /// are taken in again and again.
+    /// [`Error::InvalidParameter`] if together they are more than 2^53, which repeated merging can
+    /// reach.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         if other.count == 0 {
             return Ok(());
@@ -103,32 +103,32 @@ impl Moments {
         Ok(())
     }
 
-    /// How many numbers there were.
+    /// Returns the number of numbers.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their mean; NaN if there were none.
+    /// Returns their mean; NaN if there were none.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { f64::NAN } else { self.mean }
     }
 
-    /// The unbiased sample variance (divisor `count - 1`); NaN below two numbers.
+    /// Returns the unbiased sample variance (divisor `count - 1`); NaN below two numbers.
     #[must_use]
     pub fn sample_variance(&self) -> f64 {
         if self.count < 2 { f64::NAN } else { self.sum_of_squares / (self.count - 1) as f64 }
     }
 
-    /// The standard error of the mean of independent numbers; NaN below two.
+    /// Returns the standard error of the mean of independent numbers; NaN below two.
     #[must_use]
     pub fn standard_error(&self) -> f64 {
         (self.sample_variance() / self.count as f64).sqrt()
     }
 
-    /// The interval that holds the true mean with probability `level`, by Student's law; none below
-    /// two numbers or for a level outside (0, 1).
+    /// Returns the interval that holds the true mean with probability `level`, by Student's law;
+    /// none below two numbers or for a level outside (0, 1).
     ///
     /// Exact for independent normal numbers; for others the better the more there are.
     ///

@@ -1,4 +1,4 @@
-//! Quantiles of numbers in order, and how far to trust them.
+//! Quantiles of sorted numbers, and their confidence intervals.
 
 use std::iter::successors;
 

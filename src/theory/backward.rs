@@ -9,7 +9,7 @@
 //! | [`rectified_log_growth`] | rectified, He weights, no normalisation, one sample, any width | derived for a gradient of random signs |
 //! | [`haar_share`] | linear, Haar weights, batch as large as the width | measured |
 //!
-//! All are held against simulations of the streamed and the explicit reverse pass.
+//! All are tested against simulations of the streamed and the explicit reverse pass.
 
 use std::f64::consts::PI;
 
@@ -26,7 +26,7 @@ use crate::check;
 /// has mean square 1/2.
 ///
 /// Simulations of the log norm at n = 128 and d = 1024 have .3898(5) a layer, where the logarithm of this is
-/// .3832. At n = 8 the rate is half as large again: batches below about 32 need another law.
+/// .3832. At n = 8 the rate is 1.5 times as large: batches below about 32 need another law.
 ///
 /// ```
 /// use orthogap::theory::backward::RECTIFIED_SQUARED_GROWTH;
@@ -153,9 +153,10 @@ pub fn rectified_log_growth(width: usize) -> f64 {
 /// left at the input of a deep linear network with Haar weights and the paper's batch normalisation, of
 /// `n = d` orthogonal samples.
 ///
-/// Normalisation then changes nothing forwards. Backwards the antisymmetric part of $`G H^\top`$ is
-/// conserved and the symmetric part decays, as simulations show; the former has that share. At n = 8, 1600
-/// networks of 200 layers have .4401(22), where it is .4375. For `n < d` gradients explode.
+/// In the forward pass normalisation then changes nothing. In the reverse pass the antisymmetric
+/// part of $`G H^\top`$ is conserved and the symmetric part decays, as simulations show; the former
+/// has that share. At n = 8, 1600 networks of 200 layers have .4401(22), where it is .4375. For
+/// `n < d` gradients explode.
 ///
 /// ```
 /// use orthogap::theory::backward::haar_share;

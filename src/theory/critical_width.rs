@@ -3,7 +3,7 @@
 //! [`experiment::critical_width`](crate::experiment::critical_width) measures it: 3, 5, 7, 14, 23, 47, 78, 168, 284 for n = 2, 3, 4, 6,
 //! 8, 12, 16, 24, 32, each within one (the larger ones within a few).
 
-/// A rule of thumb for the critical width, `n²/4`, and never less than `n`.
+/// Returns an approximate critical width, `n²/4`, at least `n`.
 ///
 /// It is a fit, not a theorem: measured widths exceed it by 40 % at n = 8 and by 11 % at n = 32.
 ///
@@ -42,8 +42,8 @@ pub fn lower_edge(batch_size: usize, width: usize) -> f64 {
     n.sqrt().recip() - 0.5 * (n / d).sqrt()
 }
 
-/// The mean growth of the logarithm of a nearly lost singular value in a layer of infinite width,
-/// $`\frac12 \log \frac{n-1}{n-3}`$, infinite for n <= 3.
+/// Returns the mean growth of the logarithm of a nearly lost singular value in a layer of infinite
+/// width, $`\frac12 \log \frac{n-1}{n-3}`$, infinite for n <= 3.
 ///
 /// The other `n - 1` directions are orthogonal there, and a row that is divided by its length in
 /// them multiplies a lost one by $`E \frac{n-1}{\chi^2_{n-1}}`$ in the mean square. At finite width the growth

@@ -6,7 +6,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-/// Mean of the largest eigenvalue, to about 1e-12 for n <= 512 and 1e-6 above.
+/// Returns the mean of the largest eigenvalue, to about 1e-12 for n <= 512 and 1e-6 above.
 ///
 /// Integration by parts of its distribution function `F`, a ratio of Pfaffians: with the Hermite
 /// functions $`\phi_i`$ and their integrals $`\Phi_i`$ from minus infinity,

@@ -1,7 +1,8 @@
 //! How vanilla linear networks grow: the Lyapunov exponents of products of Gaussian matrices.
 
-/// The `n` top Lyapunov exponents of a vanilla linear network of `width` neurons with weights
-/// N(0, gain²/d): growth a layer of the logarithms of lengths, areas, volumes, one after the other.
+/// Returns the `n` top Lyapunov exponents of a vanilla linear network of `width` neurons with
+/// weights N(0, gain²/d): growth a layer of the logarithms of lengths, areas, volumes, one after
+/// the other.
 ///
 /// ```math
 /// \lambda_k = \log \mathrm{gain} + \tfrac12 \left( \psi\!\left(\tfrac{d - k + 1}{2}\right)

@@ -1,10 +1,10 @@
-//! The isometry of samples, and what normalising each of them adds to it.
+//! The isometry of samples, and its gain by normalising each of them.
 //!
 //! The isometry of `n` samples is $`\det(C)^{1/n} / (\mathrm{tr}(C)/n)`$, the geometric mean of the
 //! eigenvalues of their Gram matrix over the arithmetic one; minus its logarithm is
 //! [`Gram::isometry_gap`]. Joudaki, Daneshmand and Bach 2023
 //! ([arXiv 2305.18399](https://arxiv.org/abs/2305.18399)) show that it does not fall when samples are
-//! scaled to one length, as layer normalisation does. What it gains is known exactly: [`gain`].
+//! scaled to one length, as layer normalisation does. [`gain`] is the exact gain.
 //!
 //! The other half of a layer is the activation. Of a pair of samples the share of the linear part,
 //! $`\beta_0`$, is

@@ -1,6 +1,6 @@
-//! The laws behind the simulations: pure functions that know nothing of chains.
+//! The laws behind the simulations: pure functions, independent of chains.
 //!
-//! | | |
+//! | theory of | module |
 //! | --- | --- |
 //! | what the paper claims, and what holds | [`bounds`] |
 //! | infinite width: the map of eigenvalues, the deterministic chain | [`mean_field`] |

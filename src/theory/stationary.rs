@@ -23,7 +23,8 @@ use crate::check;
 use crate::factorization::drawn_eigenvalues;
 use crate::{Error, Result, Stream};
 
-/// The factor by which the gap of a wide network shrinks per layer near orthogonality, `n/(n+2)`.
+/// Returns the factor by which the gap of a wide network shrinks per layer near orthogonality,
+/// `n/(n+2)`.
 ///
 /// It is the limit of large width. [Coupled chains](crate::experiment::coupling) measure the logarithm at
 /// finite width, relative to it, for n = 4, 8, 16: about .65 at d = n², .92 at 4 n², .963 at 8 n², and .994
@@ -38,7 +39,7 @@ pub fn decay_rate(batch_size: usize) -> f64 {
     n / (n + 2.0)
 }
 
-/// The number of layers in which the gap of a wide network shrinks by a factor of e near
+/// Returns the number of layers in which the gap of a wide network shrinks by a factor of e near
 /// orthogonality, $`1/\log(1 + 2/n)`$: about (n + 1)/2.
 ///
 /// ```
@@ -51,7 +52,8 @@ pub fn relaxation_time(batch_size: usize) -> f64 {
     (2.0 / batch_size as f64).ln_1p().recip()
 }
 
-/// The stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the orthogonality gap.
+/// Returns the stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the
+/// orthogonality gap.
 ///
 /// About n/(4d), up to a relative correction of c/d with c = 0.2, 0.8, 3 for n = 2, 4, 8 (measured). Zero for
 /// a batch of one. Near the critical width of about n²/4 no stationary law exists.
@@ -67,7 +69,7 @@ pub fn mean_squared_gap(batch_size: usize, width: usize) -> f64 {
     (1.0 - 1.0 / n) * (n + 2.0).powi(2) / (4.0 * (n + 1.0) * d)
 }
 
-/// The stationary mean $`E V`$ of the orthogonality gap.
+/// Returns the stationary mean $`E V`$ of the orthogonality gap.
 ///
 /// At the same widths as [`mean_squared_gap`], with half of its relative correction. The gap is
 /// $`\sqrt{E V^2 / D}`$ times a chi variable of `D` degrees of freedom, so
@@ -93,7 +95,7 @@ pub fn mean_gap(batch_size: usize, width: usize) -> f64 {
     mean_squared_gap(batch_size, width).sqrt() * gamma_ratio(half) / half.sqrt()
 }
 
-/// The stationary mean $`E \hat V`$ of the [Lyapunov function](crate::Gram::lyapunov).
+/// Returns the stationary mean $`E \hat V`$ of the [Lyapunov function](crate::Gram::lyapunov).
 ///
 /// $`\sqrt{E V^2 / D}`$ times the mean largest eigenvalue of the Gaussian orthogonal ensemble of
 /// order `n`, which is computed to 1e-12 (1e-6 for n > 512).
@@ -153,7 +155,7 @@ pub struct SingularValueLaw {
 }
 
 impl SingularValueLaw {
-    /// The law for `n` samples at width `d`.
+    /// Returns the law for `n` samples at width `d`.
     ///
     /// # Errors
     /// [`Error::BatchTooSmall`] below two samples, [`Error::BatchExceedsWidth`] if `n > d`.
@@ -166,19 +168,19 @@ impl SingularValueLaw {
         Ok(Self { batch_size, scale })
     }
 
-    /// `s`: the root of [`mean_coupling_bound`]`/D`.
+    /// Returns `s`, the root of [`mean_coupling_bound`]`/D`.
     #[must_use]
     pub fn scale(self) -> f64 {
         self.scale
     }
 
-    /// The mean of the smallest singular value.
+    /// Returns the mean of the smallest singular value.
     #[must_use]
     pub fn mean_smallest(self) -> f64 {
         self.centre() - self.scale * mean_largest_eigenvalue(self.batch_size)
     }
 
-    /// The mean of the largest singular value.
+    /// Returns the mean of the largest singular value.
     #[must_use]
     pub fn mean_largest(self) -> f64 {
         self.centre() + self.scale * mean_largest_eigenvalue(self.batch_size)
@@ -205,9 +207,10 @@ impl SingularValueLaw {
     }
 }
 
-/// The stationary mean of the coupling bound on the squared Wasserstein-2 distance to a Gaussian
-/// ([`Gram::coupling_bound`](crate::Gram::coupling_bound)), $`n E V^2 / 4`$, to first order in the spread of
-/// singular values: simulations at (4, 512) and (8, 1024) exceed it by 0.6 % and 0.7 %.
+/// Returns the stationary mean of the coupling bound on the squared Wasserstein-2 distance to a
+/// Gaussian ([`Gram::coupling_bound`](crate::Gram::coupling_bound)), $`n E V^2 / 4`$, to first
+/// order in the spread of singular values: simulations at (4, 512) and (8, 1024) exceed it by 0.6 %
+/// and 0.7 %.
 ///
 /// ```
 /// use orthogap::theory::stationary::mean_coupling_bound;

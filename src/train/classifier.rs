@@ -1,4 +1,4 @@
-//! A stack of layers with explicit weights and a linear head into classes.
+//! A stack of layers with explicit weights and a linear classification head.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -11,9 +11,10 @@ use crate::normalization::TrainableBatchNorm;
 use crate::weights::{Fans, WeightInit, Weights};
 use crate::{Error, Network, Purpose, Replicate, Result, Scalar};
 
-/// Layers with explicit weights and a linear head into classes, without biases, as in the paper.
+/// A stack of layers with explicit weights and a linear classification head, without biases, as in
+/// the paper.
 ///
-/// Layer `l` is what its recipe, a [`Network`], makes of the layer before and of weights $`W_l`$,
+/// Layer `l` applies its recipe, a [`Network`], to the layer before with weights $`W_l`$,
 /// `d_out x d_in` (of a convolution `C' x (C k²)`); samples are columns. The logits are
 /// $`W_{\mathrm{head}} H_L`$, `classes x n`, where images are flattened, channels innermost.
 ///
@@ -189,8 +190,8 @@ impl<T: Scalar> Classifier<T> {
         Self::new(layers, head)
     }
 
-    /// The same with other parameters and running statistics of the batch normalisation of a layer,
-    /// such as those that were saved.
+    /// Sets the parameters and running statistics of the batch normalisation of a layer, such as
+    /// saved ones.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if the layer does not exist or has no batch normalisation;
@@ -213,13 +214,13 @@ impl<T: Scalar> Classifier<T> {
         Ok(self)
     }
 
-    /// The number of layers, without the head.
+    /// Returns the number of layers, without the head.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.layers.len()
     }
 
-    /// The number of classes.
+    /// Returns the number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.head.nrows()
@@ -231,7 +232,8 @@ impl<T: Scalar> Classifier<T> {
         self.dimension
     }
 
-    /// The weights of a layer, counted from 0: `d_out x d_in`, of a convolution `C' x (C k²)`.
+    /// Returns the weights of a layer, counted from 0: `d_out x d_in`, of a convolution
+    /// `C' x (C k²)`.
     ///
     /// # Panics
     /// If there is no such layer.
@@ -240,7 +242,7 @@ impl<T: Scalar> Classifier<T> {
         &self.layers[layer].weights
     }
 
-    /// The batch normalisation of a layer, counted from 0, if it has one.
+    /// Returns the batch normalisation of a layer, counted from 0, if it has one.
     ///
     /// # Panics
     /// If there is no such layer.
@@ -249,13 +251,13 @@ impl<T: Scalar> Classifier<T> {
         self.layers[layer].norm.as_ref()
     }
 
-    /// The weights of the head, `classes x features`.
+    /// Returns the weights of the head, `classes x features`.
     #[must_use]
     pub fn head(&self) -> &DMatrix<T> {
         &self.head
     }
 
-    /// The number of parameters.
+    /// Returns the number of parameters.
     #[must_use]
     pub fn parameters(&self) -> usize {
         let of_layer = |layer: &Layer<T>| {

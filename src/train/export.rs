@@ -1,13 +1,12 @@
 //! Weights for other frameworks: `safetensors` and NumPy's `.npy`.
 //!
-//! Both are written here, for a file of either kind is a line of text about the numbers, and the
-//! numbers: no dependency is needed to write them, and reading them back is others' business. (The
-//! tests read them with the reference implementation.)
+//! Both formats are a header and the numbers, so writing them needs no dependency. The crate does
+//! not read them. The tests read them with the reference implementations.
 //!
 //! Frameworks store the weights of a dense layer row by row with shape (out, in), those of a
 //! convolution with shape (out, in, k, k); nalgebra stores matrices column by column, and this
 //! crate has the channels of a window, and of flattened images, innermost. A [`Tensor`] has the
-//! frameworks' shape and order, so a network that flattens (C, H, W) reads it as it is.
+//! frameworks' shape and order, so a network that flattens (C, H, W) reads it unchanged.
 //!
 //! ```
 //! use orthogap::{Activation::{Identity, Relu}, Input, Seed};
@@ -15,7 +14,8 @@
 //! use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
 //! use orthogap::weights::Uniform;
 //!
-//! let mut network = LayerwiseInit::new(Input::gaussian(48, 20, Seed(1))?.columns().clone(), Seed(2))?;
+//! let batch = Input::gaussian(48, 20, Seed(1))?.columns().clone();
+//! let mut network = LayerwiseInit::new(batch, Seed(2))?;
 //! network.dense(&IterativeOrthogonalization::recommended(), 16, &Relu)?;
 //! network.dense(&Uniform::xavier(), 10, &Identity)?;
 //! let mut file = Vec::new(); // or a std::fs::File
@@ -85,7 +85,7 @@ use super::init::{InitialLayer, LayerwiseInit};
 use crate::Scalar;
 use crate::json;
 
-/// Numbers in the order of frameworks: the last index runs fastest.
+/// A tensor in the order of frameworks: the last index runs fastest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor<T: Scalar> {
     shape: Vec<usize>,
@@ -93,7 +93,8 @@ pub struct Tensor<T: Scalar> {
 }
 
 impl<T: Scalar> Tensor<T> {
-    /// A matrix as it is: shape (rows, columns).
+    /// Creates a tensor of shape (rows, columns) from a matrix, such as
+    /// [`ExplicitLayer::weights`](crate::chain::ExplicitLayer::weights).
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -109,7 +110,7 @@ impl<T: Scalar> Tensor<T> {
         Self { shape, values: matrix.transpose().as_slice().to_vec() }
     }
 
-    /// The weights of a layer as frameworks have them: (out, in), or (out, in, k, k) of a
+    /// Returns the weights of a layer as frameworks have them: (out, in), or (out, in, k, k) of a
     /// convolution.
     #[must_use]
     pub fn from_layer(layer: &InitialLayer<T>) -> Self {
@@ -132,13 +133,13 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// The size in every direction.
+    /// Returns the size in every direction.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The numbers, the last index fastest.
+    /// Returns the numbers, the last index fastest.
     #[must_use]
     pub fn values(&self) -> &[T] {
         &self.values
@@ -158,7 +159,7 @@ impl<T: Scalar> Tensor<T> {
     }
 }
 
-/// The weights of a network under the names `layers.0.weight`, `layers.1.weight` and so on.
+/// Returns the weights of a network under the names `layers.0.weight`, `layers.1.weight` and so on.
 #[must_use]
 pub fn named<T: Scalar>(network: &LayerwiseInit<T>) -> Vec<(String, Tensor<T>)> {
     let named = |(index, layer)| (format!("layers.{index}.weight"), Tensor::from_layer(layer));

@@ -1,4 +1,4 @@
-//! What a classifier makes of samples: losses, logits and Gram matrices.
+//! Outputs of a classifier: losses, logits and Gram matrices.
 
 use nalgebra::{DMatrix, DMatrixView};
 
@@ -12,8 +12,8 @@ use crate::{Gram, Result, Scalar};
 const AT_ONCE: usize = 512;
 
 impl<T: Scalar> Classifier<T> {
-    /// The loss of samples, `dimension x n` (images flattened as frameworks do, NCHW), in inference
-    /// mode: batch normalisation uses its running statistics.
+    /// Returns the loss of samples, `dimension x n` (images flattened as frameworks do, NCHW), in
+    /// inference mode: batch normalisation uses its running statistics.
     ///
     /// # Errors
     /// [`Empty`](crate::Error::Empty), [`ShapeMismatch`](crate::Error::ShapeMismatch) and
@@ -33,7 +33,7 @@ impl<T: Scalar> Classifier<T> {
         Ok(loss)
     }
 
-    /// The logits of samples in inference mode, `classes x n`.
+    /// Returns the logits of samples in inference mode, `classes x n`.
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate).
@@ -46,9 +46,9 @@ impl<T: Scalar> Classifier<T> {
         Ok(pass.logits().clone())
     }
 
-    /// The Gram matrices of a batch: of the input (entry 0), of what comes out of every layer, and of
-    /// the logits (the last entry), in training mode: batch normalisation uses the statistics of the
-    /// batch.
+    /// Returns the Gram matrices of a batch: of the input (entry 0), of the output of every layer,
+    /// and of the logits (the last entry), in training mode: batch normalisation uses the
+    /// statistics of the batch.
     ///
     /// ```
     /// use orthogap::train::Classifier;
@@ -63,7 +63,8 @@ impl<T: Scalar> Classifier<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`evaluate`](Self::evaluate); [`ZeroMatrix`](crate::Error::ZeroMatrix) of a layer that is silent.
+    /// Those of [`evaluate`](Self::evaluate); [`ZeroMatrix`](crate::Error::ZeroMatrix) of a layer
+    /// that is zero.
     pub fn grams(&self, samples: &DMatrix<T>) -> Result<Vec<Gram>> {
         self.check_samples(samples)?;
         let mut pass = BatchPass::new(self)?;

@@ -5,7 +5,7 @@ use nalgebra::DMatrix;
 use crate::check;
 use crate::{Error, Result, Scalar};
 
-/// The loss of a batch, and how many of its samples are classified correctly.
+/// The loss of a batch, and the number of samples classified correctly.
 ///
 /// With logits `z` (`classes x n`, samples are columns) and labels `y`,
 ///
@@ -21,7 +21,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// The loss of logits, `classes x n`, against labels from 0 to `classes - 1`.
+    /// Returns the loss of logits, `classes x n`, against labels from 0 to `classes - 1`.
     ///
     /// Taken relative to the largest logit of a sample, in `f64`: no logit overflows, and a loss
     /// next to zero keeps its digits. Cost: `O(classes n)`. Logits that are not finite give a loss
@@ -50,7 +50,8 @@ impl Loss {
         Ok(loss)
     }
 
-    /// The loss of logits, and the gradient of its mean with respect to them, `classes x n`.
+    /// Returns the loss of logits, and the gradient of its mean with respect to them,
+    /// `classes x n`.
     ///
     /// The gradient keeps its digits where a sample is classified almost with certainty. Cost:
     /// `O(classes n)`, and a copy of the logits.
@@ -79,26 +80,26 @@ impl Loss {
         Ok((loss, gradient))
     }
 
-    /// The mean over samples, in nats.
+    /// Returns the mean over samples, in nats.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.sum / self.samples as f64
     }
 
-    /// The share of samples whose largest logit is that of their label; the first of several
-    /// largest ones counts.
+    /// Returns the share of samples whose largest logit is that of their label; the first of
+    /// several largest ones counts.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.samples as f64
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     #[must_use]
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// The loss of both batches together.
+    /// Returns the loss of both batches together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {

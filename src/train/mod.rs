@@ -1,11 +1,11 @@
 //! Training on the exact reverse pass: classifiers, cross entropy, stochastic gradient descent.
 //!
-//! A [`Classifier`] is a stack of layers made from recipes, with weights from anywhere; a [`Trainer`]
-//! takes it down the gradient of its [`Loss`] by [`Sgd`]. Everything is generic over `f32` and `f64`,
-//! and [`Classifier::gradient_error`] says whether the digits of the one are enough: under deep batch
-//! normalisation those of `f32` are not.
+//! A [`Classifier`] is a stack of layers with given recipes and weights. A [`Trainer`] minimises
+//! its [`Loss`] by [`Sgd`]. Everything is generic over `f32` and `f64`.
+//! [`Classifier::gradient_error`] measures whether the precision is enough: under deep batch
+//! normalisation that of `f32` is not.
 //!
-//! Initial weights are those of a recipe, or come from [`init`], which can look at a batch;
+//! Initial weights follow the law of a recipe, or come from [`init`], which can use a batch.
 //! [`export`] writes weights for other frameworks.
 //!
 //! ```

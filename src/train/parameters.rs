@@ -13,7 +13,7 @@ pub struct Parameters<T> {
     pub(super) head: DMatrix<T>,
 }
 
-/// Those of a layer.
+/// The parameters of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerParameters<T> {
     /// By the weights, `d_out x d_in`, of a convolution `C' x (C k²)`.
@@ -25,25 +25,25 @@ pub struct LayerParameters<T> {
 }
 
 impl<T: Scalar> Parameters<T> {
-    /// From parts, such as what was saved.
+    /// Creates parameters from parts, such as saved ones.
     #[must_use]
     pub fn new(layers: Vec<LayerParameters<T>>, head: DMatrix<T>) -> Self {
         Self { layers, head }
     }
 
-    /// Layer by layer, from the first.
+    /// Returns the parameters of the layers, from the first.
     #[must_use]
     pub fn layers(&self) -> &[LayerParameters<T>] {
         &self.layers
     }
 
-    /// By the weights of the head, `classes x features`.
+    /// Returns those of the head, `classes x features`.
     #[must_use]
     pub fn head(&self) -> &DMatrix<T> {
         &self.head
     }
 
-    /// The Frobenius norm of every weight matrix, layer by layer, the head last.
+    /// Returns the Frobenius norm of every weight matrix, layer by layer, the head last.
     #[must_use]
     pub fn weight_norms(&self) -> Vec<f64> {
         self.weights().map(|weights| norm(weights.as_slice())).collect()

@@ -30,7 +30,7 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Plain descent with step size $`\eta`$.
+    /// Creates plain descent with step size $`\eta`$.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if the learning rate is negative or not finite.
@@ -39,7 +39,7 @@ impl Sgd {
         Ok(Self { learning_rate, momentum: 0.0, weight_decay: 0.0 })
     }
 
-    /// The same with momentum $`\mu`$.
+    /// Sets the momentum $`\mu`$.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless it is at least 0 and less than 1.
@@ -49,7 +49,8 @@ impl Sgd {
         Ok(Self { momentum, ..self })
     }
 
-    /// The same with weight decay $`\lambda`$, the weight of half the squared norm in the loss.
+    /// Sets the weight decay $`\lambda`$, the weight of half the squared norm in the
+    /// loss.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is negative or not finite.
@@ -57,7 +58,7 @@ impl Sgd {
         Ok(Self { weight_decay: check::not_negative("weight decay", weight_decay)?, ..self })
     }
 
-    /// The same with another step size, as a schedule may want.
+    /// Sets the step size, as in a schedule.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is negative or not finite.
@@ -65,19 +66,19 @@ impl Sgd {
         Ok(Self { learning_rate: check::not_negative("learning rate", learning_rate)?, ..self })
     }
 
-    /// The step size $`\eta`$.
+    /// Returns the step size $`\eta`$.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    /// The share $`\mu`$ of the velocity that lasts.
+    /// Returns the share $`\mu`$ of the velocity that is kept.
     #[must_use]
     pub fn momentum(&self) -> f64 {
         self.momentum
     }
 
-    /// The weight decay $`\lambda`$.
+    /// Returns the weight decay $`\lambda`$.
     #[must_use]
     pub fn weight_decay(&self) -> f64 {
         self.weight_decay

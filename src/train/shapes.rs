@@ -22,7 +22,7 @@ impl Shapes {
         Self { dimension, features: dimension, images }
     }
 
-    /// The images that a layer takes, the inputs of its weights, and what comes after it.
+    /// Returns the images that a layer takes, the inputs of its weights, and what comes after it.
     pub fn layer<T: Scalar>(self, recipe: &Network<T>) -> Result<(Option<Images>, usize, Self)> {
         recipe.check_layer()?;
         let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {

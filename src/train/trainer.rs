@@ -14,7 +14,7 @@ use crate::{Error, Purpose, Replicate, Result, Scalar};
 
 /// A [`Classifier`] in training.
 ///
-/// Batch normalisation uses the statistics of the batch, and remembers them for inference. After
+/// Batch normalisation uses the statistics of the batch, and averages them for inference. After
 /// the first step, steps of a dense network on batches as large allocate nothing. The same seed gives the same bits on any number of threads, and training that was
 /// [resumed](Trainer::resume) the same bits as training that was not interrupted.
 ///
@@ -55,7 +55,7 @@ pub struct Trainer<T: Scalar> {
     labels: Vec<usize>,
 }
 
-/// How far training has come.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Whole epochs.
@@ -64,7 +64,7 @@ pub struct Progress {
     pub steps: usize,
 }
 
-/// What happened in an epoch.
+/// The results of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// Its number, from 1.
@@ -76,7 +76,7 @@ pub struct Epoch {
 }
 
 impl<T: Scalar> Trainer<T> {
-    /// Training from the beginning. The run decides on the order of samples.
+    /// Creates a trainer at the beginning. The run determines the order of samples.
     pub fn new(classifier: Classifier<T>, optimizer: Sgd, run: impl Into<Replicate>) -> Self {
         let velocity = classifier.zeros();
         Self {
@@ -93,7 +93,7 @@ impl<T: Scalar> Trainer<T> {
         }
     }
 
-    /// Training that goes on from what was saved after an epoch: the classifier with its running
+    /// Continues training from the state saved after an epoch: the classifier with its running
     /// statistics, the [`velocity`](Self::velocity) and the [`progress`](Self::progress).
     ///
     /// # Errors
@@ -119,49 +119,49 @@ impl<T: Scalar> Trainer<T> {
         Ok(Self { velocity, progress, ..new })
     }
 
-    /// The classifier as it is now.
+    /// Returns the classifier as it is now.
     #[must_use]
     pub fn classifier(&self) -> &Classifier<T> {
         &self.classifier
     }
 
-    /// The classifier, to be kept.
+    /// Returns the classifier and ends training.
     #[must_use]
     pub fn into_classifier(self) -> Classifier<T> {
         self.classifier
     }
 
-    /// The rule of descent.
+    /// Returns the rule of descent.
     #[must_use]
     pub fn optimizer(&self) -> Sgd {
         self.optimizer
     }
 
-    /// Changes the rule of descent, as a schedule may want; velocities stay.
+    /// Sets the rule of descent, as in a schedule; velocities stay.
     pub fn set_optimizer(&mut self, optimizer: Sgd) {
         self.optimizer = optimizer;
     }
 
-    /// The velocity of every parameter.
+    /// Returns the velocity of every parameter.
     #[must_use]
     pub fn velocity(&self) -> &Parameters<T> {
         &self.velocity
     }
 
-    /// How far training has come.
+    /// Returns the progress of training.
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// The gradient of the last step, zero before the first.
+    /// Returns the gradient of the last step, zero before the first.
     #[must_use]
     pub fn gradient(&self) -> &Parameters<T> {
         &self.gradient
     }
 
-    /// The Frobenius norms of the [`gradient`](Self::gradient) by every weight matrix, the head
-    /// last; empty before the first step.
+    /// Returns the Frobenius norms of the [`gradient`](Self::gradient) by every weight matrix, the
+    /// head last; empty before the first step.
     #[must_use]
     pub fn gradient_norms(&self) -> &[f64] {
         &self.gradient_norms
@@ -169,8 +169,8 @@ impl<T: Scalar> Trainer<T> {
 }
 
 impl<T: Scalar> Trainer<T> {
-    /// One step down the gradient of a batch, `dimension x n` (images flattened as frameworks do,
-    /// NCHW); returns the loss before it.
+    /// Takes a step down the gradient of a batch, `dimension x n` (images flattened as frameworks
+    /// do, NCHW), and returns the loss before it.
     ///
     /// Cost: three products a layer, `d_out d_in n` multiply-adds each.
     ///
@@ -187,8 +187,8 @@ impl<T: Scalar> Trainer<T> {
         self.descend(samples, labels, 0..samples.ncols())
     }
 
-    /// One step for each batch of `batch_size` samples in an order drawn by the seed and the number
-    /// of the epoch; the last batch may be smaller.
+    /// Takes a step for each batch of `batch_size` samples, in an order drawn from the seed and the
+    /// number of the epoch. The last batch may be smaller.
     ///
     /// # Errors
     /// Those of [`step`](Self::step), and [`Error::InvalidParameter`] for a batch size of 0. Steps
@@ -202,8 +202,8 @@ impl<T: Scalar> Trainer<T> {
         self.epoch_with(samples, labels, batch_size, |_, _| ())
     }
 
-    /// [`epoch`](Self::epoch) that reports its progress after every step: the samples done, and
-    /// the loss of the batch.
+    /// Does an [`epoch`](Self::epoch) that reports after every step: the samples done, and the loss
+    /// of the batch.
     ///
     /// # Errors
     /// Those of [`epoch`](Self::epoch).

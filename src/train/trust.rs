@@ -12,7 +12,7 @@ use crate::normalization::TrainableBatchNorm;
 use crate::scalar::norm;
 use crate::{Error, Purpose, Replicate, Result, Scalar};
 
-/// How far the gradient of a loss by every weight matrix is from the truth, relative to its norm.
+/// The relative error of the gradient of a loss by every weight matrix.
 ///
 /// See [`Classifier::gradient_error`].
 #[derive(Clone, Debug, PartialEq)]
@@ -24,21 +24,21 @@ impl GradientError {
     /// The largest error that leaves two digits of a gradient right.
     pub const TRUSTED: f64 = 0.01;
 
-    /// The error of the gradient by every weight matrix, the head last: the Frobenius norm of the
-    /// difference over that of the true gradient, the largest of the three. Infinite where the true
-    /// gradient is zero and the computed one is not.
+    /// Returns the error of the gradient by every weight matrix, the head last: the Frobenius norm
+    /// of the difference over that of the true gradient, the largest of the three. Infinite where
+    /// the true gradient is zero and the computed one is not.
     #[must_use]
     pub fn relative(&self) -> &[f64] {
         &self.relative
     }
 
-    /// The largest of them.
+    /// Returns the largest of them.
     #[must_use]
     pub fn largest(&self) -> f64 {
         self.relative.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Whether two digits of every gradient are right: no error exceeds
+    /// Returns whether two digits of every gradient are right: no error exceeds
     /// [`TRUSTED`](Self::TRUSTED). An error of `e`
     /// below 1 turns the gradient by an angle whose sine is at most `e`; one above 1 leaves nothing
     /// of its direction.
@@ -48,12 +48,12 @@ impl GradientError {
     }
 }
 
-/// How many classifiers with nudged weights a gradient is compared with. The difference to one is
-/// random, and now and then a hundred times smaller than the error.
+/// The number of classifiers with perturbed weights to compare a gradient with. The difference to
+/// one is random, and sometimes a hundred times smaller than the error.
 const NUDGES: u32 = 3;
 
 impl<T: Scalar> Classifier<T> {
-    /// The loss of a batch in training mode, and its gradient by every parameter.
+    /// Returns the loss of a batch in training mode, and its gradient by every parameter.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the batch or within the
@@ -77,24 +77,24 @@ impl<T: Scalar> Classifier<T> {
         Ok((loss, gradient))
     }
 
-    /// How far rounding moves the gradient of a batch: the gradient of this classifier, computed in
-    /// `T`, against those of three classifiers whose weights differ in the last digit of `T`,
-    /// computed in `f64`. The largest of the three differences counts.
+    /// Measures the rounding error of the gradient of a batch: compares the gradient of this
+    /// classifier, computed in `T`, with those of three classifiers whose weights differ in the
+    /// last digit of `T`, computed in `f64`. The largest of the three differences counts.
     ///
     /// Every weight of the other classifiers is larger or smaller by the share
     /// [`T::EPSILON`](Scalar::EPSILON), with signs drawn by the run. Numbers of type `T` hardly
     /// distinguish the classifiers, so where their gradients differ, the digits that `T` keeps do
-    /// not determine the gradient. In `f32` the difference contains the rounding errors of the pass,
-    /// too. In `f64` it is what rounding errors of the size of those in the weights are amplified
-    /// to, an estimate of their order of magnitude.
+    /// not determine the gradient. In `f32` the difference contains the rounding errors of the
+    /// pass, too. In `f64` it is an estimate of the order of magnitude of amplified rounding
+    /// errors.
     ///
     /// A difference is a random number, and three of them are no bound. Measured on rectified `f32`
     /// networks of width 48 with batches of 4, at depths 16 to 24, where the error passes 0.01: of
-    /// 144 gradients with a larger error the largest of three differences trusts none, a single one
-    /// 13. The other way round, a nudge that takes a unit across the kink of a rectifier makes the
-    /// gradient jump by some per cent, as a rounding error of the pass may: of 240 gradients of
-    /// rectified networks of width 100 without normalisation, up to 75 layers deep, 8 are not trusted
-    /// although their own error is below 0.01.
+    /// 144 gradients with a larger error, the largest of three differences trusts none, a single
+    /// difference trusts 13. Conversely, a perturbation that moves a unit across the kink of a
+    /// rectifier changes the gradient by some per cent, as a rounding error of the pass may: of 240
+    /// gradients of rectified networks of width 100 without normalisation, up to 75 layers deep, 8
+    /// are not trusted although their own error is below 0.01.
     ///
     /// Deep batch normalisation amplifies errors by a factor every layer, the more the smaller the
     /// batch (see [`Network::gradient_norms`](crate::Network::gradient_norms)). The largest error of

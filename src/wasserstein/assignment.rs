@@ -1,4 +1,4 @@
-//! Between samples: optimal transport as an assignment (feature `assignment`).
+//! Optimal transport between samples, as an assignment (feature `assignment`).
 
 use nalgebra::{DMatrix, DVector};
 
@@ -22,12 +22,12 @@ pub struct Assignment {
 }
 
 impl Sample {
-    /// The exact squared Wasserstein-2 distance between two empirical laws.
+    /// Returns the exact squared Wasserstein-2 distance between two empirical laws.
     ///
-    /// It is a poor estimate of the distance between populations: of two samples of one law it
-    /// says about $`N^{-2/n}`$ times the variance, and at n = 16 and more no number of samples
-    /// helps (10.8 for a truth of 0.64). What is known of a Gaussian target is better used, as all
-    /// other estimators here do; [`debiased_to`](Self::debiased_to) subtracts the most of it.
+    /// It is a poor estimate of the distance between populations. For two samples of one law it is
+    /// about $`N^{-2/n}`$ times the variance, and from n = 16 on no number of samples is enough
+    /// (10.8 for a true value of 0.64). All other estimators here use what is known of a Gaussian
+    /// target. [`debiased_to`](Self::debiased_to) subtracts most of the bias.
     ///
     /// Cost: two sorts in one dimension. Otherwise `N M` numbers of memory and up to `O(N³)` for N
     /// about M, by successive shortest paths (Crouse 2016, with masses that may be split).
@@ -76,8 +76,8 @@ impl Sample {
         Ok(Assignment { w2, partner })
     }
 
-    /// The distance of this sample to `first`, with the distance between `first` and `second`,
-    /// two samples of the same law and of this size, as its bias.
+    /// Returns the distance of this sample to `first`, with the distance between `first` and
+    /// `second`, two samples of the same law and of this size, as its bias.
     ///
     /// The bias of the empirical distance is mostly that of noise against noise, which the second
     /// distance shows. That is exact if all three samples have one law. The noise of this sample has
@@ -98,7 +98,7 @@ impl Sample {
 }
 
 impl MatrixLaw {
-    /// The optimal transport cost between the laws of singular-value vectors: where `H` is
+    /// Returns the optimal transport cost between the laws of singular-value vectors: where `H` is
     /// stationary, the squared distance of the matrix laws itself.
     ///
     /// Batches of runs are transported to one another and debiased by transports between two

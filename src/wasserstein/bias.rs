@@ -1,4 +1,4 @@
-//! How much too far a sample seems: the bias of the Gelbrich distance, two ways.
+//! The bias of the Gelbrich distance of a sample, by two methods.
 //!
 //! Both are functions of the eigenvalues mu of $`S^{1/2} C S^{1/2}`$, with the sample covariance
 //! `C` and the covariance `S` of the target, and of the degrees of freedom N of `C`. Rows that are not
@@ -21,7 +21,7 @@ pub(super) fn first_order(eigenvalues: &[f64], degrees: f64) -> f64 {
 ///
 /// `along` holds such coordinates of N + 1 rows up to their scale, a column for each eigenvalue. If the
 /// rows are Gaussian, the columns at equal length are a random orthonormal frame. Its $`k_{ij}`$ have
-/// the mean $`(1 + 2 \delta_{ij}) N/(N + 2)`$ whatever the eigenvalues are (divisor N + 1). So the
+/// the mean $`(1 + 2 \delta_{ij}) N/(N + 2)`$ for all eigenvalues (divisor N + 1). So the
 /// mean of this excess is exactly zero.
 ///
 /// Cost: `N n²` multiply-adds.

@@ -4,7 +4,7 @@ use crate::statistics::{Interval, Moments};
 use crate::wasserstein::{Directions, Gaussian, Kind, Law, Of, Sample, W2};
 use crate::{Replicate, Result};
 
-/// Where a bound comes from.
+/// The source of a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bound {
@@ -30,33 +30,33 @@ pub enum Bound {
 
 /// A squared distance between its certified bounds.
 ///
-/// Every bound is one on the distance of the **population**, estimated from samples, with its bias
-/// and its standard error.
+/// Every bound is on the distance of the **population**, estimated from samples, with its bias and
+/// its standard error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Bracket {
-    /// The bounds from below.
+    /// The lower bounds.
     pub lower_bounds: Vec<(Bound, W2)>,
-    /// The bounds from above.
+    /// The upper bounds.
     pub upper_bounds: Vec<(Bound, W2)>,
 }
 
 impl Bracket {
-    /// The largest lower bound by its debiased value, and where it comes from.
+    /// Returns the largest lower bound by its debiased value, and where it comes from.
     #[must_use]
     pub fn lower(&self) -> (Bound, W2) {
         best(&self.lower_bounds, |bound| bound.debiased())
     }
 
-    /// The smallest upper bound by its debiased value, and where it comes from.
+    /// Returns the smallest upper bound by its debiased value, and where it comes from.
     #[must_use]
     pub fn upper(&self) -> (Bound, W2) {
         best(&self.upper_bounds, |bound| -bound.debiased())
     }
 
-    /// An interval that contains the squared distance with probability at least `level`: the largest
-    /// lower end and the smallest upper end of the [intervals](W2::confidence_interval) of all bounds, at a level that
-    /// allows for this choice (Bonferroni).
+    /// Returns an interval that contains the squared distance with probability at least `level`:
+    /// the largest lower end and the smallest upper end of the [intervals](W2::confidence_interval)
+    /// of all bounds, at a level that allows for this choice (Bonferroni).
     ///
     /// # Errors
     /// [`InvalidParameter`](crate::Error::InvalidParameter) unless `level` lies strictly between 0
@@ -92,13 +92,13 @@ const STARTS: usize = 4;
 const SAMPLES_PER_DIMENSION: usize = 4;
 
 impl Sample {
-    /// Every bound on the squared distance of the samples' law to `target` that samples alone can
-    /// give: from below the largest of several, of which none wins everywhere; from above the
-    /// independent coupling, which says little. [`gelbrich`](Self::gelbrich) is among them from four
-    /// samples a dimension on, [`radial`](Self::radial) if the target is isotropic.
+    /// Returns all bounds on the squared distance of the samples' law to `target` that follow from
+    /// samples: several lower bounds, none of which is always the largest, and the upper bound of
+    /// the independent coupling, which is weak. [`gelbrich`](Self::gelbrich) is among them from
+    /// four samples a dimension on, [`radial`](Self::radial) if the target is isotropic.
     ///
-    /// Over a network's runs, the mean over `H` of the exact distance given `H` is a far better
-    /// bound from above: give it as `coupling`, the moments of
+    /// Over the runs of a network, the mean over `H` of the exact distance given `H` is a far
+    /// better upper bound: pass it as `coupling`, the moments of
     /// [`Gram::coupling_bound`](crate::Gram::coupling_bound) or of [`Gaussian::w2`] over
     /// independent runs.
     ///

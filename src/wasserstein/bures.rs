@@ -1,4 +1,4 @@
-//! Between Gaussians: the Bures or Gelbrich distance, by Procrustes on factors.
+//! Distances between Gaussians: the Bures or Gelbrich distance, by Procrustes on factors.
 
 use nalgebra::DMatrix;
 
@@ -9,7 +9,7 @@ use crate::wasserstein::{Law, W2};
 use crate::{Error, Gram, Result};
 
 impl Gaussian {
-    /// The exact squared Wasserstein-2 distance of two Gaussians.
+    /// Returns the exact squared Wasserstein-2 distance of two Gaussians.
     ///
     /// With factors $`A = F F^\top`$ and $`B = H H^\top`$ and the singular values $`\sigma_i`$ of
     /// $`F^\top H`$ it is $`\lVert a - b \rVert^2 + \mathrm{tr} A + \mathrm{tr} B - 2 \sum_i \sigma_i`$.
@@ -57,8 +57,9 @@ impl Gaussian {
 }
 
 impl Gram {
-    /// The exact squared Wasserstein-2 distance between the law of `W H` given `H` and that of
-    /// $`G/\sqrt n`$: the [coupling bound](Self::coupling_bound) $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
+    /// Returns the exact squared Wasserstein-2 distance between the law of `W H` given `H` and that
+    /// of $`G/\sqrt n`$: the [coupling bound](Self::coupling_bound)
+    /// $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
     ///
     /// `W` and `G` have independent N(0, 1/d) entries and `H` Frobenius norm one. Both laws are
     /// Gaussian, so the paper's coupling is optimal here. The law over random `H` is closer, see

@@ -1,16 +1,17 @@
-//! Could these samples be the target's? Exact p-values by simulating it.
+//! Exact p-values, by simulating the target.
 
 use crate::parallel;
 use crate::wasserstein::{Gaussian, Sample};
 use crate::{Error, Replicate, Result};
 
-/// The probability that as many samples of the target itself look as far from it, by a statistic
-/// of your choice: the rank of the sample among `replicates` simulated ones,
+/// Returns the probability that equally many samples of the target are at least as far from it, by
+/// a given statistic: the rank of the sample among `replicates` simulated ones,
 /// $`(1 + \#\{\text{as far}\}) / (1 + R)`$.
 ///
 /// It is exact: under the hypothesis that the sample comes from the target, a p-value of at most
 /// alpha has probability at most alpha, for any statistic, dimension and number of samples. The
-/// bootstrap is not: near the target a distance is not normal, and resampling doubles its bias.
+/// bootstrap is not exact: near the target a distance is not normal, and resampling doubles its
+/// bias.
 ///
 /// Cost: the statistic `replicates + 1` times, on the threads of the current pool; the result does
 /// not depend on them.

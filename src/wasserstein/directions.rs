@@ -27,7 +27,7 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// The directions of these columns (`n x L`, any lengths).
+    /// Returns the directions of these columns (`n x L`, any lengths).
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -61,7 +61,7 @@ impl Directions {
         Ok(Self { columns, bases })
     }
 
-    /// The axes of n dimensions, an orthonormal basis.
+    /// Returns the axes of n dimensions, an orthonormal basis.
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0.
@@ -70,7 +70,7 @@ impl Directions {
         Ok(Self { bases: true, ..Self::from_columns(&axes)? })
     }
 
-    /// Independent uniform directions.
+    /// Draws independent uniform directions.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -87,8 +87,8 @@ impl Directions {
         Self::from_columns(&normals(dimension, count, run.into()))
     }
 
-    /// Uniform orthonormal bases, independent of one another: the fewest that have `count`
-    /// directions or more.
+    /// Draws independent uniform orthonormal bases: the fewest that have `count` directions or
+    /// more.
     ///
     /// A quantity that is nearly quadratic in the direction has nearly the same sum over every
     /// basis, so its average is far more exact than over independent directions. Errors are stated
@@ -119,7 +119,7 @@ impl Directions {
         Ok(Self { bases: true, ..Self::from_columns(&columns)? })
     }
 
-    /// Evenly spread directions: a randomly shifted lattice of the generalised golden ratio
+    /// Draws evenly spread directions: a randomly shifted lattice of the generalised golden ratio
     /// (M. Roberts, 2018), made normal and taken to length one; on the plane equal angles.
     ///
     /// # Errors
@@ -157,19 +157,19 @@ impl Directions {
         Self::from_columns(&columns)
     }
 
-    /// The directions, `n x L`.
+    /// Returns the directions, `n x L`.
     #[must_use]
     pub fn columns(&self) -> &DMatrix<f64> {
         &self.columns
     }
 
-    /// The number n of dimensions.
+    /// Returns the number n of dimensions.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.columns.nrows()
     }
 
-    /// The number L of directions.
+    /// Returns the number L of directions.
     #[must_use]
     pub fn count(&self) -> usize {
         self.columns.ncols()

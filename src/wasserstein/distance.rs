@@ -1,11 +1,14 @@
-//! The result of every estimator: a squared distance that says what it is.
+//! The result of every estimator: a squared distance with its kind, law, bias and errors.
+
+use std::fmt;
 
 use crate::approximate::approximate;
+use crate::report::Value;
 use crate::statistics::{Interval, two_sided};
 use crate::wasserstein::line::deviation;
 use crate::{Error, Result};
 
-/// Which law a distance is about.
+/// The law whose distance is taken.
 ///
 /// In both, `W` has independent N(0, 1/d) entries and `H` Frobenius norm one; rows are taken times
 /// $`\sqrt d`$, so that their covariance is $`C = H^\top H`$ with trace one and both laws have the
@@ -22,7 +25,7 @@ pub enum Law {
     MatrixGivenH,
 }
 
-/// How a value stands to the distance.
+/// The relation of a value to the distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -36,7 +39,7 @@ pub enum Kind {
     Estimate,
 }
 
-/// Of which distribution a distance is taken.
+/// The distribution whose distance is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Of {
@@ -48,15 +51,20 @@ pub enum Of {
 
 /// A squared Wasserstein-2 distance $`W_2^2`$ and what is known about it.
 ///
-/// Errors and bias are of `squared`, as an estimate of the same quantity of the population.
+/// Errors, bias and intervals are of `squared`, as an estimate of the same quantity of the
+/// population. They are not errors of [`distance`](Self::distance): for an interval of that, take the
+/// roots of the ends of [`confidence_interval`](Self::confidence_interval).
 ///
 /// ```
-/// use orthogap::wasserstein::{Kind, Law, normal_bins};
+/// use orthogap::wasserstein::{Gaussian, Kind, Law, normal_bins};
 ///
 /// let two = normal_bins(2)?.w2(&[-1.0, 1.0], 0.0, 1.0)?.w2;
 /// assert_eq!((two.kind, two.law), (Kind::Exact, Law::Row));
 /// assert!((two.squared - 0.4042308783943).abs() < 1e-12); // 2 - 2 sqrt(2/pi)
 /// assert_eq!(two.distance(), two.squared.sqrt());
+///
+/// let exact = Gaussian::isotropic(4, 1.0)?.w2(&Gaussian::isotropic(4, 1.5)?)?;
+/// assert_eq!(exact.to_string(), "W2² = 1.0000");
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,11 +72,11 @@ pub enum Of {
 pub struct W2 {
     /// The squared distance, as computed: nothing is subtracted.
     pub squared: f64,
-    /// How it stands to the distance.
+    /// Its relation to the distance.
     pub kind: Kind,
-    /// Of which distribution.
+    /// The distribution.
     pub of: Of,
-    /// Of which law.
+    /// The law.
     pub law: Law,
     /// The expected excess of `squared` over the population's value, where known.
     pub bias: Option<f64>,
@@ -90,6 +98,25 @@ pub(super) fn combine(errors: [f64; 2], degrees: [f64; 2]) -> (f64, f64) {
     let share =
         |k: usize| if errors[k] > 0.0 { (errors[k] / error).powi(4) / degrees[k] } else { 0.0 };
     (error, (share(0) + share(1)).recip())
+}
+
+/// The debiased squared distance with its standard error, as far as they are known; a bound as an
+/// inequality.
+impl fmt::Display for W2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let relation = match self.kind {
+            Kind::Exact => "=",
+            Kind::Lower => ">=",
+            Kind::Upper => "<=",
+            Kind::Estimate => "≈",
+        };
+        let squared = Value::from(self.debiased()).shown();
+        write!(f, "W2² {relation} {squared}")?;
+        match self.standard_error() {
+            Some(error) if error > 0.0 => write!(f, " ± {}", Value::from(error).shown()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl W2 {
@@ -133,19 +160,20 @@ impl W2 {
         }
     }
 
-    /// The distance $`W_2`$ itself, the root of `squared`.
+    /// Returns the distance $`W_2`$ itself, the root of `squared`.
     #[must_use]
     pub fn distance(&self) -> f64 {
         self.squared.max(0.0).sqrt()
     }
 
-    /// `squared` less its bias, where that is known; it may be negative.
+    /// Returns `squared` less its bias, if that is known; it may be negative.
     #[must_use]
     pub fn debiased(&self) -> f64 {
         self.squared - self.bias.unwrap_or(0.0)
     }
 
-    /// The standard error from samples and directions together; `None` if one of them is unknown.
+    /// Returns the standard error of `squared` from samples and directions together; `None` if one
+    /// of them is unknown.
     #[must_use]
     pub fn standard_error(&self) -> Option<f64> {
         Some(self.error_and_degrees()?.0)
@@ -156,9 +184,9 @@ impl W2 {
         Some(combine(errors, [self.sampling_degrees, self.projection_degrees]))
     }
 
-    /// An interval that contains the population's value of this quantity with probability `level`:
-    /// the debiased value plus and minus a multiple of the standard error, cut at zero. Without a
-    /// known standard error, it is 0 to infinity.
+    /// Returns an interval that contains the population's value of this quantity with probability
+    /// `level`: the debiased value plus and minus a multiple of the standard error, cut at zero.
+    /// Without a known standard error, it is 0 to infinity.
     ///
     /// The multiple is Student's quantile where the error is estimated from a number of samples,
     /// runs or orthonormal bases, with degrees of freedom by Welch and Satterthwaite.
@@ -210,6 +238,11 @@ mod tests {
         let half = 1.959_963_984_540_054 * 0.5;
         let Interval { low, high } = w2.confidence_interval(0.95).unwrap();
         assert!((low - (1.5 - half)).abs() < 1e-14 && (high - (1.5 + half)).abs() < 1e-14);
+        assert_eq!(w2.to_string(), "W2² = 1.5000 ± 0.50000");
+        assert_eq!(
+            W2 { kind: Kind::Lower, bias: None, ..w2 }.to_string(),
+            "W2² >= 2.0000 ± 0.50000"
+        );
         let thrice = w2.scaled(3.0);
         assert_eq!((thrice.squared, thrice.debiased()), (6.0, 4.5));
         assert!((thrice.standard_error().unwrap() - 1.5).abs() < 1e-15);

@@ -1,4 +1,4 @@
-//! Gaussian laws: what distances are taken to.
+//! Gaussian laws, the targets of distances.
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
@@ -8,8 +8,8 @@ use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
 /// A Gaussian law on vectors of n numbers, possibly singular.
 ///
-/// The covariance is held as a factor `F` (`n x k`) with $`A = F F^\top`$, so that singular ones
-/// are valid and nothing is ever the root of a rounding error.
+/// The covariance is held as a factor `F` (`n x k`) with $`A = F F^\top`$, so singular ones are
+/// valid, and no root of a rounding error is taken.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
@@ -47,7 +47,8 @@ pub(super) enum Shape {
 const WELL_CONDITIONED: f64 = 1e-6;
 
 impl Gaussian {
-    /// $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$; zero gives the point mass at the origin.
+    /// Creates $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$; zero gives the point mass at the
+    /// origin.
     ///
     /// The law of a row at perfect orthogonality is that of deviation $`1/\sqrt n`$ (see
     /// [`Law`](super::Law) for the scale of rows).
@@ -60,7 +61,7 @@ impl Gaussian {
         Self::centered(dimension, Shape::Isotropic(deviation))
     }
 
-    /// Independent coordinates with these variances.
+    /// Creates the law of independent coordinates with these variances.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::InvalidParameter`] for a variance that is negative or not finite,
@@ -74,7 +75,7 @@ impl Gaussian {
         Self::centered(variances.len(), Shape::Diagonal(deviations))
     }
 
-    /// $`N(0, F F^\top)`$ with the factor `F` (`n x k`, any k).
+    /// Creates $`N(0, F F^\top)`$ with the factor `F` (`n x k`, any k).
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::InvalidParameter`] for a total variance above
@@ -89,12 +90,11 @@ impl Gaussian {
         Self::centered(factor.nrows(), Shape::Factor(finite_matrix(factor)?))
     }
 
-    /// $`N(0, A)`$ with the covariance `A` (`n x n`).
+    /// Creates $`N(0, A)`$ with the covariance `A` (`n x n`).
     ///
-    /// Unless it is well conditioned, a pivoted Cholesky factorisation takes it apart and ends where
-    /// what is left is rounding, below n roundings of the largest variance: directions so flat
-    /// count as exactly flat. Where a factor is at hand, [`from_factor`](Self::from_factor) loses
-    /// nothing.
+    /// Unless it is well conditioned, it is factored by a pivoted Cholesky factorisation, which
+    /// ends when the rest is below n roundings of the largest variance. Directions of smaller
+    /// variance count as zero. [`from_factor`](Self::from_factor) loses nothing.
     ///
     /// Cost: `2/3 n³` multiply-adds for its eigenvalues, and `n² r` at rank r if it is ill
     /// conditioned.
@@ -136,14 +136,14 @@ impl Gaussian {
         Self::centered(found.0, Shape::Factor(factor))
     }
 
-    /// The law of a row of `W H` given `H`: $`N(0, C)`$, with the Gram matrix `C` of `H`.
+    /// Returns the law of a row of `W H` given `H`: $`N(0, C)`$, with the Gram matrix `C` of `H`.
     #[must_use]
     pub fn of_row(gram: &Gram) -> Self {
         let mean = DVector::zeros(gram.batch_size());
         Self { mean, shape: Shape::Factor(gram.factor().transpose()) }
     }
 
-    /// The same law about another mean.
+    /// Sets the mean.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`], [`Error::NotFinite`], [`Error::InvalidParameter`] for a squared norm
@@ -167,19 +167,19 @@ impl Gaussian {
         Ok(law)
     }
 
-    /// The dimension n.
+    /// Returns the dimension n.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    /// The mean.
+    /// Returns the mean.
     #[must_use]
     pub fn mean(&self) -> &DVector<f64> {
         &self.mean
     }
 
-    /// A factor of the covariance, `n x k`.
+    /// Returns a factor of the covariance, `n x k`.
     #[must_use]
     pub fn factor(&self) -> DMatrix<f64> {
         let n = self.dimension();
@@ -193,7 +193,7 @@ impl Gaussian {
         }
     }
 
-    /// The trace of the covariance.
+    /// Returns the trace of the covariance.
     #[must_use]
     pub fn total_variance(&self) -> f64 {
         match &self.shape {
@@ -243,7 +243,7 @@ impl Gaussian {
         through.row_iter().map(|row| row.norm()).collect()
     }
 
-    /// `count` independent draws, the rows of a `count x n` matrix.
+    /// Draws `count` independent samples, the rows of a `count x n` matrix.
     ///
     /// Stream `block` of purpose [`Targets`](Purpose::Targets) and layer 0 of the run:
     /// different blocks are independent.

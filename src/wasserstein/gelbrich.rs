@@ -1,4 +1,4 @@
-//! From samples or their moments: the Gelbrich lower bound, its bias and its standard error.
+//! The Gelbrich lower bound from samples or their moments, with its bias and its standard error.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -38,13 +38,13 @@ impl Spectrum {
 }
 
 impl RowMoments {
-    /// The Gelbrich distance of the rows to `target`, the Bures distance of two Gaussians with the
-    /// same moments: a lower bound on the squared Wasserstein-2 distance of any law.
+    /// Returns the Gelbrich distance of the rows to `target`, the Bures distance of two Gaussians
+    /// with the same moments: a lower bound on the squared Wasserstein-2 distance of any law.
     ///
-    /// Bias and standard error are those of Gaussian rows, as those of `W H` given `H` are: second
+    /// Bias and standard error are those of Gaussian rows, such as those of `W H` given `H`: second
     /// moments determine no others. The bias is that of [`Correction::RandomMatrix`] where the
-    /// dimension allows, else of first order. [`Sample::gelbrich`] does not assume Gaussian rows; their
-    /// bias may be twice as large (exponential rows, n = 4, N = 400: 0.038, here 0.023).
+    /// dimension allows, else of first order. [`Sample::gelbrich`] does not assume Gaussian rows;
+    /// their bias may be twice as large (exponential rows, n = 4, N = 400: 0.038, here 0.023).
     ///
     /// Cost: `O(n³)`.
     ///
@@ -72,7 +72,7 @@ impl RowMoments {
         Ok(W2 { bias: Some(bias), sampling_error: Some(error), ..plain })
     }
 
-    /// [`gelbrich`](Self::gelbrich) with a chosen estimate of its bias.
+    /// Returns [`gelbrich`](Self::gelbrich) with a given estimate of its bias.
     ///
     /// # Errors
     /// Those of [`gelbrich`](Self::gelbrich), and [`Error::InvalidParameter`] for a random-matrix
@@ -191,8 +191,8 @@ fn check_product(value: f64) -> Result<()> {
 }
 
 impl Sample {
-    /// The Gelbrich distance to `target`, with a bias and a standard error for any law of the samples
-    /// that has fourth moments.
+    /// Returns the Gelbrich distance to `target`, with a bias and a standard error for any law of
+    /// the samples that has fourth moments.
     ///
     /// The standard error is the deviation (divisor N - 1) of
     /// $`(x - \bar x)^\top (I - T) (x - \bar x) + 2 (\bar x - m)^\top (x - \bar x)`$ over $`\sqrt N`$,
@@ -205,12 +205,12 @@ impl Sample {
     /// ```
     ///
     /// with the coordinates y of $`F^\top (x - \bar x)`$, for the factor F of the target, along the
-    /// eigenvectors of their covariance. That has mean zero for Gaussian rows. Of heavy tails a
-    /// sample shows too little: rows of Student's t of 5 degrees, n = 16, N = 1600, have a bias of 0.119,
-    /// of which 0.109 is stated.
+    /// eigenvectors of their covariance. That has mean zero for Gaussian rows. For heavy tails it
+    /// is too small: rows of Student's t of 5 degrees, n = 16, N = 1600, have a bias of 0.119, of
+    /// which 0.109 is stated.
     ///
-    /// See [`RowMoments::gelbrich`] for the rest. It sees first and second moments only: a law of
-    /// the target's mean and covariance is at distance zero; its shape does not matter.
+    /// See [`RowMoments::gelbrich`] for the rest. It depends on first and second moments only: a
+    /// law with the mean and covariance of the target is at distance zero.
     ///
     /// Cost: `O(N n² + n³)`.
     ///

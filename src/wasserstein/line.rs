@@ -1,4 +1,4 @@
-//! On a line: the exact distance of numbers to a normal law, and its three parts.
+//! The exact distance of numbers to a normal law, and its three parts.
 
 use crate::check;
 use crate::statistics::SplitMean;
@@ -51,7 +51,7 @@ pub struct LineW2 {
 /// From fewer numbers no standard error is stated.
 const FEWEST: usize = 20;
 
-/// The bins for samples of `count` numbers.
+/// Returns the bins for samples of `count` numbers.
 ///
 /// Cost: about 100 ns a bin.
 ///
@@ -197,25 +197,25 @@ fn binomial_means<const K: usize>(values: &[[f64; K]], trials: usize, p: f64, q:
 }
 
 impl NormalBins {
-    /// The number N of bins.
+    /// Returns the number N of bins.
     #[must_use]
     pub fn count(&self) -> usize {
         self.means.len()
     }
 
-    /// $`c_i = \int_{(i-1)/N}^{i/N} \Phi^{-1}`$, from the lowest bin to the highest.
+    /// Returns $`c_i = \int_{(i-1)/N}^{i/N} \Phi^{-1}`$, from the lowest bin to the highest.
     #[must_use]
     pub fn means(&self) -> &[f64] {
         &self.means
     }
 
-    /// $`1 - N \sum_i c_i^2`$, the smallest squared distance of N equal masses to N(0, 1).
+    /// Returns $`1 - N \sum_i c_i^2`$, the smallest squared distance of N equal masses to N(0, 1).
     #[must_use]
     pub fn remainder(&self) -> f64 {
         self.remainder
     }
 
-    /// $`E\, W_2^2`$ of N numbers that are drawn from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
+    /// Returns $`E\, W_2^2`$ of N numbers from N(0, 1) to N(0, 1): about 3.3/N at N = 1000.
     ///
     /// For numbers from N(m', s'²) against N(m, s²), the bias of `squared` is s s' times this: see
     /// [`w2`](Self::w2), which estimates s'.
@@ -230,7 +230,7 @@ impl NormalBins {
         self.null_bias
     }
 
-    /// The squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation²).
+    /// Computes the squared Wasserstein-2 distance of N equal masses to N(mean, deviation²).
     ///
     /// Exact: the target is never sampled. A deviation of zero is a point mass.
     ///

@@ -1,4 +1,4 @@
-//! Max-sliced: the direction in which the samples look least like the target.
+//! The max-sliced distance: the direction in which samples and target differ most.
 
 use nalgebra::{DMatrix, DVector};
 
@@ -21,17 +21,17 @@ pub struct MaxSliced {
 
 /// Of fewer samples, of which half are kept, intervals contain the truth too rarely.
 const MINIMUM: usize = 50;
-/// Ascents end after so many projections at the latest.
+/// The most projections of an ascent.
 const MAX_STEPS: usize = 60;
-/// From each end of the spectrum of `C - S`, so many eigenvectors start an ascent.
+/// The number of eigenvectors at each end of the spectrum of `C - S` that start an ascent.
 const EXTREMES: usize = 2;
 
 impl Sample {
-    /// The squared distance along the direction where it is largest: a lower bound.
+    /// Returns the squared distance along the direction where it is largest: a lower bound.
     ///
     /// The direction is found on every other sample, by ascent from the extreme eigenvectors of
     /// the difference of the covariances and from `starts` random directions; the distance is that
-    /// of the **other** samples, for a maximum fits the noise of those that it is sought on.
+    /// of the **other** samples, since a maximum fits the noise of the samples that it is found on.
     /// Samples must come in random order.
     ///
     /// Intervals at 95 % from 50 samples contain the truth in 95 % of cases for a law that is
@@ -87,7 +87,7 @@ impl Sample {
     }
 }
 
-/// What an ascent needs to know.
+/// The inputs of an ascent.
 struct Ascent<'a> {
     sample: &'a Sample,
     covariance: DMatrix<f64>,

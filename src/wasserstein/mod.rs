@@ -1,15 +1,15 @@
-//! The Wasserstein-2 distance to a Gaussian: exact between Gaussians and on the line, certified
-//! bounds elsewhere, errors stated.
+//! Wasserstein-2 distances to a Gaussian: exact between Gaussians and on the line, certified bounds
+//! elsewhere, with errors.
 //!
-//! Batch normalisation makes the pre-activations `W H` of deep random networks nearly Gaussian: how
-//! nearly, is Lemma 2 and Corollary 3 of the paper. Two different laws are meant by that, and every
-//! [`W2`] names [which](Law). Given `H`, the matrix `W H` is Gaussian, its rows are N(0, C), and the
-//! paper's coupling is optimal. Over random `H`, one **row** is a mixture of those, and far closer to
-//! Gaussian than the whole **matrix**, whose rows share one `H`: for n = 32 and a gap of 0.1 the
-//! coupling costs 0.111, while a row is at 3e-4.
+//! Batch normalisation makes the pre-activations `W H` of deep random networks nearly Gaussian.
+//! Lemma 2 and Corollary 3 of the paper bound the distance. It can be that of two laws, and every
+//! [`W2`] names [its law](Law). Given `H`, the matrix `W H` is Gaussian, its rows are N(0, C), and
+//! the paper's coupling is optimal. Over random `H`, one **row** is a mixture of those. It is far
+//! closer to Gaussian than the whole **matrix**, whose rows share one `H`: for n = 32 and a gap of
+//! 0.1 the coupling costs 0.111, while a row is at 3e-4.
 //!
 //! Samples are **rows** here (`N x n`): rows of `W H` are samples of the row law. `H` itself is
-//! `d x n` and has samples of the batch as columns, as everywhere.
+//! `d x n`, and samples of the batch are its columns.
 //!
 //! ```
 //! use orthogap::statistics::Interval;
@@ -43,16 +43,17 @@
 //! | rows in a stream | the same in `O(n²)` memory | [`RowMoments::gelbrich`] |
 //! | samples | whether there is any distance | [`p_value`] |
 //!
-//! No single bound wins. A mixture of scales 1/2 and 3/2 in 32 dimensions is at a squared distance of
-//! 5.25 from N(0, I): lengths give all of it, Gelbrich 0.45. For a wrong covariance of the right trace,
-//! Gelbrich gives all and slices about 2/(n+2). Sampled optimal transport is hopeless from n = 16 on.
+//! No bound is always the best. A mixture of scales 1/2 and 3/2 in 32 dimensions is at a squared
+//! distance of 5.25 from N(0, I): lengths give all of it, Gelbrich 0.45. For a wrong covariance of
+//! the right trace, Gelbrich is exact, and slices give about 2/(n+2) of it. Sampled optimal
+//! transport is useless from n = 16 on.
 //!
 //! # What is not certain
 //!
-//! Bounds are certain up to the errors they state. A bound found *on* the sample is one on the
-//! distance of the empirical law, larger than that of the population by noise: so directions are
-//! fixed in advance or sought on other samples, and [`W2::bias`] is what noise alone adds.
-//! Standard errors are asymptotic, and mean nothing where the distance is zero: there, simulate.
+//! Bounds are certain up to the errors they state. A bound computed *on* the sample bounds the
+//! distance of the empirical law, which exceeds that of the population by noise. So directions are
+//! fixed in advance or found on other samples, and [`W2::bias`] is the part of noise. Standard
+//! errors are asymptotic and invalid if the distance is zero: use [`p_value`] there.
 //!
 //! # Which laws a bias holds for
 //!

@@ -1,4 +1,4 @@
-//! Mean and covariance of rows that arrive in a stream.
+//! Mean and covariance of a stream of rows.
 
 use nalgebra::{DMatrix, DVector, Dim, Matrix, RawStorage};
 
@@ -7,8 +7,8 @@ use crate::statistics::countable;
 use crate::wasserstein::gaussian::{finite_matrix, in_range};
 use crate::{Error, Result, Scalar};
 
-/// The first two moments of rows of n numbers, in `O(n²)` memory however many rows there are;
-/// mergeable in any grouping.
+/// The first two moments of rows of n numbers, in `O(n²)` memory for any number of rows; mergeable
+/// in any grouping.
 ///
 /// Samples are **rows** here: the rows of `W H` are the samples of the row law.
 ///
@@ -37,7 +37,7 @@ pub struct RowMoments {
 }
 
 impl RowMoments {
-    /// The moments of no rows of `dimension` numbers.
+    /// Creates the moments of no rows of `dimension` numbers.
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0.
@@ -49,9 +49,9 @@ impl RowMoments {
         Ok(Self { count: 0, lower_mean: mean.clone(), mean, scatter })
     }
 
-    /// Takes in the rows of an `N x n` matrix or view.
+    /// Adds the rows of an `N x n` matrix or view.
     ///
-    /// Cost: `N n²` multiply-adds and a copy; give it some hundred rows at a time.
+    /// Cost: `N n²` multiply-adds and a copy; pass some hundred rows at a time.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] unless rows have n numbers,
@@ -79,7 +79,7 @@ impl RowMoments {
         Ok((Self { count: rows.nrows() as u64, mean, lower_mean, scatter }, rows))
     }
 
-    /// Takes in all rows that `other` has seen.
+    /// Adds all rows of `other`.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] if together they are
@@ -120,19 +120,19 @@ impl RowMoments {
         if found == expected { Ok(()) } else { Err(Error::ShapeMismatch { what, found, expected }) }
     }
 
-    /// The number n of numbers in a row.
+    /// Returns the number n of numbers in a row.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    /// The number N of rows so far.
+    /// Returns the number N of rows so far.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The mean of the rows, rounded; zero if there were none.
+    /// Returns the mean of the rows, rounded; zero if there were none.
     ///
     /// Distances use it before rounding, so rows far from zero lose no digits.
     #[must_use]
@@ -158,7 +158,8 @@ impl RowMoments {
         parts.map(|(&high, &low)| SplitMean { high, low })
     }
 
-    /// The covariance of the empirical law (`n x n`, divisor N); zero if there were no rows.
+    /// Returns the covariance of the empirical law (`n x n`, divisor N); zero if there were no
+    /// rows.
     #[must_use]
     pub fn covariance(&self) -> DMatrix<f64> {
         &self.scatter / self.count.max(1) as f64

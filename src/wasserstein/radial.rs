@@ -1,4 +1,4 @@
-//! Lengths: the exact distance of the law of |x - m| to the target's, a chi law.
+//! The exact distance of the law of lengths |x - m| to that of the target, a chi law.
 
 use crate::wasserstein::chi::ChiBins;
 use crate::wasserstein::gaussian::Shape;
@@ -7,14 +7,14 @@ use crate::wasserstein::{Gaussian, Kind, Of, Sample, W2};
 use crate::{Error, Result};
 
 impl Sample {
-    /// The squared distance between the law of the lengths |x - m| of samples and that of the
-    /// target $`N(m, \tau^2 I)`$, tau times a chi variable: a lower bound, since taking lengths
+    /// Returns the squared distance between the law of the lengths |x - m| of samples and that of
+    /// the target $`N(m, \tau^2 I)`$, tau times a chi variable: a lower bound, since taking lengths
     /// brings no two points farther apart. It is exact for every law that is symmetric about m, a
     /// mixture of isotropic Gaussians or a sphere.
     ///
-    /// The bias is exact for normal samples of any variance about m, and right to first order in 1/N
-    /// for others; one sample has none. The standard error is at least that of rounding squares of
-    /// this size, which is all there is on a sphere.
+    /// The bias is exact for normal samples of any variance about m, and right to first order in
+    /// 1/N for others; one sample has none. The standard error is at least that of rounding squares
+    /// of this size, the only error on a sphere.
     ///
     /// Cost: a sort, and about 3 µs for each sample to find quantiles, 30 µs at n = 4096.
     ///

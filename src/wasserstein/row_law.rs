@@ -54,7 +54,7 @@ impl RowLaw {
         Ok(Self { batch_size, rows: Vec::new(), coupling: Moments::new() })
     }
 
-    /// Draws a row of `W H` from the Gram matrix that a run came to, and takes it in.
+    /// Draws a row of `W H` given the final Gram matrix of a run, and adds it.
     ///
     /// The row depends on the run alone: push one Gram matrix of each run. Cost: `r n` multiply-adds.
     ///

@@ -1,4 +1,4 @@
-//! Samples of a law: what is given where the law itself is not known.
+//! Samples of an unknown law.
 
 use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 
@@ -8,7 +8,7 @@ use crate::wasserstein::RowMoments;
 use crate::wasserstein::gaussian::finite_matrix;
 use crate::{Result, Scalar};
 
-/// N samples of a law on vectors of n numbers, one a **row**.
+/// N samples of a law on vectors of n numbers; each is a **row**.
 ///
 /// Representations `H` are `d x n` with a column for every sample of the batch; the *row law* is
 /// that of a row of `W H`, so its samples are rows and have n numbers each.
@@ -16,7 +16,7 @@ use crate::{Result, Scalar};
 /// Standard errors hold for **independent** samples. The rows of one `W H` share their `H`, so they are
 /// not independent: collect one row of each of many runs with [`RowLaw`](super::RowLaw).
 ///
-/// | method | sees | cost |
+/// | method | depends on | cost |
 /// | --- | --- | --- |
 /// | [`gelbrich`](Self::gelbrich) | means and covariances | `N n² + n³` |
 /// | [`sliced`](Self::sliced) | shapes of projections, averaged | `L N (n + log N)` |
@@ -40,7 +40,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The rows of an `N x n` matrix or view. Cost: one `f64` copy and `N n²` multiply-adds.
+    /// Returns the rows of an `N x n` matrix or view. Cost: one `f64` copy and `N n²`
+    /// multiply-adds.
     ///
     /// # Errors
     /// [`Empty`](crate::Error::Empty), [`NotFinite`](crate::Error::NotFinite).
@@ -55,19 +56,19 @@ impl Sample {
         Ok(Self { centered, moments })
     }
 
-    /// The number N of samples.
+    /// Returns the number N of samples.
     #[must_use]
     pub fn count(&self) -> usize {
         self.centered.nrows()
     }
 
-    /// The number n of numbers in a sample.
+    /// Returns the number n of numbers in a sample.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.centered.ncols()
     }
 
-    /// The first two moments.
+    /// Returns the first two moments.
     #[must_use]
     pub fn moments(&self) -> &RowMoments {
         &self.moments

@@ -58,7 +58,7 @@ enum Draw {
 }
 
 impl MatrixLaw {
-    /// No runs yet, of networks of this batch size n and width d.
+    /// Creates a collector without runs, for networks of batch size n and width d.
     ///
     /// # Errors
     /// [`Error::Empty`] if one of them is zero.
@@ -75,8 +75,7 @@ impl MatrixLaw {
         })
     }
 
-    /// Takes in the `H` of one more run. Every run must be another, for `W` and `G` are drawn from
-    /// its streams.
+    /// Adds the `H` of a run. All runs must differ, since `W` and `G` are drawn from their streams.
     ///
     /// Cost: `2 d n` normals and `O(d n²)` operations, `O(n²)` memory.
     ///
@@ -119,19 +118,19 @@ impl MatrixLaw {
         DVector::from_vec(values)
     }
 
-    /// The number of runs so far.
+    /// Returns the number of runs so far.
     #[must_use]
     pub fn count(&self) -> usize {
         self.of_product.len()
     }
 
-    /// The vectors of singular values of `W H` and of $`G/\sqrt n`$, one a run.
+    /// Returns the vectors of singular values of `W H` and of $`G/\sqrt n`$, one a run.
     #[must_use]
     pub fn singular_values(&self) -> (&[DVector<f64>], &[DVector<f64>]) {
         (&self.of_product, &self.of_gaussian)
     }
 
-    /// Certified bounds on the squared distance of the matrix laws.
+    /// Returns certified bounds on the squared distance of the matrix laws.
     ///
     /// From below, the laws of the spread $`\lVert \sigma - \bar\sigma \rVert`$ of singular values
     /// about their own mean, a 1-Lipschitz image on a line, which is sharp for wide stationary

@@ -112,7 +112,7 @@ impl Sample {
         Ok(Entropic { entropic, sharp, marginal_error, duality_gap, iterations })
     }
 
-    /// The Sinkhorn divergence between two empirical laws.
+    /// Returns the Sinkhorn divergence between two empirical laws.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -139,8 +139,8 @@ impl Sample {
 }
 
 impl Gaussian {
-    /// The entropic transport value between two Gaussians, in closed form (Janati et al., NeurIPS
-    /// 2020).
+    /// Returns the entropic transport value between two Gaussians, in closed form (Janati et al.,
+    /// NeurIPS 2020).
     ///
     /// With the singular values $`\sigma_i`$ of $`F_B^\top F_A`$, F factors of A and B, and
     /// $`r_i = \sqrt{1 + 16 \sigma_i^2 / \varepsilon^2}`$,
@@ -178,7 +178,7 @@ impl Gaussian {
             - 0.5 * singular_values(&through).into_iter().map(term).sum::<f64>())
     }
 
-    /// The Sinkhorn divergence of two Gaussians, of entropic values.
+    /// Returns the Sinkhorn divergence of two Gaussians, of entropic values.
     ///
     /// ```
     /// use orthogap::wasserstein::Gaussian;

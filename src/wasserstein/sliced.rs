@@ -1,4 +1,4 @@
-//! Sliced: the exact distance of projections, averaged over directions.
+//! The sliced distance: that of projections, averaged over directions.
 
 use nalgebra::DVector;
 
@@ -22,8 +22,8 @@ pub struct Sliced {
 }
 
 impl Sliced {
-    /// $`n\, SW_2^2 \le W_2^2`$: the squared distance is at least the sum over any orthonormal
-    /// basis, so also its mean over bases.
+    /// Returns the lower bound $`n\, SW_2^2 \le W_2^2`$: the squared distance is at least the sum
+    /// over any orthonormal basis, so also its mean over bases.
     ///
     /// Where the directions are [whole bases](Directions::orthogonal), the value is the mean of
     /// these sums. It is a lower bound for these very directions, so its projection error is zero.
@@ -39,17 +39,17 @@ impl Sliced {
 const SHARES: usize = 16;
 
 impl Sample {
-    /// The mean over directions of the squared distance of the projected samples to the projected
-    /// target, $`SW_2^2`$.
+    /// Returns the mean over directions of the squared distance of the projected samples to the
+    /// projected target, $`SW_2^2`$.
     ///
     /// The target is projected in closed form, never sampled, and all directions share one set of
     /// quantiles. Errors from samples and from directions are stated apart. The bias is that of
     /// [`NormalBins::w2`](super::NormalBins::w2), exact on average for Gaussian samples. Below 20
     /// samples intervals contain the truth too rarely.
     ///
-    /// **It is nearly blind to some departures**: of a covariance that differs from the target's
-    /// but has its trace, $`n\, SW_2^2`$ sees a fraction of about 2/(n+2), where
-    /// [`gelbrich`](Self::gelbrich) sees all.
+    /// **It is insensitive to some differences**: for a covariance with the trace of the target's,
+    /// $`n\, SW_2^2`$ is a fraction of about 2/(n+2) of the distance, and
+    /// [`gelbrich`](Self::gelbrich) all of it.
     ///
     /// Cost: for each direction `N n` multiply-adds and a sort, on the threads of the current pool.
     ///
@@ -116,10 +116,10 @@ impl Sample {
         Ok(Sliced { w2, along, dimension, whole_bases })
     }
 
-    /// The sum over the axes of the squared distances of single coordinates: a lower bound, exact
-    /// where coordinates are independent under both laws.
+    /// Returns the sum over the axes of the squared distances of single coordinates: a lower bound,
+    /// exact where coordinates are independent under both laws.
     ///
-    /// The bound holds for a basis fixed in advance. One chosen on the sample fits its noise.
+    /// The bound holds for a basis fixed in advance. A basis chosen on the sample fits its noise.
     ///
     /// # Errors
     /// Those of [`sliced`](Self::sliced).
@@ -133,9 +133,9 @@ impl Sample {
 }
 
 impl Gaussian {
-    /// $`SW_2^2`$ of this law to $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$, exactly: the mean
-    /// over all directions theta of $`(\sqrt{\theta^\top A \theta} - \tau)^2`$, and a share 1/n of
-    /// the squared mean.
+    /// Returns $`SW_2^2`$ of this law to $`N(0, \tau^2 I)`$ with `deviation` $`\tau`$, exactly: the
+    /// mean over all directions theta of $`(\sqrt{\theta^\top A \theta} - \tau)^2`$, and a share
+    /// 1/n of the squared mean.
     ///
     /// With a standard normal g, the mean root is that of $`\sqrt{g^\top A g}`$ over that of |g|,
     /// and $`E \sqrt{Q} = \frac{1}{2 \sqrt\pi} \int_0^\infty (1 - E e^{-tQ}) t^{-3/2} dt`$.

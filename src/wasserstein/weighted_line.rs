@@ -1,4 +1,4 @@
-//! On a line, with weights.
+//! The exact distance of weighted numbers to a normal law.
 
 use crate::statistics::SplitMean;
 use crate::wasserstein::LineW2;
@@ -6,7 +6,7 @@ use crate::wasserstein::line::{Parts, bin_means, check_count, check_normal, fini
 use crate::wasserstein::quantile::normal_quantile;
 use crate::{Error, Result, Scalar};
 
-/// The squared Wasserstein-2 distance of weighted numbers to N(mean, deviation²), exactly.
+/// Returns the squared Wasserstein-2 distance of weighted numbers to N(mean, deviation²), exactly.
 ///
 /// Weights are positive and need not add up to one. Bias and standard error are left unknown:
 /// they depend on where the weights come from.

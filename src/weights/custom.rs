@@ -1,4 +1,4 @@
-//! Laws of weights that are not of this crate.
+//! User-defined laws of weights.
 
 use std::any::Any;
 use std::fmt;
@@ -9,7 +9,7 @@ use nalgebra::DMatrix;
 use super::{Fans, ProductLaw, WeightInit};
 use crate::{Scalar, Stream};
 
-/// A law of your own behind a pointer; see [`Weights::custom`](super::Weights::custom).
+/// A user-defined law; see [`Weights::custom`](super::Weights::custom).
 #[derive(Clone)]
 pub struct Custom {
     law: Arc<dyn Law>,
@@ -21,7 +21,7 @@ impl Custom {
     }
 }
 
-/// A [`WeightInit`] for the two scalars that there are.
+/// A [`WeightInit`] for both scalars.
 trait Law: fmt::Debug + Send + Sync {
     fn sample_f64(&self, weights: &mut DMatrix<f64>, fans: Fans, stream: Stream);
     fn sample_f32(&self, weights: &mut DMatrix<f32>, fans: Fans, stream: Stream);

@@ -9,9 +9,9 @@ use crate::{Result, Scalar, Stream};
 
 /// Independent Gaussian weights N(0, gain²/m) for a layer with `m` inputs.
 ///
-/// The default has gain 1: the variance 1/m that every Wasserstein statement of the theory
-/// assumes. The paper's batch normalisation does not see the gain; an epsilon does, and so does a
-/// vanilla network.
+/// The default has gain 1: the variance 1/m that every Wasserstein statement of the theory assumes.
+/// The gain has no effect under the paper's batch normalisation. It matters with an epsilon, and in
+/// a vanilla network.
 ///
 /// ```
 /// use orthogap::{Seed, weights::{Gaussian, WeightInit}};
@@ -38,19 +38,19 @@ impl Gaussian {
         Ok(Self { gain: check::positive("gain", gain)?, fan: Fan::In })
     }
 
-    /// Variance 2/m: what ReLU needs to keep its second moment (He et al. 2015).
+    /// Creates weights of variance 2/m, which keeps the second moment under ReLU (He et al. 2015).
     #[must_use]
     pub fn he() -> Self {
         Self { gain: std::f64::consts::SQRT_2, fan: Fan::In }
     }
 
-    /// Variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
+    /// Creates weights of variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
     #[must_use]
     pub fn xavier() -> Self {
         Self { gain: 1.0, fan: Fan::Average }
     }
 
-    /// The same with another gain: the standard deviation is proportional to it.
+    /// Sets the gain, to which the standard deviation is proportional.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
@@ -59,7 +59,7 @@ impl Gaussian {
         Ok(Self { gain: check::positive("gain", gain)?, ..self })
     }
 
-    /// The gain.
+    /// Returns the gain.
     #[must_use]
     pub fn gain(&self) -> f64 {
         self.gain

@@ -14,8 +14,8 @@ use crate::{Result, Scalar, Stream};
 /// With batch normalisation and a batch as large as the width, `n = d`, they drive the
 /// orthogonality gap of a linear network to zero with depth, and gradients do not explode (Meterez
 /// et al., ICLR 2024). For `n < d` the rows of `W H` differ in length even if the samples are
-/// orthogonal, batch normalisation goes on shaking them, and the gap only settles lower than with
-/// Gaussian weights.
+/// orthogonal, batch normalisation continues to perturb them, and the gap converges to a positive
+/// value, lower than with Gaussian weights.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -33,7 +33,7 @@ pub struct Haar {
 }
 
 impl Haar {
-    /// Orthonormal vectors times `gain`.
+    /// Creates orthonormal vectors times `gain`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and

@@ -1,4 +1,4 @@
-//! Random weight matrices: the laws that networks are initialised with.
+//! Random weight matrices: the laws of initial weights.
 //!
 //! | weights | law of an entry of `W` (`rows x m`) | a layer costs |
 //! | --- | --- | --- |
@@ -9,13 +9,13 @@
 //! | [`Spherical`] | rows uniform on a sphere: weight normalisation | `d n` normals, `H` held |
 //! | your own [`WeightInit`] | your own | `W` itself |
 //!
-//! Those do not see any data. Initialisations that look at a batch are in
+//! These laws are independent of data. Initialisations that depend on a batch are in
 //! [`train::init`](crate::train::init).
 //!
-//! What a chain needs to know of a law is its [`ProductLaw`]: whether `W H` can be drawn without
+//! The [`ProductLaw`] of a law determines the engine of a chain: whether `W H` can be drawn without
 //! `W`.
 //!
-//! # Weights of your own
+//! # User-defined weights
 //!
 //! Sparse weights: each entry is zero with probability 1 - p, else plus or minus one, scaled to
 //! variance 1/m.
@@ -94,13 +94,13 @@ pub enum Weights {
     Haar(Haar),
     /// Rows of one length.
     Spherical(Spherical),
-    /// A law of your own, which cannot be serialised.
+    /// A user-defined law, which cannot be serialised.
     #[cfg_attr(feature = "serde", serde(skip))]
     Custom(Custom),
 }
 
 impl Weights {
-    /// Makes weights of a law of your own.
+    /// Creates weights of a user-defined law.
     #[must_use]
     pub fn custom(law: impl WeightInit + 'static) -> Self {
         Self::Custom(Custom::new(law))
@@ -150,14 +150,13 @@ from_law!(Gaussian, Uniform, Haar, Spherical);
 
 /// A law of weight matrices, such as an initialisation.
 ///
-/// The library's own laws are drawn by what is known of the product `W H`
-/// ([`product_law`](Self::product_law)); any other is drawn itself, at `d²` numbers a layer.
-/// [`Weights::custom`] makes a value of it.
+/// The laws of this crate are drawn through the product `W H` ([`product_law`](Self::product_law));
+/// any other law draws `W`, at `d²` numbers a layer. [`Weights::custom`] makes a value of it.
 pub trait WeightInit: Debug + Send + Sync {
     /// Draws a weight matrix, `rows x m`, from the beginning of a stream.
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream);
 
-    /// What is known of the law of `W H` given `H`; by default nothing.
+    /// Returns the law of `W H` given `H`, if it is known; by default it is not.
     fn product_law(&self, fans: Fans) -> ProductLaw {
         let _ = fans;
         ProductLaw::Unknown
@@ -183,7 +182,7 @@ pub trait WeightInit: Debug + Send + Sync {
     }
 }
 
-/// How many inputs feed an output of a layer, and how many outputs an input feeds.
+/// The numbers of inputs of an output, and of outputs of an input, in a layer.
 ///
 /// A dense layer `d x m` has `m` inputs and `d` outputs. A convolution of `C` into `C'` channels
 /// by `k x k` windows, whose weights are `C' x (C k²)`, has `C k²` inputs and `C' k²` outputs.
@@ -195,7 +194,7 @@ pub struct Fans {
     pub outputs: usize,
 }
 
-/// What is known of `W H` given `H`, so that it can be drawn without `W`.
+/// The law of `W H` given `H`, by which it can be drawn without `W`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ProductLaw {
@@ -214,7 +213,7 @@ pub enum ProductLaw {
         /// Norm of a row.
         radius: f64,
     },
-    /// Nothing: `W` itself must be drawn.
+    /// Unknown: `W` itself must be drawn.
     Unknown,
 }
 

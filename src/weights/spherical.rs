@@ -10,9 +10,9 @@ use crate::{Result, Scalar, Stream};
 /// Weight normalisation at initialisation (Salimans and Kingma 2016): every row of `W` is
 /// `gain g/|g|` with `g` Gaussian, so uniform on a sphere.
 ///
-/// The squared norm of a row is `gain²`: what that of a [`Gaussian`](super::Gaussian) row is in the
-/// mean. Batch normalisation undoes any scale of a row, so before it, without an epsilon, these
-/// weights have the effect of Gaussian ones.
+/// The squared norm of a row is `gain²`, the mean of that of a [`Gaussian`](super::Gaussian) row.
+/// Batch normalisation without an epsilon removes any scale of a row, so under it these weights
+/// have the effect of Gaussian ones.
 ///
 /// ```
 /// use orthogap::{Seed, weights::{Spherical, WeightInit}};
@@ -28,7 +28,7 @@ pub struct Spherical {
 }
 
 impl Spherical {
-    /// Rows of norm `gain`.
+    /// Creates rows of norm `gain`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and

@@ -25,19 +25,19 @@ pub struct Uniform {
 }
 
 impl Uniform {
-    /// Variance 2/m (He et al. 2015).
+    /// Creates weights of variance 2/m (He et al. 2015).
     #[must_use]
     pub fn he() -> Self {
         Self { gain: std::f64::consts::SQRT_2, fan: Fan::In }
     }
 
-    /// Variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
+    /// Creates weights of variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
     #[must_use]
     pub fn xavier() -> Self {
         Self { gain: 1.0, fan: Fan::Average }
     }
 
-    /// The same with another gain: the standard deviation is proportional to it. PyTorch's
+    /// Sets the gain, to which the standard deviation is proportional. PyTorch's
     /// `Linear` draws `Uniform::he().with_gain(1/sqrt(3))`.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Uniform {
         Ok(Self { gain: check::positive("gain", gain)?, ..self })
     }
 
-    /// The gain.
+    /// Returns the gain.
     #[must_use]
     pub fn gain(&self) -> f64 {
         self.gain

@@ -149,7 +149,7 @@ impl Sample {
             "low_discrepancy" => w2::Directions::low_discrepancy(n, directions, seed)?,
             _ => {
                 return Err(refuse(format!(
-                    "no kind of directions is {kind:?}: there are orthogonal, random, low_discrepancy"
+                    "unknown kind of directions {kind:?}: expected orthogonal, random, low_discrepancy"
                 )));
             }
         };
@@ -201,7 +201,7 @@ impl Sample {
             "radial" => |sample, target| sample.radial(target),
             _ => {
                 return Err(refuse(format!(
-                    "no statistic is {statistic:?}: there are gelbrich, along_axes, radial"
+                    "unknown statistic {statistic:?}: expected gelbrich, along_axes, radial"
                 )));
             }
         };

@@ -1,9 +1,9 @@
 //! The reverse pass by small matrices: neither weights nor representations are held.
 //!
-//! At a layer $`Y = W X`$, with weights $`W \sim N(0, s^2/m)`$ (`d x m`) and $`X = Q F`$, where `Q` has
-//! orthonormal columns and `F` is the factor that the chain draws rows of `Y` with, the matrix
-//! $`V = W Q`$ has independent normal entries: those from which the chain draws $`Y = V F`$. The forward
-//! pass sees no more of the weights, so given all representations
+//! At a layer $`Y = W X`$, with weights $`W \sim N(0, s^2/m)`$ (`d x m`) and $`X = Q F`$, where `Q`
+//! has orthonormal columns and `F` is the factor that the chain draws rows of `Y` with, the matrix
+//! $`V = W Q`$ has independent normal entries: those from which the chain draws $`Y = V F`$. The
+//! forward pass depends on no other part of the weights, so given all representations
 //!
 //! ```math
 //! W = V Q^\top + \Xi (I - Q Q^\top)

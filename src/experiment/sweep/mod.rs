@@ -1,9 +1,9 @@
-//! Grids of experiments on disk: killed at any moment, a sweep resumes to the same bits.
+//! Grids of experiments on disk, which can be killed at any moment and resume to the same bits.
 //!
 //! A [`Sweep`] is a folder with a file for every finished cell of a grid, written whole or not at
-//! all. A cell that has its file is read, not computed again. Every file holds the configuration
-//! that it belongs to and a checksum: results of another configuration, or damaged ones, are named
-//! in an error, never mixed in. Several processes may fill one folder at a time.
+//! all. A cell with a file is read, not computed again. Every file holds its configuration and a
+//! checksum: results of another configuration, and damaged ones, are errors. Several processes can
+//! fill one folder at a time.
 //!
 //! Every `f64` of a configuration, a cell or a result reads back as it was, NaN and infinities
 //! included. As everywhere in JSON, `Some(None)` reads back as `None`.
@@ -55,8 +55,7 @@
 //! # On many machines
 //!
 //! [`Grid::share`] takes a share of the cells: jobs of an array, each with its own share, fill one
-//! folder, or folders whose files are then put together, and a last run without a share reads them
-//! all.
+//! folder, or folders whose files are then merged. A last run without a share reads them all.
 
 mod exact;
 mod store;
@@ -80,7 +79,7 @@ const MANIFEST: &str = "sweep.json";
 #[derive(Clone, Debug)]
 pub struct Sweep {
     folder: PathBuf,
-    /// What all results of this folder have in common.
+    /// The configuration of all results of this folder.
     identity: Value,
 }
 
@@ -128,13 +127,13 @@ impl Sweep {
         Ok(Self { folder, identity })
     }
 
-    /// The folder.
+    /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The cells of a grid, to be [run](Grid::run).
+    /// Returns the cells of a grid, to be [run](Grid::run).
     #[must_use]
     pub fn over<'a, C: Serialize>(&'a self, cells: &'a [C]) -> Grid<'a, C> {
         Grid {
@@ -146,10 +145,9 @@ impl Sweep {
         }
     }
 
-    /// The result of a cell: read if it is there, else computed and written.
+    /// Returns the result of a cell: read if it is there, else computed and written.
     ///
-    /// What is returned has been written and read back, so it is the same whether it was just
-    /// computed or not.
+    /// The result is written and read back, so it is the same whether it was just computed or not.
     ///
     /// # Errors
     /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`], and those of `compute`.
@@ -169,7 +167,7 @@ impl Sweep {
         }
     }
 
-    /// The result of a cell, if it is there.
+    /// Returns the result of a cell, if it is there.
     ///
     /// # Errors
     /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`].
@@ -271,10 +269,10 @@ pub struct Share {
 }
 
 impl Share {
-    /// Everything.
+    /// All cells.
     pub const ALL: Self = Self { index: 0, of: 1 };
 
-    /// Share number `index`, from 0, of `of` shares.
+    /// Creates share number `index`, from 0, of `of` shares.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless `index < of`.
@@ -290,7 +288,7 @@ impl Share {
 impl FromStr for Share {
     type Err = Error;
 
-    /// [`Error::Unreadable`] for what is not two numbers and a stroke.
+    /// [`Error::Unreadable`] unless the text is two numbers and a stroke, such as `0/8`.
     fn from_str(text: &str) -> Result<Self> {
         let parts = text.split_once('/');
         let parts = parts.and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
@@ -300,7 +298,7 @@ impl FromStr for Share {
     }
 }
 
-/// How far a sweep is.
+/// The progress of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -317,7 +315,7 @@ pub struct Progress {
     pub remaining: Option<Duration>,
 }
 
-/// The cells of a grid, to be run in a [`Sweep`].
+/// The cells of a grid, run in a [`Sweep`].
 pub struct Grid<'a, C> {
     sweep: &'a Sweep,
     cells: &'a [C],
@@ -327,26 +325,26 @@ pub struct Grid<'a, C> {
 }
 
 impl<'a, C: Serialize> Grid<'a, C> {
-    /// A share of the cells only.
+    /// Restricts the grid to a share of its cells.
     #[must_use]
     pub fn share(self, share: Share) -> Self {
         Self { share, ..self }
     }
 
-    /// What a cell costs, in any unit, for a better guess at the time that is left.
+    /// Sets the cost of a cell, in any unit, for a better estimate of the remaining time.
     #[must_use]
     pub fn cost(self, cost: impl Fn(&C) -> f64 + 'a) -> Self {
         Self { cost: Box::new(cost), ..self }
     }
 
-    /// Has a function told how far the sweep is, at the start and after each cell.
+    /// Sets a function that gets the progress at the start and after each cell.
     #[must_use]
     pub fn on_progress(self, on_progress: impl FnMut(Progress) + 'a) -> Self {
         Self { on_progress: Box::new(on_progress), ..self }
     }
 
-    /// The results of all cells of the share, in their order: read where they are there, else
-    /// computed and written one by one.
+    /// Returns the results of all cells of the share, in their order: read where they are there,
+    /// else computed and written one by one.
     ///
     /// # Errors
     /// Those of [`Sweep::result`]; finished cells keep their files.

@@ -1,4 +1,4 @@
-//! Activations that are not of this crate.
+//! User-defined activations.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use crate::kernel::line::Line;
 use crate::{Error, Result};
 use fearless_simd::{Level, dispatch, prelude::*};
 
-/// A function of your own, with what is known of it; made by
+/// A user-defined function with its known properties, made by
 /// [`Activation::custom`](super::Activation::custom) and
 /// [`Activation::vectorized`](super::Activation::vectorized).
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Custom {
         self.derivative.as_deref().ok_or_else(missing)
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -2,11 +2,11 @@
 
 use fearless_simd::prelude::*;
 
-/// An element-wise function written with vectors, for speed; [`vectorized`](super::Activation::vectorized) makes an
+/// An element-wise function on SIMD vectors; [`vectorized`](super::Activation::vectorized) makes an
 /// activation of it.
 ///
-/// The methods see vectors of any width (of the crate `fearless_simd`). They must treat every lane
-/// alike, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
+/// The methods see vectors of any width (of the crate `fearless_simd`). They must treat all lanes
+/// equally, with exact IEEE arithmetic and `mul_add` only, so that results do not depend on the
 /// hardware. Mark them `#[inline(always)]`: otherwise they leave the SIMD context.
 ///
 /// ```

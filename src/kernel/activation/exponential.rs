@@ -31,7 +31,7 @@ pub struct Exponential<V> {
 }
 
 impl<V> Exponential<V> {
-    /// The number itself.
+    /// Returns the number itself.
     #[inline(always)]
     pub fn value<S: Simd>(self) -> V
     where
@@ -40,7 +40,7 @@ impl<V> Exponential<V> {
         self.mantissa * self.powers_of_two[0] * self.powers_of_two[1]
     }
 
-    /// The multiple of it, accurate down to the smallest normal number.
+    /// Returns the multiple of it, accurate down to the smallest normal number.
     #[inline(always)]
     pub fn times<S: Simd>(self, factor: V) -> V
     where
@@ -108,7 +108,7 @@ fn reduce<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     (rest, powers_of_two)
 }
 
-/// The smaller of a number and a limit; NaN stays NaN.
+/// Returns the smaller of a number and a limit; NaN stays NaN.
 #[inline(always)]
 pub fn at_most<T: Lanes, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, limit: T, x: V) -> V {
     x.simd_gt(limit).select(V::splat(simd, limit), x)

@@ -17,10 +17,10 @@ impl Activation {
     ///
     /// By Gauss-Legendre quadrature with eight nodes on each interval of length 1/8 between -32 and
     /// 32: 4096 values of F. The relative error is about 1e-14 for the functions of this crate, and
-    /// for any F that is smooth between the multiples of 1/8, such as a piecewise linear one with its
-    /// kinks and jumps there. Elsewhere a kink costs $`E F(Z)^2`$ about 1e-5 times the jump of the
-    /// slope of F², a jump about 1e-2 times that of F²; and an F that changes much over lengths below
-    /// 1/8 is not seen.
+    /// for any F that is smooth between the multiples of 1/8, such as a piecewise linear one with
+    /// its kinks and jumps there. Elsewhere a kink costs $`E F(Z)^2`$ about 1e-5 times the jump of
+    /// the slope of F², a jump about 1e-2 times that of F²; and an F that changes much over lengths
+    /// below 1/8 is not resolved.
     ///
     /// ```
     /// use orthogap::{Activation, Input, Network, Seed, normalization::Normalization, weights::Gaussian};

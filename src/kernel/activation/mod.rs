@@ -191,14 +191,40 @@ const NAMES: [(Activation, &[&str]); 10] = [
 ];
 
 impl Activation {
+    /// The activations of this crate, a leaky ReLU with the slope of PyTorch's.
+    ///
+    /// ```
+    /// use orthogap::{Activation, Input, Network, Seed};
+    ///
+    /// let input = Input::near_collinear(4, 1e-3)?;
+    /// for activation in Activation::ALL {
+    ///     let network = Network::<f64>::new(64).with_activation(activation.clone());
+    ///     let gap = network.chain(&input, Seed(1))?.advance(20)?.orthogonality_gap();
+    ///     println!("{activation:16} {gap:.4}");
+    /// }
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    pub const ALL: &[Self] = &[
+        Self::Identity,
+        Self::Relu,
+        Self::LeakyRelu { slope: name::SLOPE },
+        Self::Tanh,
+        Self::ShiftedTanh,
+        Self::Logistic,
+        Self::Silu,
+        Self::Erf,
+        Self::Gelu,
+        Self::Elu,
+        Self::Sin,
+    ];
+
     /// Makes an activation of any function of a number.
     ///
-    /// The function is called for one number after the other, in `f64` even where rows are `f32`, so
-    /// a layer takes longer by `d n` calls: ten to twenty times as long altogether for the standard
-    /// library's `tanh`. Results are the same bits wherever the function's own are, which the
-    /// standard library does not promise for its exponentials and sines. For speed, see
-    /// [`vectorized`](Self::vectorized). Two custom activations are equal if they are clones of each
-    /// other.
+    /// The function is called once for each number, in `f64` even if rows are `f32`. A layer with
+    /// the standard library's `tanh` takes ten to twenty times as long. Results are reproducible if
+    /// the function is, which the standard library does not promise for its exponentials and sines.
+    /// For speed, see [`vectorized`](Self::vectorized). Two custom activations are equal if they
+    /// are clones of each other.
     ///
     /// ```
     /// use orthogap::{Activation, Input, Network, Seed};
@@ -226,8 +252,8 @@ impl Activation {
         Self::Custom(Custom::new(name.into(), Arc::new(function)))
     }
 
-    /// Sets the derivative, which a reverse pass needs. Of a function of this crate it replaces the
-    /// derivative, as surrogate gradients do, and makes a custom activation.
+    /// Sets the derivative, which a reverse pass needs. For a function of this crate it makes a
+    /// custom activation with another derivative, such as a surrogate gradient.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -255,13 +281,13 @@ impl Activation {
         Self::Custom(self.into_custom().with_homogeneity())
     }
 
-    /// Whether F(x) = x.
+    /// Returns whether F(x) = x.
     #[must_use]
     pub fn is_linear(&self) -> bool {
         matches!(self, Self::Identity)
     }
 
-    /// Whether F(s x) = s F(x) for all s > 0, as far as is known.
+    /// Returns whether F(s x) = s F(x) for all s > 0, as far as is known.
     #[must_use]
     pub fn is_homogeneous(&self) -> bool {
         match self {

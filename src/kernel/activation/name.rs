@@ -7,7 +7,7 @@ use super::{Activation, NAMES};
 use crate::{Error, Result};
 
 /// PyTorch's slope of leaky ReLU.
-const SLOPE: f64 = 0.01;
+pub(super) const SLOPE: f64 = 0.01;
 
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,7 @@ impl FromStr for Activation {
     /// Reads the name of an activation of this crate: `linear`, `relu`, `leaky_relu`,
     /// `leaky_relu(0.2)`, `tanh`, `shifted_tanh`, `logistic`, `silu`, `erf`, `gelu`, `elu`, `sin`.
     ///
-    /// `identity`, `sigmoid` and `swish` are read, too.
+    /// The aliases `identity`, `sigmoid` and `swish` are accepted.
     ///
     /// # Errors
     /// [`Error::UnknownName`]; [`Error::InvalidParameter`] of a slope that `f32` cannot hold.
@@ -45,8 +45,7 @@ impl FromStr for Activation {
             None => None,
         };
         let Some(slope) = slope else {
-            let mut known: Vec<_> = NAMES.iter().map(|(_, names)| names[0].to_owned()).collect();
-            known.insert(2, "leaky_relu(0.01)".to_owned());
+            let known = Self::ALL.iter().map(ToString::to_string).collect();
             return Err(Error::UnknownName { what: "activation", name: text.to_owned(), known });
         };
         let activation = Self::LeakyRelu { slope };
@@ -55,7 +54,7 @@ impl FromStr for Activation {
     }
 }
 
-/// As the name.
+/// Writes the name.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Activation {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -87,6 +86,10 @@ mod tests {
         for activation in NAMES.map(|(activation, _)| activation).into_iter().chain(slopes) {
             assert_eq!(activation.to_string().parse::<Activation>().unwrap(), activation);
         }
+        for (activation, _) in NAMES {
+            assert!(Activation::ALL.contains(&activation), "{activation}");
+        }
+        assert_eq!(Activation::ALL.len(), NAMES.len() + 1); // a leaky ReLU has a parameter
         let read = |text: &str| text.parse::<Activation>();
         assert_eq!(read("leaky_relu").unwrap(), Activation::LeakyRelu { slope: 0.01 });
         assert_eq!(read("swish").unwrap(), Activation::Silu);

@@ -1,4 +1,4 @@
-//! The positive part, and its leaky relative: the homogeneous activations.
+//! ReLU and leaky ReLU: the homogeneous activations.
 
 use super::{Differentiable, Elementwise};
 use crate::kernel::line::Lanes;

@@ -57,7 +57,7 @@ fn sin<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(simd: S, x: V) -> V 
     inside.select(near, quarters_later(simd, x, Default::default()))
 }
 
-/// The sine so many quarter turns after x: one makes it the cosine.
+/// The sine some quarter turns after x: one makes it the cosine.
 #[inline(always)]
 fn quarters_later<T: Constants, S: Simd, V: SimdFloat<S, Element = T>>(
     simd: S,

@@ -70,7 +70,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         self.infer_rows(&mut OutOfPlace::new(h, output))
     }
 
-    /// A batch normalised by the running statistics, newly allocated; see
+    /// Returns a batch normalised by the running statistics, newly allocated; see
     /// [`infer_mut`](Self::infer_mut).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What the bounds assume: a width, and singular values that stay away from zero.
+//! The assumptions of the bounds: a width, and singular values bounded away from zero.
 
 use super::nonempty;
 use crate::check;
@@ -15,7 +15,7 @@ impl Width {
     /// Infinite width, where chains are deterministic.
     pub const INFINITE: Self = Self { noise: 0.0 };
 
-    /// A width `d >= n`.
+    /// Returns a width `d >= n`.
     ///
     /// # Errors
     /// [`Error::BatchTooSmall`] if `n` is 0, [`Error::BatchExceedsWidth`] if `n > d`.
@@ -27,7 +27,8 @@ impl Width {
         Self::of(batch_size, width as f64)
     }
 
-    /// A width `d >= n` beyond all integers, such as those from which on Theorem 1 says something.
+    /// Returns a width `d >= n` beyond all integers, such as the smallest one at which Theorem 1 is
+    /// not vacuous.
     ///
     /// ```
     /// use orthogap::theory::bounds::{A1, Version, Width, theorem_1};
@@ -63,7 +64,7 @@ pub struct A1 {
 }
 
 impl A1 {
-    /// The assumption as such: $`0 < \alpha \le 1/\sqrt n`$.
+    /// Returns the assumption as such: $`0 < \alpha \le 1/\sqrt n`$.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for any other α, [`Error::BatchTooSmall`] if `n` is 0.
@@ -83,8 +84,8 @@ impl A1 {
         Ok(Self { batch_size, alpha, layers })
     }
 
-    /// The assumption that the proof of Theorem 1 uses: $`\lambda_n(C_k) \ge`$ `eigenvalue`, where
-    /// $`C_k = H_k^\top H_k`$ and `0 < eigenvalue <= 1/n`.
+    /// Returns the assumption that the proof of Theorem 1 uses: $`\lambda_n(C_k) \ge`$
+    /// `eigenvalue`, where $`C_k = H_k^\top H_k`$ and `0 < eigenvalue <= 1/n`.
     ///
     /// Since $`\lambda_n = \sigma_n^2`$, [`alpha`](Self::alpha) is its square root.
     ///
@@ -109,7 +110,7 @@ impl A1 {
         Self::new(batch_size, eigenvalue.sqrt(), layers).map_err(|_| error())
     }
 
-    /// The largest α for which the assumption holds on the layers `1, ..., l` of a path.
+    /// Returns the largest α for which the assumption holds on the layers `1, ..., l` of a path.
     ///
     /// # Errors
     /// [`Error::Empty`] without layers, [`Error::ShapeMismatch`] if batch sizes differ,
@@ -132,13 +133,13 @@ impl A1 {
         Self::new(batch_size, alpha, layers)
     }
 
-    /// α.
+    /// Returns α.
     #[must_use]
     pub fn alpha(self) -> f64 {
         self.alpha
     }
 
-    /// The number `l` of layers.
+    /// Returns the number `l` of layers.
     #[must_use]
     pub fn layers(self) -> u32 {
         self.layers

@@ -3,7 +3,8 @@
 use super::{A1, Bound, Version, Width, contraction, largest_gap, nonempty, within};
 use crate::Result;
 
-/// Theorem 1: under [`A1`], a bound on the mean gap $`E V(H_{l+1})`$ of the next layer.
+/// Returns the bound of Theorem 1, under [`A1`], on the mean gap $`E V(H_{l+1})`$ of the next
+/// layer.
 ///
 /// | version | bound |
 /// | --- | --- |
@@ -45,9 +46,9 @@ pub fn theorem_1(version: Version, a1: A1, width: Width) -> Bound {
     Bound::new(value, largest_gap(n))
 }
 
-/// Theorem 1 as its proof ends: $`E V(H_{l+1}) \le 2 (1 - \frac23 \alpha)^l +
-/// \frac{3n}{2 \alpha \sqrt d}`$ if $`\lambda_n(C_k) \ge \alpha`$ for the layers `k = 1, ..., l`
-/// (Appendix B).
+/// Returns the bound at the end of the proof of Theorem 1:
+/// $`E V(H_{l+1}) \le 2 (1 - \frac23 \alpha)^l + \frac{3n}{2 \alpha \sqrt d}`$ if
+/// $`\lambda_n(C_k) \ge \alpha`$ for the layers `k = 1, ..., l` (Appendix B).
 ///
 /// Here α is the eigenvalue of [`A1::of_eigenvalue`], the square of [`A1::alpha`].
 ///
@@ -79,7 +80,7 @@ fn power(rate: f64, layers: u32) -> f64 {
     (f64::from(layers) * (-rate).ln_1p()).exp()
 }
 
-/// Lemma 4: the gap by the Lyapunov function, $`V \le 2 n \hat V`$; sharp,
+/// Returns the bound of Lemma 4 on the gap by the Lyapunov function, $`V \le 2 n \hat V`$; sharp,
 /// $`V \le \sqrt{n(n-1)} \hat V`$, with equality if all eigenvalues but the largest are equal.
 ///
 /// ```

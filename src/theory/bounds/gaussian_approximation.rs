@@ -6,8 +6,8 @@ use crate::Result;
 /// The squared Wasserstein-2 distance is at most this by the independent coupling.
 const LARGEST_W2: f64 = 2.0;
 
-/// Lemma 2: $`W_2^2 \le 2 n E V`$ between the laws of `W H` and of $`G/\sqrt n`$, all entries of
-/// `W` and `G` (`d x n`) being N(0, 1/d).
+/// Returns the bound of Lemma 2, $`W_2^2 \le 2 n E V`$, between the laws of `W H` and of
+/// $`G/\sqrt n`$, all entries of `W` and `G` (`d x n`) being N(0, 1/d).
 ///
 /// It is at most 2 without any assumption, by the independent coupling.
 ///
@@ -19,7 +19,7 @@ pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
     Ok(Bound::new(2.0 * n * mean_gap, LARGEST_W2))
 }
 
-/// What the proof of Lemma 2 gives: $`W_2^2 \le n E V^2`$.
+/// Returns the bound in the proof of Lemma 2: $`W_2^2 \le n E V^2`$.
 ///
 /// Between the two stands the mean of the [coupling bound](crate::Gram::coupling_bound).
 ///
@@ -41,8 +41,8 @@ pub fn lemma_2_sharp(batch_size: usize, mean_squared_gap: f64) -> Result<Bound> 
     Ok(Bound::new(n * mean_squared_gap, LARGEST_W2))
 }
 
-/// Corollary 3: [`lemma_2`] after [`theorem_1`], a bound on the squared Wasserstein-2 distance of
-/// the law of $`W H_{l+1}`$ to that of $`G/\sqrt n`$.
+/// Returns the bound of Corollary 3, [`lemma_2`] after [`theorem_1`], on the squared Wasserstein-2
+/// distance of the law of $`W H_{l+1}`$ to that of $`G/\sqrt n`$.
 ///
 /// As printed it is false at infinite width for n >= 30.
 #[must_use]

@@ -1,8 +1,8 @@
-//! What the initialisation of Appendix E does to singular values.
+//! The effect of the initialisation of Appendix E on singular values.
 
 use crate::metric::Spectrum;
 
-/// Appendix E: the singular values of `W H` for
+/// Returns, by Appendix E, the singular values of `W H` for
 /// $`W = V' \Sigma^{-1/2} U^\top / \lVert \Sigma^{1/2} \rVert_F`$, where $`H = U \Sigma V^\top`$ and
 /// `V'` is orthogonal: the square roots, scaled to sum of squares one.
 ///

@@ -3,8 +3,8 @@
 use super::{Bound, Version, Width, contraction, nonempty, within};
 use crate::{Error, Result};
 
-/// Theorem 5: a bound on the mean of the next layer's Lyapunov function given this one's,
-/// $`(1 - c \lambda_n) \hat V + 1/\sqrt d`$ with $`\lambda_n = 1/n - \hat V`$.
+/// Returns the bound of Theorem 5 on the mean of the next layer's Lyapunov function given this
+/// one's, $`(1 - c \lambda_n) \hat V + 1/\sqrt d`$ with $`\lambda_n = 1/n - \hat V`$.
 ///
 /// The constant `c` is 2/3 as printed, and 2n/(n+2) by [`lemma_8`], which is sharp.
 ///
@@ -22,8 +22,8 @@ pub fn theorem_5(
     Ok(Bound::new((1.0 - rate) * lyapunov + width.noise, 1.0 / n))
 }
 
-/// Lemma 8: a bound on $`1/n - p_n`$, the Lyapunov function after a layer of infinite width,
-/// $`(1 - \frac{2n}{n+2} \lambda_n)(\frac1n - \lambda_n)`$. Sharp at orthogonality.
+/// Returns the bound of Lemma 8 on $`1/n - p_n`$, the Lyapunov function after a layer of infinite
+/// width, $`(1 - \frac{2n}{n+2} \lambda_n)(\frac1n - \lambda_n)`$. Sharp at orthogonality.
 ///
 /// ```
 /// use orthogap::theory::{bounds::lemma_8, mean_field};
@@ -44,7 +44,7 @@ pub fn lemma_8(batch_size: usize, smallest_eigenvalue: f64) -> Result<Bound> {
     Ok(Bound::new((1.0 - rate) * (1.0 / n - smallest), 1.0 / n))
 }
 
-/// Appendix B.1, which assumes nothing: a bound on the mean over layers
+/// Returns the bound of Appendix B.1, without assumptions, on the mean over layers
 /// $`\frac1l \sum_{k=1}^l E[\hat V(H_k) \, \lambda_n(C_k)]`$ with
 /// $`\lambda_n = \frac1n - \hat V`$, from the Lyapunov function of the input.
 ///
@@ -53,8 +53,8 @@ pub fn lemma_8(batch_size: usize, smallest_eigenvalue: f64) -> Result<Bound> {
 /// | printed, repaired | $`\frac32 (\hat V(H_0)/l + 1/\sqrt d)`$ |
 /// | sharp | $`\frac{n+2}{2n} (\hat V(H_0)/l + 1/\sqrt d)`$ |
 ///
-/// The product is zero at orthogonality and at a lost rank alike, and at most 1/(4n²) between them.
-/// So the bound excludes neither, and it says nothing as printed if d <= 36 n⁴.
+/// The product is zero at orthogonality and at a lost rank, and at most 1/(4n²) between them. So
+/// the bound excludes neither, and as printed it is vacuous if d <= 36 n⁴.
 ///
 /// Proof: by [`theorem_5`] with its constant c, the mean of $`c \hat V \lambda_n`$ at layer k is at
 /// most $`E \hat V(H_k) - E \hat V(H_{k+1}) + 1/\sqrt d`$. The sum over k = 0, ..., l-1 telescopes,

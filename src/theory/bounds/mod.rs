@@ -21,11 +21,11 @@
 //! ```
 //! use orthogap::theory::bounds::{A1, Version, Width, theorem_1};
 //!
-//! // The best assumption there is, 200 layers, width 512: the bound says nothing.
+//! // The strongest assumption, 200 layers, width 512: the bound is vacuous.
 //! let a1 = A1::new(4, 0.5, 200)?;
 //! let bound = theorem_1(Version::Printed, a1, Width::finite(4, 512)?);
 //! assert!(bound.vacuous && bound.value > 1.0 && bound.trivial == 0.75f64.sqrt());
-//! // Width 1e6: it speaks, but true gaps are about sqrt(n/d)/2 = 0.001.
+//! // Width 1e6: the bound holds, but true gaps are about sqrt(n/d)/2 = 0.001.
 //! let wide = Width::finite(4, 1_000_000)?;
 //! assert!((theorem_1(Version::Printed, a1, wide).value - 0.024).abs() < 1e-12);
 //! assert!(theorem_1(Version::Sharp, a1, wide).value < 0.011);
@@ -49,15 +49,15 @@ pub use noise::{lemma_6, lemma_7, lemma_7_sharp, noise};
 use crate::Result;
 use crate::check;
 
-/// An upper bound, beside what holds anyway.
+/// An upper bound, with the trivial one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Bound {
-    /// What the claim bounds the quantity by.
+    /// The bound of the claim.
     pub value: f64,
-    /// The largest value that the quantity can have at all.
+    /// The largest possible value of the quantity.
     pub trivial: f64,
-    /// Whether the claim says nothing: `value >= trivial`.
+    /// Whether the claim is vacuous: `value >= trivial`.
     pub vacuous: bool,
 }
 
@@ -67,7 +67,7 @@ impl Bound {
     }
 }
 
-/// Which reading of a claim.
+/// A version of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// As the paper prints it.
@@ -86,7 +86,7 @@ fn contraction(version: Version, n: f64) -> f64 {
     }
 }
 
-/// The largest gap there is, that of rank one.
+/// The largest possible gap, that of rank one.
 fn largest_gap(n: f64) -> f64 {
     (1.0 - 1.0 / n).sqrt()
 }

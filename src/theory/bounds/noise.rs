@@ -4,15 +4,17 @@ use super::{Bound, Width, nonempty};
 use crate::Result;
 use crate::theory::mean_field::map;
 
-/// Lemma 6: $`E \lVert C' - E C' \rVert_F^2 \le 1/d`$ for the next Gram matrix `C'` given this one.
+/// Returns the bound of Lemma 6: $`E \lVert C' - E C' \rVert_F^2 \le 1/d`$ for the next Gram matrix
+/// `C'` given this one.
 #[must_use]
 pub fn lemma_6(width: Width) -> Bound {
     // Trace one: no Gram matrix is farther than this from the mean of its law.
     Bound::new(width.noise * width.noise, 1.0)
 }
 
-/// What Lemma 6 bounds, exactly: $`E \lVert C' - E C' \rVert_F^2 = (1 - \sum_i p_i^2)/d`$ with the
-/// [infinite-width map](crate::theory::mean_field::map) `p` of the eigenvalues.
+/// Returns the left side of Lemma 6, exactly:
+/// $`E \lVert C' - E C' \rVert_F^2 = (1 - \sum_i p_i^2)/d`$ with the [infinite-width
+/// map](crate::theory::mean_field::map) `p` of the eigenvalues.
 ///
 /// ```
 /// use orthogap::theory::bounds::{Width, noise};
@@ -35,10 +37,10 @@ pub fn noise(eigenvalues: &[f64], width: Width) -> Result<f64> {
     Ok(2.0 * products.sum::<f64>() * width.noise * width.noise)
 }
 
-/// Lemma 7: $`E (\hat V(H') - (\frac1n - p_n))^2 \le 1/d`$ for the Lyapunov function of the next
-/// layer and its value after a layer of infinite width, given this layer.
+/// Returns the bound of Lemma 7: $`E (\hat V(H') - (\frac1n - p_n))^2 \le 1/d`$ for the Lyapunov
+/// function of the next layer and its value after a layer of infinite width, given this layer.
 ///
-/// Both lie between 0 and 1/n, so the trivial bound is 1/n²: the claim says nothing if d <= n².
+/// Both lie between 0 and 1/n, so the trivial bound is 1/n²: the claim is vacuous if d <= n².
 ///
 /// # Errors
 /// [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.
@@ -47,7 +49,7 @@ pub fn lemma_7(batch_size: usize, width: Width) -> Result<Bound> {
     Ok(Bound::new(width.noise * width.noise, (n * n).recip()))
 }
 
-/// A sharper Lemma 7: at most $`(1 - \frac1n)(1 - \sum_i p_i^2)/d`$ with the
+/// Returns a sharper Lemma 7: at most $`(1 - \frac1n)(1 - \sum_i p_i^2)/d`$ with the
 /// [infinite-width map](crate::theory::mean_field::map) `p` of the eigenvalues.
 ///
 /// The proof of the paper bounds the change of $`\lambda_n`$ by the Frobenius norm of

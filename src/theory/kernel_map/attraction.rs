@@ -1,4 +1,4 @@
-//! How fast cosines approach the fixed point: a theorem of a successor of the paper.
+//! How fast cosines approach the fixed point: the theorem on global attraction.
 
 use super::{KernelMap, cosine_in_range};
 use crate::theory::bounds::Version;
@@ -14,7 +14,7 @@ pub enum Case {
     Aligned,
     /// $`\kappa(0) > 0`$, $`\kappa'(1) = 1`$: samples align like a power of the depth.
     Critical,
-    /// $`\kappa(0) > 0`$, $`\kappa'(1) > 1`$: samples come to an angle.
+    /// $`\kappa(0) > 0`$, $`\kappa'(1) > 1`$: samples approach an angle.
     Angle,
 }
 
@@ -33,7 +33,7 @@ pub enum Case {
 /// The last case is printed with
 /// $`a = \max\{1 - \kappa(0), \kappa'(\rho^*), (1 - \rho^*)/(2 - \kappa'(\rho^*))\}`$, and false: its proof
 /// takes $`\sum a_k (1 - \rho^*)^{k-1}`$ for $`1 - \rho^*`$. [`Version::Repaired`] has
-/// $`1/(2 - q)`$, $`q = \kappa'(\rho^*)`$, in place of the last term, and is proved:
+/// $`1/(2 - q)`$, $`q = \kappa'(\rho^*)`$, instead of the last term, with this proof:
 ///
 /// - Above $`\rho^*`$ the odds $`u = (\rho - \rho^*)/(1 - \rho)`$ shrink by $`1/(2 - q)`$ a layer. With
 ///   $`\lambda = (\rho - \rho^*)/(1 - \rho^*)`$ the map is
@@ -59,7 +59,7 @@ pub struct Attraction {
 }
 
 impl Attraction {
-    /// The theorem for a map.
+    /// Returns the theorem for a map.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -105,20 +105,20 @@ impl Attraction {
         Self { case, cosine, rate, slope: sharp }
     }
 
-    /// The statement that applies.
+    /// Returns the statement that applies.
     #[must_use]
     pub fn case(&self) -> Case {
         self.case
     }
 
-    /// The number `a` of the statement.
+    /// Returns the number `a` of the statement.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// The bound on $`\lvert \rho_l - \rho^* \rvert`$ after `layers` layers from `start`; infinite
-    /// where the theorem says nothing, from ±1 on.
+    /// Returns the bound on $`\lvert \rho_l - \rho^* \rvert`$ after `layers` layers from `start`;
+    /// infinite where the theorem does not apply, at ±1.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless `start` is a cosine.

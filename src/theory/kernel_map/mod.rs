@@ -55,11 +55,11 @@ pub struct KernelMap {
     second_moment: f64,
     /// The square of the weight of the skip connection.
     skip: f64,
-    /// What is taken off $`\kappa`$ before it is scaled to one at one: its value at zero.
+    /// What is subtracted from $`\kappa`$ before it is scaled to one at one: its value at zero.
     offset: f64,
 }
 
-/// Where the kernel map sends cosines in the end.
+/// The limit of cosines under the kernel map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FixedPoint {
     /// The fixed point $`\rho^*`$.
@@ -70,8 +70,8 @@ pub struct FixedPoint {
 }
 
 impl KernelMap {
-    /// The map of an activation that is smooth except for a kink or jump at zero, as all built-in ones
-    /// are.
+    /// Returns the map of an activation that is smooth except for a kink or jump at zero, as all
+    /// built-in ones are.
     ///
     /// # Errors
     /// [`Error::NotConverged`](crate::Error::NotConverged) unless $`E \, F(x)^2`$ exists, and where it
@@ -80,8 +80,8 @@ impl KernelMap {
         Self::from_piecewise(activation, [])
     }
 
-    /// The map of an activation with kinks or jumps away from zero, at which its derivative is not
-    /// continuous.
+    /// Returns the map of an activation with kinks or jumps away from zero, at which its derivative
+    /// is not continuous.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -111,8 +111,8 @@ impl KernelMap {
         Ok(Self { activation: activation.clone(), kinks, second_moment, skip: 0.0, offset: 0.0 })
     }
 
-    /// The same with a skip connection of weight r: $`(1 - r^2) \kappa(\rho) + r^2 \rho`$, where both
-    /// branches have norm one.
+    /// Adds a skip connection of weight r: $`(1 - r^2) \kappa(\rho) + r^2 \rho`$,
+    /// where both branches have norm one.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 <= r < 1.
@@ -122,7 +122,7 @@ impl KernelMap {
         Ok(Self { skip: weight * weight, ..self })
     }
 
-    /// The same with the mean of the activation taken off:
+    /// Subtracts the mean of the activation:
     /// $`(\kappa(\rho) - \kappa(0))/(1 - \kappa(0))`$, which fixes zero.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl KernelMap {
         Ok(Self { offset, ..self })
     }
 
-    /// $`\kappa(\rho)`$, for $`-1 \le \rho \le 1`$.
+    /// Returns $`\kappa(\rho)`$, for $`-1 \le \rho \le 1`$.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -156,7 +156,7 @@ impl KernelMap {
         Ok((1.0 - self.skip) * branch + self.skip * cosine)
     }
 
-    /// $`\kappa'(\rho) = E \, F'(x) F'(y) / E \, F(x)^2`$.
+    /// Returns $`\kappa'(\rho) = E \, F'(x) F'(y) / E \, F(x)^2`$.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -177,8 +177,8 @@ impl KernelMap {
         Ok((1.0 - self.skip) * plain / (1.0 - self.offset) + self.skip)
     }
 
-    /// The attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); none if the map
-    /// is the identity.
+    /// Returns the attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); none
+    /// if the map is the identity.
     ///
     /// # Errors
     /// Those of [`derivative`](Self::derivative).
@@ -203,7 +203,8 @@ impl KernelMap {
         at(0.5 * (low + high))
     }
 
-    /// The cosine of `layers` layers on, from the first on: an iterator that ends after an error.
+    /// Returns the cosine of `layers` layers on, from the first on: an iterator that ends after an
+    /// error.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -225,8 +226,9 @@ impl KernelMap {
         })
     }
 
-    /// The number of layers from `cosine` until the distance to [`fixed_point`](Self::fixed_point) is
-    /// at most `tolerance`; none if `most` layers are not enough, or there is no such point.
+    /// Returns the number of layers from `cosine` until the distance to
+    /// [`fixed_point`](Self::fixed_point) is at most `tolerance`; none if `most` layers are not
+    /// enough, or there is no such point.
     ///
     /// # Errors
     /// Those of [`fixed_point`](Self::fixed_point).
@@ -245,9 +247,9 @@ impl KernelMap {
         Ok(None)
     }
 
-    /// $`\beta_0 = c_1^2 / \sum_{k \ge 1} c_k^2`$, the share of the linear part in what is not constant,
-    /// where $`c_k`$ are the coefficients of F in normalised Hermite polynomials: $`\kappa'(0)`$ of the
-    /// [`centered`](Self::centered) map (Joudaki, Daneshmand and Bach 2023,
+    /// Returns $`\beta_0 = c_1^2 / \sum_{k \ge 1} c_k^2`$, the linear share of the non-constant
+    /// part, where $`c_k`$ are the coefficients of F in normalised Hermite polynomials:
+    /// $`\kappa'(0)`$ of the [`centered`](Self::centered) map (Joudaki, Daneshmand and Bach 2023,
     /// [arXiv 2305.18399](https://arxiv.org/abs/2305.18399)).
     ///
     /// One only for affine activations. The smaller it is, the faster a layer makes samples orthogonal.

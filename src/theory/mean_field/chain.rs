@@ -8,8 +8,7 @@ use super::centering::centered;
 use super::map::{map, map_scaled};
 use crate::{Gram, Result};
 
-/// A layer of the deterministic chain: a Gram matrix with its depth, so that every metric is at
-/// hand.
+/// A layer of the deterministic chain: a Gram matrix with its depth and every metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeanFieldLayer {
     depth: usize,
@@ -17,13 +16,13 @@ pub struct MeanFieldLayer {
 }
 
 impl MeanFieldLayer {
-    /// The number of layers above the input, which is layer 0.
+    /// Returns the number of layers above the input, which is layer 0.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// The Gram matrix of the representations.
+    /// Returns the Gram matrix of the representations.
     #[must_use]
     pub fn gram(&self) -> &Gram {
         &self.gram
@@ -40,12 +39,12 @@ impl Deref for MeanFieldLayer {
 
 /// The chain of hidden representations at infinite width, which is deterministic.
 ///
-/// The eigenvectors of the Gram matrix stay, its eigenvalues move by [`map`]. As an iterator it
-/// yields layer 1 first and never ends; the input, layer 0, is [`MeanFieldChain::layer`] before the
-/// first step. Near orthogonality the gap shrinks by
-/// [`n/(n+2)`](crate::theory::stationary::decay_rate) a layer. It is exact to a relative 1e-10 in every
-/// eigenvalue, so gaps below 1e-15 are rounding: [`Deviations`](super::Deviations) goes on from there.
-/// Directions that are missing in the input stay missing, and the others become orthogonal.
+/// The eigenvectors of the Gram matrix are constant, its eigenvalues follow [`map`]. As an iterator
+/// it yields layer 1 first and is infinite; the input, layer 0, is [`MeanFieldChain::layer`] before
+/// the first step. Near orthogonality the gap shrinks by
+/// [`n/(n+2)`](crate::theory::stationary::decay_rate) a layer. It is exact to a relative 1e-10 in
+/// every eigenvalue, so gaps below 1e-15 are rounding: use [`Deviations`](super::Deviations) for
+/// those. Directions that are missing in the input stay missing, and the others become orthogonal.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed, theory::mean_field::MeanFieldChain};
@@ -69,7 +68,7 @@ pub struct MeanFieldChain {
 }
 
 impl MeanFieldChain {
-    /// The chain that begins with this Gram matrix. Cost: its spectrum, some 10 to 50 `n³`.
+    /// Creates the chain that begins with this Gram matrix. Cost: its spectrum, some 10 to 50 `n³`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive eigenvalue is below 1e-280 times the largest.
@@ -89,8 +88,8 @@ impl MeanFieldChain {
         Ok(Self { axes: axes.transpose(), eigenvalues, layer })
     }
 
-    /// The same with rows centred over the batch before they are normalised, from the next layer on:
-    /// the eigenvalues and axes are those of the [`centered`] Gram matrix, and stay so.
+    /// Centres rows over the batch before they are normalised, from the next
+    /// layer on: the eigenvalues and axes are those of the [`centered`] Gram matrix, and stay so.
     ///
     /// ```
     /// use orthogap::{Input, theory::mean_field::MeanFieldChain};
@@ -111,7 +110,7 @@ impl MeanFieldChain {
         Ok(Self { layer: self.layer, ..centred })
     }
 
-    /// The current layer: the input at first, then the one last stepped to.
+    /// Returns the current layer: the input at first, then the one last stepped to.
     #[must_use]
     pub fn layer(&self) -> &MeanFieldLayer {
         &self.layer

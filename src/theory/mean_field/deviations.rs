@@ -37,7 +37,7 @@ impl Deviations {
         Ok(Self { values })
     }
 
-    /// The deviations of a Gram matrix, in descending order, to an absolute 1e-15.
+    /// Returns the deviations of a Gram matrix, in descending order, to an absolute 1e-15.
     ///
     /// # Errors
     /// Those of [`map_of_deviations`]; a singular Gram matrix has an eigenvalue of zero.
@@ -47,25 +47,25 @@ impl Deviations {
         Self::new(sigma.map(|sigma| (sigma - ideal) * (sigma + ideal)).as_slice())
     }
 
-    /// $`\delta_i`$.
+    /// Returns $`\delta_i`$.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         &self.values
     }
 
-    /// The orthogonality gap $`\sqrt{\sum_i \delta_i^2}`$.
+    /// Returns the orthogonality gap $`\sqrt{\sum_i \delta_i^2}`$.
     #[must_use]
     pub fn gap(&self) -> f64 {
         norm(&self.values)
     }
 
-    /// The Lyapunov function $`1/n - \lambda_n = -\min_i \delta_i`$.
+    /// Returns the Lyapunov function $`1/n - \lambda_n = -\min_i \delta_i`$.
     #[must_use]
     pub fn lyapunov(&self) -> f64 {
         -self.values.iter().copied().fold(f64::MAX, f64::min)
     }
 
-    /// The [coupling bound](Gram::coupling_bound)
+    /// Returns the [coupling bound](Gram::coupling_bound)
     /// $`\sum_i (\sqrt{1/n + \delta_i} - \sqrt{1/n})^2`$, to a relative 1e-14 for gaps above
     /// 1e-145; it underflows to zero below 1e-160.
     #[must_use]
@@ -75,14 +75,15 @@ impl Deviations {
         self.values.iter().map(difference).map(|x| x * x).sum()
     }
 
-    /// The deviations one layer deeper. Cost: that of [`map`](super::map()).
+    /// Returns the deviations one layer deeper. Cost: that of [`map`](super::map()).
     #[must_use]
     pub fn next_layer(&self) -> Self {
         let values = map_of_deviations(&self.values).expect("the map brings eigenvalues closer");
         Self { values }
     }
 
-    /// The chain from these deviations on, which is infinite and begins with the next layer.
+    /// Returns the chain from these deviations on, which is infinite and begins with the next
+    /// layer.
     pub fn layers(&self) -> impl Iterator<Item = Self> + use<> {
         std::iter::successors(Some(self.next_layer()), |layer| Some(layer.next_layer()))
     }

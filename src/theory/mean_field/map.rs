@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// The smallest positive eigenvalue over the largest that does not leave the range of `f64`.
 const SMALLEST_RATIO: f64 = 1e-280;
 
-/// The infinite-width map `p` of the eigenvalues `λ` of a Gram matrix.
+/// Returns the infinite-width map `p` of the eigenvalues `λ` of a Gram matrix.
 ///
 /// Any scale and any order; the result is in the same order and adds up to one. Zeros stay zeros.
 /// `p` keeps the order of size, raises the smallest eigenvalue and lowers the largest (relative to
@@ -68,7 +68,7 @@ pub(super) fn map_scaled(eigenvalues: &[f64]) -> Vec<f64> {
     p
 }
 
-/// The same map for eigenvalues close to each other, in terms of their deviations
+/// Returns the same map for eigenvalues close to each other, in terms of their deviations
 /// $`\delta_i = \lambda_i - 1/n`$: returns $`p_i - 1/n`$.
 ///
 /// Where [`map`] gives deviations to 1e-16, this gives them to a relative 1e-14 of the largest, so a
@@ -85,8 +85,8 @@ pub(super) fn map_scaled(eigenvalues: &[f64]) -> Vec<f64> {
 ///
 /// # Errors
 /// [`Error::Empty`] without deviations, [`Error::InvalidParameter`] unless each is finite and above
-/// -1/n, and no eigenvalue below 1e-280 times the largest. Their sum need not be zero, for the map
-/// knows no scale; that of the result is.
+/// -1/n, and no eigenvalue below 1e-280 times the largest. Their sum need not be zero, since the
+/// map does not depend on scale; that of the result is.
 pub fn map_of_deviations(deviations: &[f64]) -> Result<Vec<f64>> {
     if deviations.is_empty() {
         return Err(Error::Empty { rows: 0, columns: 0 });

@@ -50,9 +50,9 @@ impl ActivationLayer {
 /// [`quasi_monte_carlo`], whose errors do not add up where the chain contracts. The networks of
 /// [`Order::ActivationLinearNorm`](crate::Order::ActivationLinearNorm) have the pre-activation matrices.
 ///
-/// At finite width, single runs spread about the chain by about $`\sqrt{n/d}/2`$ in Frobenius norm, and
-/// their mean differs by a relative O(1/d). ReLU without centring loses samples irreversibly, `n 2^-d` a
-/// layer, which the chain does not know.
+/// At finite width, single runs spread about the chain by about $`\sqrt{n/d}/2`$ in Frobenius norm,
+/// and their mean differs by a relative O(1/d). ReLU without centring loses samples irreversibly,
+/// `n 2^-d` a layer, which the chain ignores.
 ///
 /// ```
 /// use orthogap::theory::mean_field_activation::ActivationChain;
@@ -76,7 +76,7 @@ pub struct ActivationChain {
 }
 
 impl ActivationChain {
-    /// The chain that begins with this Gram matrix, which needs no spectrum.
+    /// Creates the chain that begins with this Gram matrix. It needs no spectrum.
     ///
     /// # Errors
     /// [`Error::Unsupported`] of a batch norm with an epsilon.
@@ -88,14 +88,14 @@ impl ActivationChain {
         Ok(Self { activation, batch_norm, points: 4096, run, layer })
     }
 
-    /// The same with this many points of each of the twelve shifts of [`quasi_monte_carlo`] (4096 by
-    /// default).
+    /// Sets the number of points of each of the twelve shifts of [`quasi_monte_carlo`]
+    /// (4096 by default).
     #[must_use]
     pub fn with_points(self, points: usize) -> Self {
         Self { points, ..self }
     }
 
-    /// The same with other random shifts.
+    /// Sets the random shifts.
     #[must_use]
     pub fn with_replicate(self, run: impl Into<Replicate>) -> Self {
         Self { run: run.into(), ..self }

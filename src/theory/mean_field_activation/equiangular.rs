@@ -9,8 +9,8 @@ use crate::theory::kernel_map::quadrature::{Radius, mean_product, mean_product_o
 use crate::theory::mean_field::{for_each_node, map};
 use crate::{Error, Result};
 
-/// The cosines of two samples at a fixed point of [`ActivationChain`](super::ActivationChain) at which
-/// all samples are alike: of equal length, and with one cosine between any two.
+/// The cosines of two samples at a fixed point of [`ActivationChain`](super::ActivationChain) at
+/// which all samples have equal lengths and all pairs one cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EquiangularPoint {
     /// The cosine before the activation, in BN(W H).

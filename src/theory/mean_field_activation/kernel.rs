@@ -28,10 +28,10 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// $`E \, F(x) F(y)`$ for variances `(a, b)` and covariance `c`.
+    /// Returns $`E \, F(x) F(y)`$ for variances `(a, b)` and covariance `c`.
     ///
-    /// Finite for all finite variances. A covariance beyond $`\pm\sqrt{ab}`$, which no two numbers
-    /// have, is taken for that limit, except by `Linear`; `Sine` takes it for $`\pm(a + b)/2`$.
+    /// Finite for all finite variances. A covariance beyond $`\pm\sqrt{ab}`$, which is impossible,
+    /// counts as that limit, except in `Linear`; in `Sine` the limit is $`\pm(a + b)/2`$.
     ///
     /// ```
     /// use orthogap::theory::mean_field_activation::Kernel;
@@ -77,7 +77,7 @@ impl Kernel {
         }
     }
 
-    /// The kernel of every entry of a covariance matrix (`n x n`, any scale).
+    /// Returns the kernel of every entry of a covariance matrix (`n x n`, any scale).
     ///
     /// ```
     /// use orthogap::{nalgebra, theory::mean_field_activation::Kernel};

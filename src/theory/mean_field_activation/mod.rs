@@ -12,8 +12,8 @@
 //! Given `H` itself, [`normalized_product`] is the limit of N(W F(H)) for any activation.
 //!
 //! For everything else [`quasi_monte_carlo`] gives the matrix with its standard error.
-//! [`ActivationChain`] goes from layer to layer, with Gram matrices before and after the activation, and
-//! [`equiangular_point`] is where it ends if samples are alike.
+//! [`ActivationChain`] follows the Gram matrices before and after the activation from layer to
+//! layer, and [`equiangular_point`] is its limit if all samples are equivalent.
 
 mod chain;
 mod equiangular;
@@ -34,8 +34,8 @@ use crate::factorization::{Eigen, symmetric_eigen};
 use crate::theory::mean_field::MeanFieldChain;
 use crate::{Gram, Result};
 
-/// The Gram matrix of N(W F(H)) at infinite width, given `H` (`d x n`, samples are columns): the
-/// activation is applied to `H`, and [`MeanFieldChain`] goes one layer deeper.
+/// Returns the Gram matrix of N(W F(H)) at infinite width, given `H` (`d x n`, samples are
+/// columns): the activation is applied to `H`, and [`MeanFieldChain`] goes one layer deeper.
 ///
 /// It is the order of the paper's Appendix F, and given `H` the mean of the next Gram matrix at any width,
 /// about which a layer of width `d` spreads by less than $`1/\sqrt d`$. Exact to about 1e-10 in every eigenvalue. Cost: a QR

@@ -18,8 +18,8 @@ pub struct GramEstimate {
     pub standard_error: DMatrix<f64>,
 }
 
-/// The next Gram matrix at infinite width for any activation after a normalisation of rows to the
-/// length `row_norm`, by quasi-Monte Carlo.
+/// Returns the next Gram matrix at infinite width for any activation after a normalisation of rows
+/// to the length `row_norm`, by quasi-Monte Carlo.
 ///
 /// Twelve independent random shifts of a Richtmyer lattice of `points` points each (multiples of
 /// the roots of primes, weighted so that both ends fade out), made Gaussian by the Box-Muller
@@ -40,19 +40,19 @@ pub struct GramEstimate {
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 ///
-/// The standard error is only true where points meet every region that matters. A homogeneous
-/// activation with a kink, such as ReLU, sends a share θ/π of all rows to values of different sign
-/// for two samples at an angle θ, and of equal sign for a share 1 - θ/π. So at least
-/// $`2 \pi/\theta`$ points are required for the smallest angle to a multiple of another sample:
-/// with a twentieth as many, 95 % intervals covered 0.78 to 0.82. Samples that are multiples of each
-/// other to rounding count as one. The regions of other activations are not known here, so their
-/// errors need the same care: enlarge `points` until results agree.
+/// The standard error is valid only if points reach every relevant region. A homogeneous activation
+/// with a kink, such as ReLU, sends a share θ/π of all rows to values of different sign for two
+/// samples at an angle θ, and of equal sign for a share 1 - θ/π. So at least $`2 \pi/\theta`$
+/// points are required for the smallest angle to a multiple of another sample: with a twentieth as
+/// many, 95 % intervals covered 0.78 to 0.82. Samples that are multiples of each other to rounding
+/// count as one. The regions of other activations are unknown, so increase `points` until results
+/// agree.
 ///
 /// # Errors
 /// [`Error::SampleTooSmall`] with the number of points that a homogeneous activation needs;
 /// [`Error::InvalidParameter`] unless `row_norm` is positive and finite and there is a point;
-/// [`Error::ZeroMatrix`] or [`Error::NotFinite`] if the activation sends all points to zero or one
-/// beyond all numbers.
+/// [`Error::ZeroMatrix`] or [`Error::NotFinite`] if the activation maps all points to zero, or one
+/// to an infinite value.
 pub fn quasi_monte_carlo(
     gram: &Gram,
     activation: &Activation,

@@ -7,7 +7,8 @@ use super::kernel::{Kernel, add_kernel};
 use crate::theory::mean_field::{for_each_node, map};
 use crate::{Gram, Result};
 
-/// The next Gram matrix under batch normalisation without centring and ReLU, at infinite width.
+/// Returns the next Gram matrix under batch normalisation without centring and ReLU, at infinite
+/// width.
 ///
 /// ReLU lets scales pass, so $`1/\lVert y \rVert^2 = \int e^{-t \lVert y \rVert^2} dt`$ makes of the
 /// mean an integral over t of the arc-cosine kernel κ ([`Kernel::ArcCosine`]) of a Gaussian whose

@@ -1,4 +1,4 @@
-//! Initialisations that may look at the batch that a layer sees.
+//! Initialisations that may depend on the batch at a layer.
 
 use std::fmt::Debug;
 
@@ -7,17 +7,17 @@ use nalgebra::DMatrix;
 use crate::weights::{Fans, WeightInit};
 use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
-/// How a layer is initialised: by a law of weights, or from what the layer sees of a batch.
+/// An initialisation of a layer: a law of weights, or a function of the batch at its input.
 ///
-/// Every [`WeightInit`] is one that does not look; [`IterativeOrthogonalization`](super::IterativeOrthogonalization) and
-/// [`Lsuv`](super::Lsuv) do. A [`LayerwiseInit`](super::LayerwiseInit) initialises a network with them, layer by
-/// layer.
+/// Every [`WeightInit`] is one that ignores the batch;
+/// [`IterativeOrthogonalization`](super::IterativeOrthogonalization) and [`Lsuv`](super::Lsuv) use
+/// it. A [`LayerwiseInit`](super::LayerwiseInit) initialises a network with them, layer by layer.
 pub trait LayerInit: Debug + Send + Sync {
-    /// The weights, `rows x m`, of a layer that sees `inputs`, `m x n`: samples are columns, and
-    /// so are the windows of a convolution.
+    /// Returns the weights, `rows x m`, of a layer with the input `inputs`, `m x n`: columns are
+    /// samples, or the windows of a convolution.
     ///
     /// # Errors
-    /// Those of the initialisation; what does not look at `inputs` has none.
+    /// Those of the initialisation; one that ignores `inputs` has none.
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
@@ -43,7 +43,7 @@ impl<W: WeightInit> LayerInit for W {
 
 /// The place of a layer among the random streams of a run.
 ///
-/// Weights that do not look at their batch are those that the layer of this number has in an
+/// Weights that ignore the batch are those of the layer with this number in an
 /// [`ExplicitChain`](crate::ExplicitChain) of the same run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
@@ -52,7 +52,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Layer `layer` of a run; the first one is 1.
+    /// Creates the site of layer `layer` of a run; the first one is 1.
     ///
     /// ```
     /// use orthogap::nalgebra::DMatrix;
@@ -63,7 +63,8 @@ impl Site {
     /// // One layer from a batch of your own: here a single feature, seen by two neurons.
     /// let inputs = DMatrix::from_row_slice(1, 2, &[3.0f64, 4.0]);
     /// let fans = Fans { inputs: 1, outputs: 2 };
-    /// let weights = IterativeOrthogonalization::recommended().weights(&inputs, 2, fans, Site::new(Seed(1), 1))?;
+    /// let site = Site::new(Seed(1), 1);
+    /// let weights = IterativeOrthogonalization::recommended().weights(&inputs, 2, fans, site)?;
     /// let rms = (&weights * &inputs).norm() / 2.0;
     /// assert!((rms - 1.0).abs() < 1e-14);
     /// # Ok::<(), orthogap::Error>(())
@@ -73,7 +74,7 @@ impl Site {
         Self { run: run.into(), layer }
     }
 
-    /// A stream of random numbers of this layer.
+    /// Returns a stream of random numbers of this layer.
     #[must_use]
     pub fn stream(self, block: u32) -> Stream {
         self.run.stream(Purpose::Weights, self.layer, block)

@@ -1,4 +1,4 @@
-//! A stack of layers, initialised one after the other as a batch falls through them.
+//! A stack of layers, initialised one after the other while a batch passes.
 
 use nalgebra::DMatrix;
 
@@ -11,8 +11,8 @@ use crate::metric::orthogonality_gap;
 use crate::weights::Fans;
 use crate::{Error, Replicate, Result, Scalar};
 
-/// The initial weights of a network, drawn layer by layer while a batch passes: one way to
-/// initialise with anything, whether it [looks at the batch](LayerInit) or not.
+/// The initial weights of a network, drawn layer by layer while a batch passes: one interface for
+/// all initialisations, whether they [depend on the batch](LayerInit) or not.
 ///
 /// Layers are `H -> F(W H)`, without biases. `H` (`d x n`, samples are columns; of images
 /// `C x (S n)`) is held, not its history.
@@ -48,7 +48,7 @@ pub struct LayerwiseInit<T: Scalar> {
     layers: Vec<InitialLayer<T>>,
 }
 
-/// A layer of a [`LayerwiseInit`]: its weights, and what they do to the batch.
+/// A layer of a [`LayerwiseInit`]: its weights, and their effect on the batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitialLayer<T: Scalar> {
     weights: DMatrix<T>,
@@ -60,40 +60,40 @@ pub struct InitialLayer<T: Scalar> {
 }
 
 impl<T: Scalar> InitialLayer<T> {
-    /// The weights `W`, `d x m`; of a convolution `C' x (C k²)`, in the order of
+    /// Returns the weights `W`, `d x m`; of a convolution `C' x (C k²)`, in the order of
     /// [`Convolution`].
     #[must_use]
     pub fn weights(&self) -> &DMatrix<T> {
         &self.weights
     }
 
-    /// The convolution, if it is one.
+    /// Returns the convolution, if it is one.
     #[must_use]
     pub fn convolution(&self) -> Option<Convolution> {
         self.convolution
     }
 
-    /// The images that a dense layer sees flattened, if it does: its weights have a column for each
-    /// pixel and channel, channels innermost.
+    /// Returns the shape of the images that a dense layer flattens, if any: its weights have a
+    /// column for each pixel and channel, channels innermost.
     #[must_use]
     pub fn flattened(&self) -> Option<Images> {
         self.flattened
     }
 
-    /// The [orthogonality gap](crate::Gram::orthogonality_gap) of what the weights multiply: `H`,
-    /// or the windows of images.
+    /// Returns the [orthogonality gap](crate::Gram::orthogonality_gap) of what the weights
+    /// multiply: `H`, or the windows of images.
     #[must_use]
     pub fn gap_before(&self) -> f64 {
         self.gap_before
     }
 
-    /// The orthogonality gap of the product `W H`, before the activation.
+    /// Returns the orthogonality gap of the product `W H`, before the activation.
     #[must_use]
     pub fn gap_after(&self) -> f64 {
         self.gap_after
     }
 
-    /// The root mean square of the entries of `W H`, before the activation.
+    /// Returns the root mean square of the entries of `W H`, before the activation.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.scale
@@ -101,7 +101,7 @@ impl<T: Scalar> InitialLayer<T> {
 }
 
 impl<T: Scalar> LayerwiseInit<T> {
-    /// No layers yet; `batch` is `m x n`, samples are columns.
+    /// Creates a stack without layers; `batch` is `m x n`, samples are columns.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`] and [`Error::ZeroMatrix`].
@@ -110,7 +110,8 @@ impl<T: Scalar> LayerwiseInit<T> {
         Ok(Self { run: run.into(), h: batch, images: None, layers: Vec::new() })
     }
 
-    /// No layers yet; `batch` are images, `C x (S n)`, in the layout of [`Images`].
+    /// Creates a stack without layers; `batch` are images, `C x (S n)`, in the layout of
+    /// [`Images`].
     ///
     /// # Errors
     /// Those of [`new`](Self::new) and of [`Images::batch_size`].
@@ -142,7 +143,7 @@ impl<T: Scalar> LayerwiseInit<T> {
         Ok(self.push(layer, product, activation))
     }
 
-    /// Adds a convolution into so many channels.
+    /// Adds a convolution into `channels` channels.
     ///
     /// Holds all windows of the batch at once: `C k² S' n` numbers.
     ///
@@ -181,30 +182,30 @@ impl<T: Scalar> LayerwiseInit<T> {
         Ok(self)
     }
 
-    /// The layers so far.
+    /// Returns the layers so far.
     #[must_use]
     pub fn layers(&self) -> &[InitialLayer<T>] {
         &self.layers
     }
 
-    /// The weights so far, layer by layer.
+    /// Returns the weights so far, layer by layer.
     pub fn weights(&self) -> impl ExactSizeIterator<Item = &DMatrix<T>> {
         self.layers.iter().map(InitialLayer::weights)
     }
 
-    /// The weights, layer by layer.
+    /// Returns the weights, layer by layer.
     #[must_use]
     pub fn into_weights(self) -> Vec<DMatrix<T>> {
         self.layers.into_iter().map(|layer| layer.weights).collect()
     }
 
-    /// What has become of the batch: `d x n`, of images `C x (S n)`.
+    /// Returns the batch after the layers so far: `d x n`, of images `C x (S n)`.
     #[must_use]
     pub fn output(&self) -> &DMatrix<T> {
         &self.h
     }
 
-    /// The orthogonality gap of what has become of the batch, one column a sample.
+    /// Returns the orthogonality gap of the [`output`](Self::output), one column a sample.
     ///
     /// # Errors
     /// [`Error::ZeroMatrix`] if all samples are zero, [`Error::NotFinite`] after an overflow.
@@ -311,7 +312,7 @@ mod tests {
         let mut stack = LayerwiseInit::new(input.columns().clone(), Seed(7)).unwrap();
         for layer in 0..3 {
             stack.dense(&init, 16, &Relu).unwrap();
-            let mut step = chain.step().unwrap();
+            let step = chain.step().unwrap();
             assert_eq!(&stack.layers()[layer].weights, step.weights());
             let expected = step.layer().orthogonality_gap();
             assert!((stack.gap().unwrap() - expected).abs() < 1e-12);

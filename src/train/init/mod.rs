@@ -1,7 +1,7 @@
 //! Initial weights of a network that will be trained, drawn layer by layer while a batch passes.
 //!
 //! A [`LayerwiseInit`] draws the weights of each layer by a [`LayerInit`]. Every law of
-//! [`weights`](crate::weights) is one that does not look at the batch. Two do:
+//! [`weights`](crate::weights) is one that ignores the batch. Two use it:
 //! [`IterativeOrthogonalization`] makes its samples orthogonal, [`Lsuv`] only scales them.
 //! [`export`](super::export) writes the weights for other frameworks.
 

@@ -28,7 +28,7 @@ pub(super) fn nearest(a: &DMatrix<f64>, stream: Stream) -> Result<DMatrix<f64>> 
 }
 
 /// Random orthonormal columns, `count` of them, orthogonal to those of `known`: uniform among all
-/// such frames. There must be room.
+/// such frames. There must be enough dimensions.
 pub(super) fn complement(known: &DMatrix<f64>, count: usize, stream: Stream) -> DMatrix<f64> {
     let mut normals = DMatrix::zeros(known.nrows(), count);
     stream.fill_normal(normals.as_mut_slice());

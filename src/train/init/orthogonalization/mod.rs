@@ -12,9 +12,8 @@ use crate::weights::{Fans, Uniform, WeightInit, frame as haar};
 use crate::{Result, Scalar};
 use principal::Principal;
 
-/// Weights from the singular value decomposition of what a layer sees of a batch, so that samples
-/// leave the layer closer to orthogonal than they came: what batch normalisation does to random
-/// networks, done once, at initialisation.
+/// Weights from the singular value decomposition of the batch at a layer, which make samples more
+/// orthogonal: the effect of batch normalisation on random networks, once, at initialisation.
 ///
 /// With $`H = U \Sigma V^\top`$ (`m x n`, samples are columns; `r` singular values, of which the
 /// `d` largest are used if there are more) a layer of width `d` gets
@@ -54,13 +53,13 @@ use principal::Principal;
 /// are too large.
 ///
 /// Initialisation decides whether and how fast a deep network trains, not how well it generalises:
-/// so few images are learnt by heart, and the test loss grows long before the training loss is zero.
-/// In the best epoch of each run, the authors' variant has 37 to 39 % of the test images right at
-/// every depth, `recommended` 33 to 36 %, Xavier 37 to 20 %. At depth 75 the loss of `recommended`
-/// still jumps, between 0.04 and 0.35 from epoch 15 on.
+/// the network memorises so few images, and the test loss grows long before the training loss is
+/// zero. In the best epoch of each run, the authors' variant classifies 37 to 39 % of the test
+/// images correctly at every depth, `recommended` 33 to 36 %, Xavier 37 to 20 %. At depth 75 the
+/// loss of `recommended` still jumps, between 0.04 and 0.35 from epoch 15 on.
 ///
-/// What each part contributes (an earlier experiment, all first layers Xavier's but one): training
-/// loss at depth 30 after 12 epochs.
+/// What each part contributes (an earlier experiment, with Xavier's weights in all first layers
+/// except one): training loss at depth 30 after 12 epochs.
 ///
 /// | `V'` | Frobenius norm 1 | root mean square 1 |
 /// | --- | --- | --- |
@@ -71,22 +70,22 @@ use principal::Principal;
 /// | Xavier | 1.51 | |
 /// | orthonormal weights | | 1.50 |
 ///
-/// Two things decide. *Alignment* is about the backward pass. ReLU takes half the mean square of
-/// pre-activations of random sign, and `W` must make up for it. It does so on the batch, most in
-/// those directions where the batch has little; a gradient, which knows no such directions, grows
-/// by $`\lVert W \rVert_F^2 / (2d)`$ a layer, 1.76 with a Haar `V'` (He's weights: 1), ten
+/// Two things decide. *Alignment* is about the backward pass. ReLU removes half the mean square of
+/// pre-activations of random sign, and `W` must compensate for it. It does so on the batch, most in
+/// directions where the batch is small. A gradient has no such directions and grows by
+/// $`\lVert W \rVert_F^2 / (2d)`$ a layer, 1.76 with a Haar `V'` (He's weights: 1), ten
 /// thousandfold over 30 layers. If instead neuron `i` answers to sample `i` (`Samples`, or the
 /// slice of `V` that is printed, for batches of no more than `d`), positive pre-activations
-/// prevail. ReLU leaves them alone, so the next `H` is nearly orthogonal already, and its `W` nearly
-/// the identity: some twenty layers on, its largest singular value is 1.1, and gradients neither
-/// grow nor vanish: by the first weights they have norm 7 to 9 at depths from 15 to 75.
+/// prevail. ReLU does not change those, so the next `H` is nearly orthogonal and its `W` nearly the
+/// identity: some twenty layers later its largest singular value is 1.1. Gradients neither grow nor
+/// vanish: by the first weights they have norm 7 to 9 at depths from 15 to 75.
 ///
 /// *Scale* is about the step. Networks with ReLU are homogeneous, and the printed norm gives `W H`
-/// entries of $`1/\sqrt{dn}`$, 1/443 here. That scale is all in the first layer that has it,
-/// whose weights are 443 times smaller, and their gradients larger, than all others', while
-/// everything else hardly learns before that layer has grown. Root mean square 1 is what weights
-/// with the [gain](crate::Activation::gain) of an activation keep in a wide network, and what
-/// [`Lsuv`](super::Lsuv) asks for; it holds for every activation.
+/// entries of $`1/\sqrt{dn}`$, 1/443 here. That scale is all in the first layer with this norm: its
+/// weights are 443 times smaller than all others, and its gradients larger. The other layers hardly
+/// learn before it has grown. Root mean square 1 is what weights with the
+/// [gain](crate::Activation::gain) of an activation keep in a wide network, and what
+/// [`Lsuv`](super::Lsuv) sets; it holds for every activation.
 ///
 /// # Rank
 ///
@@ -96,7 +95,7 @@ use principal::Principal;
 /// contain. `recommended` sends as many of these directions as fit, at random, to
 /// the neurons' directions that the batch leaves idle, with the root mean square of the gains of
 /// those in use. On the batch this changes nothing. With n at least `d`, and better 3 `d` as in the
-/// paper, there is no need for it behind the first layer.
+/// paper, it is not needed after the first layer.
 ///
 /// # Accuracy
 ///
@@ -128,12 +127,12 @@ pub struct IterativeOrthogonalization {
     blind: bool,
 }
 
-/// The matrix `V'` (`d x r`): where the orthogonalised batch points.
+/// The matrix `V'` (`d x r`): the directions of the orthogonalised batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Alignment {
     /// The matrix with orthonormal columns that is nearest to the first `d` rows of `V`, filled up
-    /// with zeros if there are less: as far as possible, neuron `i` answers to sample `i`.
+    /// with zeros if there are fewer: as far as possible, neuron `i` answers to sample `i`.
     Samples,
     /// Uniform among all with orthonormal columns.
     Haar,
@@ -154,7 +153,8 @@ pub enum Scale {
 }
 
 impl IterativeOrthogonalization {
-    /// What to use: Eq. 6 with `V'` next to the samples and pre-activations of root mean square 1.
+    /// Returns the recommended variant: Eq. 6 with `V'` next to the samples and pre-activations of
+    /// root mean square 1.
     #[must_use]
     pub fn recommended() -> Self {
         Self {
@@ -166,8 +166,8 @@ impl IterativeOrthogonalization {
         }
     }
 
-    /// Eq. 6 of the paper, $`W = V' \Sigma^{-1/2} U^\top / \lVert \Sigma^{1/2} \rVert_F`$, with a
-    /// Haar `V'`: it lowers the gap as promised (Appendix E), and deep networks diverge.
+    /// Returns Eq. 6 of the paper, $`W = V' \Sigma^{-1/2} U^\top / \lVert \Sigma^{1/2} \rVert_F`$,
+    /// with a Haar `V'`: it lowers the gap as promised (Appendix E), and deep networks diverge.
     #[must_use]
     pub fn printed() -> Self {
         Self {
@@ -178,7 +178,7 @@ impl IterativeOrthogonalization {
         }
     }
 
-    /// What the authors' code does in Fig. 3 and 4
+    /// Returns the variant of the authors' code in Fig. 3 and 4
     /// ([batchnorm21](https://github.com/hadidaneshmand/batchnorm21)): divides by $`\Sigma`$, not
     /// its root, slices `V`, scales by $`\lVert W H \rVert_F`$; first layer and head stay Xavier,
     /// with the gain of ReLU. (For Fig. 7, the code has [`with_power`](Self::with_power) 1/2.)
@@ -187,7 +187,7 @@ impl IterativeOrthogonalization {
         Self { power: 1.0, alignment: Alignment::Slice, square_only: true, ..Self::printed() }
     }
 
-    /// The same with another power `p` of the singular values.
+    /// Sets the power `p` of the singular values.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 < p <= 1: elsewhere the gap grows or need not fall.
@@ -197,13 +197,13 @@ impl IterativeOrthogonalization {
         Ok(Self { power, ..self })
     }
 
-    /// The same with another `V'`.
+    /// Sets `V'`.
     #[must_use]
     pub fn with_alignment(self, alignment: Alignment) -> Self {
         Self { alignment, ..self }
     }
 
-    /// The same with another scale.
+    /// Sets the scale.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless a root mean square is positive and finite.
@@ -214,8 +214,8 @@ impl IterativeOrthogonalization {
         Ok(Self { scale, ..self })
     }
 
-    /// The same for layers with as many outputs as inputs only (convolutions: channels). Others get
-    /// Xavier's uniform weights with the gain of ReLU, as in the paper's experiments.
+    /// Restricts it to layers with as many outputs as inputs (convolutions: channels).
+    /// Others get Xavier's uniform weights with the gain of ReLU, as in the paper's experiments.
     #[must_use]
     pub fn with_square_only(self, square_only: bool) -> Self {
         Self { square_only, ..self }

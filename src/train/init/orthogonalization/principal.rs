@@ -60,7 +60,7 @@ impl Principal {
         Ok(Self { axes, values: values.iter().map(|value| value * unit).collect(), samples })
     }
 
-    /// The numerical rank `r`.
+    /// Returns the numerical rank `r`.
     pub fn rank(&self) -> usize {
         self.values.len()
     }
