@@ -1,9 +1,9 @@
 """Load the weights that `cargo run --release --example initialize -- --npy DIR` wrote, as PyTorch does.
 
-Puts the safetensors file into `torch.nn.Linear`, the way the documentation of `weights::export` says,
-passes `batch.npy` through the network, and compares the orthogonality gaps before and after each
-layer with those that the example wrote as CSV; and every `.npy` file with the tensor of its name.
-Exits with 1 if a gap differs by more than the rounding of f32.
+Puts the safetensors file into `torch.nn.Linear` by the function that the documentation of
+`train::export` prints, passes `batch.npy` through the network, and compares the orthogonality gaps
+before and after each layer with those that the example wrote as CSV; and every `.npy` file with the
+tensor of its name. Exits with 1 if a gap differs by more than the rounding of f32.
 
 Needs torch and numpy (`run.sh` installs both, `torch_cpu.py` makes torch import without a GPU) and the
 package safetensors: `pip install --no-deps safetensors==0.8.0`.
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy
 import torch
-from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "src" / "train" / "export"))
+from load_pytorch import load  # noqa: E402, what the documentation prints
 
 TOLERANCE = 1e-4
 
@@ -29,18 +31,6 @@ def orthogonality_gap(samples):
     return (gram - torch.eye(len(h), dtype=gram.dtype) / len(h)).norm().item()
 
 
-def network_of(path):
-    """The ten lines of the documentation."""
-    weights = load_file(path)
-    layers = [weights[f"layers.{i}.weight"] for i in range(len(weights))]
-    network = torch.nn.Sequential()
-    for i, weight in enumerate(layers):
-        linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=weight.dtype)
-        linear.weight = torch.nn.Parameter(weight)
-        network.extend([linear] if i + 1 == len(layers) else [linear, torch.nn.ReLU()])
-    return network
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=Path("target/orthogap/initial.safetensors"))
@@ -48,7 +38,7 @@ def main():
     parser.add_argument("--npy", type=Path, required=True, help="the folder given to the example")
     options = parser.parse_args()
 
-    network = network_of(options.weights)
+    network = load(options.weights)
     for index, linear in enumerate(m for m in network if isinstance(m, torch.nn.Linear)):
         saved = numpy.load(options.npy / f"layers.{index}.weight.npy")
         if not numpy.array_equal(saved, linear.weight.detach().numpy()):

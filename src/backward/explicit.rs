@@ -78,9 +78,9 @@ impl<T: Scalar> Explicit<T> {
     /// The gradient at the current layer of a batch of `n`; goes one layer down.
     pub(super) fn step(&mut self, n: usize) -> Result<BatchGradient> {
         let depth = self.layers.len();
-        let h = flattened(&self.output.matrix, n).map(|x| -> f64 { x.into() });
-        let g = flattened(&self.gradient.matrix, n).map(|x| -> f64 { x.into() });
-        let units = [self.output.log_unit, self.gradient.log_unit];
+        let [output, gradient] = [&self.output, &self.gradient].map(Scaled::in_safe_unit);
+        let [h, g] = [&output, &gradient].map(|scaled| flattened(&scaled.matrix, n));
+        let units = [output.log_unit, gradient.log_unit];
         let root = match Gram::with_log_norm(&g, 0.0) {
             Err(Error::ZeroMatrix { .. }) => DMatrix::zeros(0, n),
             other => {
@@ -105,10 +105,11 @@ impl<T: Scalar> Explicit<T> {
 /// The gradient by weights of a batch of `n`.
 fn by_weights<T: Scalar>(gradient: &LayerGradient<'_, T>, n: usize) -> Result<ByWeights> {
     let (product, multiplied) = gradient.factors();
-    let [delta, x] = [product, multiplied].map(|m| m.matrix.map(|x| -> f64 { x.into() }));
+    let [product, multiplied] = [product, multiplied].map(Scaled::in_safe_unit);
+    let (delta, x) = (&product.matrix, &multiplied.matrix);
     let pixels = delta.ncols() / n;
     let products = if pixels == 1 {
-        (delta.transpose() * &delta).component_mul(&(x.transpose() * &x))
+        (delta.transpose() * delta).component_mul(&(x.transpose() * x))
     } else {
         // A sample's share sums over its pixels.
         let share = |j: usize| {
@@ -156,5 +157,47 @@ impl Top {
             }
         }
         gradient.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Order::NormActivationLinear;
+    use crate::weights::Spherical;
+    use crate::{Network, Seed};
+
+    /// Representations that end with the linear map are as large as the weights, whose squares may be
+    /// no floats.
+    #[test]
+    fn weights_of_any_size() {
+        let input = Input::gaussian(5, 3, Seed(1)).unwrap();
+        let gradients = |gain: f64| -> Vec<BatchGradient> {
+            let network = Network::<f64>::new(4)
+                .with_order(NormActivationLinear)
+                .with_weights(Spherical::new(gain).unwrap());
+            let layers = network.gradients(&input, Seed(2), 2, Top::Representation).unwrap();
+            layers.collect::<Result<_>>().unwrap()
+        };
+        let one = gradients(1.0);
+        for gain in [1e-248, 1e-90, 1e90, 1e248_f64] {
+            let log = gain.ln();
+            for (layer, one) in gradients(gain).iter().zip(&one) {
+                // Normalisation divides by it, except at the input.
+                let power = if layer.depth() == 0 { 2.0 } else { 1.0 };
+                assert!((layer.log_norm() - one.log_norm() - power * log).abs() < 1e-9, "{gain}");
+                let gap = layer.gram().unwrap().orthogonality_gap();
+                assert!((gap - one.gram().unwrap().orthogonality_gap()).abs() < 1e-9);
+                let angle = layer.cosine(0, 1).unwrap() - one.cosine(0, 1).unwrap();
+                assert!(angle.abs() < 1e-9);
+                let weights = layer.log_weights_norm().zip(one.log_weights_norm());
+                assert!(weights.is_none_or(|(found, one)| (found - one - log).abs() < 1e-9));
+                let products = layer.weights_products().zip(one.weights_products());
+                let differ = |(found, one): (&Scaled<f64>, &Scaled<f64>)| {
+                    (found.log_norm() - one.log_norm() - 2.0 * log).abs()
+                };
+                assert!(products.map(differ).is_none_or(|difference| difference < 1e-9));
+            }
+        }
     }
 }

@@ -91,6 +91,19 @@ impl<T: Scalar> Scaled<T> {
         Ok(())
     }
 
+    /// Returns the same in `f64`, in a unit in which fourth powers of entries, and sums of them, are
+    /// numbers: its own unless entries are large or small.
+    pub(super) fn in_safe_unit(&self) -> Scaled<f64> {
+        const SAFE: i32 = 200; // of exponents of two
+        let power = match exponent(largest(&self.matrix)) {
+            power if power.abs() > SAFE => power,
+            _ => 0,
+        };
+        let scale = 2f64.powi(-power);
+        let log_unit = self.log_unit + f64::from(power) * LN_2;
+        Scaled::new(self.matrix.map(|x| x.into() * scale), log_unit)
+    }
+
     /// Becomes `weight` times itself plus `other`, in the larger unit of both.
     pub(super) fn times_plus(&mut self, weight: f64, other: &Self) {
         // The unit of a matrix of zeros says nothing of its size.

@@ -352,10 +352,16 @@ impl BatchNorm {
             return Err(Error::DegenerateRow { row, value: statistics.first });
         }
         let n = statistics.len as f64;
-        let share = self.share(statistics.len);
-        let epsilon = (self.epsilon * n / share).sqrt() * statistics.unit;
-        let divisor = (squares / share).sqrt().hypot(epsilon);
-        Ok(RowMap { unit: statistics.unit, mean: self.subtracted(statistics.mean), divisor })
+        let (share, unit) = (self.share(statistics.len), statistics.unit);
+        let (mean, epsilon) =
+            (self.subtracted(statistics.mean), self.epsilon.sqrt() * (n / share).sqrt());
+        // Where epsilon alone divides, it may be out of range in the unit of the row.
+        if squares == 0.0 || epsilon * unit == f64::INFINITY {
+            let mean = SplitMean { high: mean.high / unit, low: mean.low / unit };
+            return Ok(RowMap { unit: 1.0, mean, divisor: epsilon });
+        }
+        let divisor = (squares / share).sqrt().hypot(epsilon * unit);
+        Ok(RowMap { unit, mean, divisor })
     }
 
     /// The same for the kernels.
@@ -512,6 +518,45 @@ mod tests {
         let found = standard.pullback(&dmatrix![7.0, 7.0], &dmatrix![3.0, 1.0]).unwrap();
         let expected = 1e-5f64.sqrt().recip();
         approx::assert_relative_eq!(found, dmatrix![expected, -expected], max_relative = 1e-14);
+    }
+
+    /// At the ends of the range, in the unit of the row, epsilon is zero or infinite.
+    #[test]
+    fn epsilon_alone_divides() {
+        let standard = |epsilon| BatchNorm::standard(epsilon).unwrap();
+        let (h, g) = (dmatrix![1e300, 1e300], dmatrix![1.0, -1.0]);
+        let expected = 1e-320f64.sqrt().recip();
+        for norm in [standard(1e-320), BatchNorm::paper().with_centering(Centering::Batch)] {
+            let norm = norm.with_epsilon(1e-320).unwrap();
+            assert_eq!(norm.normalize(&h).unwrap(), dmatrix![0.0, 0.0]);
+        }
+        let found = standard(1e-320).pullback(&h, &g).unwrap();
+        assert_relative_eq!(found, dmatrix![expected, -expected], max_relative = 1e-14);
+
+        let h = dmatrix![1e-308, -1e-308];
+        let found = standard(100.0).normalize(&h).unwrap() * 1e300;
+        assert_relative_eq!(found, dmatrix![1e-9, -1e-9], max_relative = 1e-13);
+        let found = standard(100.0).pullback(&h, &g).unwrap();
+        assert_relative_eq!(found, dmatrix![0.1, -0.1], max_relative = 1e-14);
+
+        // Four times epsilon is no float.
+        let paper = BatchNorm::paper().with_epsilon(f64::MAX).unwrap();
+        let found = paper.normalize(&dmatrix![1e100, 0.0, 0.0, 0.0]).unwrap()[0];
+        assert_relative_eq!(found, 0.5e100 / f64::MAX.sqrt(), max_relative = 1e-14);
+    }
+
+    /// Rows and gradients in units that are out of range one after the other, but not together.
+    #[test]
+    fn units_of_rows_and_gradients_cancel() {
+        let h = dmatrix![1.0, 1.0 + 1e-9, 1.0 - 1e-9] * 1e-306;
+        let g = dmatrix![-2e-300, 1e-300, 1e-300];
+        let found = BatchNorm::standard(0.0).unwrap().pullback(&h, &g).unwrap() * 1e-15;
+        let expected = 1.5f64.sqrt();
+        assert_relative_eq!(found, dmatrix![-2.0, 1.0, 1.0] * expected, max_relative = 1e-6);
+
+        let (h, g) = (dmatrix![1.2e308, 1.6e308, 0.0], dmatrix![-1.6e308, 1.2e308, 1e298]);
+        let found = BatchNorm::paper().pullback(&h, &g).unwrap();
+        assert_relative_eq!(found, dmatrix![-0.8, 0.6, 5e-11], max_relative = 1e-13, epsilon = 0.0);
     }
 
     proptest! {

@@ -30,51 +30,22 @@
 //! PyTorch:
 //!
 //! ```text
-//! import torch
-//! from safetensors.torch import load_file
-//!
-//! weights = load_file("initial.safetensors")
-//! layers = [weights[f"layers.{i}.weight"] for i in range(len(weights))]
-//! network = torch.nn.Sequential()
-//! for i, weight in enumerate(layers):
-//!     linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, dtype=weight.dtype)
-//!     linear.weight = torch.nn.Parameter(weight)
-//!     network.extend([linear] if i + 1 == len(layers) else [linear, torch.nn.ReLU()])
+#![doc = include_str!("export/load_pytorch.py")]
 //! ```
 //!
-//! candle (`candle-core`, `candle-nn`):
+//! candle (`candle-core` and `candle-nn` 0.11):
 //!
 //! ```text
-//! use candle_core::{DType, Device, Result};
-//! use candle_nn::{Activation, Linear, Sequential, VarMap, VarBuilder, linear_no_bias, seq};
-//!
-//! fn load(sizes: &[usize], varmap: &mut VarMap) -> Result<Sequential> {
-//!     let vb = VarBuilder::from_varmap(varmap, DType::F32, &Device::Cpu).pp("layers");
-//!     let mut network = seq();
-//!     for (i, size) in sizes.windows(2).enumerate() {
-//!         network = network.add(linear_no_bias(size[0], size[1], vb.pp(i))?);
-//!         if i + 2 < sizes.len() { network = network.add(Activation::Relu); }
-//!     }
-//!     varmap.load("initial.safetensors")?; // into the variables that an optimiser trains
-//!     Ok(network)
-//! }
+#![doc = include_str!("export/load_candle.rs")]
 //! ```
 //!
-//! burn (any backend `B`; its `Linear` has weights (in, out), hence the transpose; `safetensors`
-//! for the file):
+//! burn (0.22, with its feature `store`):
 //!
 //! ```text
-//! let bytes = std::fs::read("initial.safetensors")?;
-//! let file = safetensors::SafeTensors::deserialize(&bytes)?;
-//! let linear = |i: usize| {
-//!     let view = file.tensor(&format!("layers.{i}.weight"))?;
-//!     let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
-//!     let weight = Tensor::<B, 2>::from_data(data, &device).transpose();
-//!     let [inputs, outputs] = weight.dims();
-//!     let layer = LinearConfig::new(inputs, outputs).with_bias(false).init(&device);
-//!     Ok(Linear { weight: Param::from_tensor(weight), ..layer })
-//! };
+#![doc = include_str!("export/load_burn.rs")]
 //! ```
+//!
+//! The last two return an error if a layer is missing, has another shape, or is not of `f32`.
 
 use std::collections::HashSet;
 use std::io::{self, Write};

@@ -145,8 +145,7 @@ impl SlowRow {
         row: usize,
     ) -> Result<T> {
         let Self { map, unit, mean, along } = self;
-        let across = mean.deviation(gradient * unit) - map.apply(entry) * along;
-        let value = across / map.divisor * map.unit / unit;
+        let value = self.divided(mean.deviation(gradient * unit) - map.apply(entry) * along);
         let result = T::of(value);
         if result.is_finite() {
             Ok(result)
@@ -154,14 +153,22 @@ impl SlowRow {
             Err(Error::Overflow { what: "gradient", row, value })
         }
     }
+
+    /// What is left of the gradient in its unit, as a gradient by entries.
+    fn divided(&self, across: f64) -> f64 {
+        let (up, down) = (self.map.unit, 1.0 / self.unit);
+        let ratio = across / self.map.divisor;
+        // Two powers of two: their product is exact where one would leave the range that the other
+        // leads back into.
+        if (up > 1.0) == (down > 1.0) { ratio * up * down } else { ratio * (up * down) }
+    }
 }
 
 #[cfg(test)]
 impl SlowRow {
     /// How long the gradient is, divided as results are: what their errors are relative to.
     pub(super) fn size(&self, gradient: impl Iterator<Item = f64>) -> f64 {
-        let Self { map, unit, mean, .. } = self;
-        let squares = gradient.map(|g| mean.deviation(g * unit).powi(2)).sum::<f64>();
-        squares.sqrt() / map.divisor * map.unit / unit
+        let Self { unit, mean, .. } = self;
+        self.divided(gradient.map(|g| mean.deviation(g * unit).powi(2)).sum::<f64>().sqrt())
     }
 }
