@@ -83,7 +83,7 @@ impl From<Seed> for Replicate {
 }
 
 impl Replicate {
-    /// Returns the seed that this run belongs to.
+    /// Returns the seed of this run.
     #[must_use]
     pub fn seed(self) -> Seed {
         self.seed

@@ -33,7 +33,7 @@ impl<T: Scalar> Scaled<T> {
         Self { matrix, log_unit }
     }
 
-    /// Returns what is held, in units of exp([`log_unit`](Self::log_unit)).
+    /// Returns the matrix in units of exp([`log_unit`](Self::log_unit)).
     #[must_use]
     pub fn matrix(&self) -> &DMatrix<T> {
         &self.matrix

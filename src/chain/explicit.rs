@@ -133,7 +133,7 @@ impl<T: Scalar> ExplicitChain<T> {
         (self.held.representation(), self.held.log_unit(), self.held.images())
     }
 
-    /// Returns everything that has happened so far, in order.
+    /// Returns all events so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.watch.events()

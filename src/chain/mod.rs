@@ -198,7 +198,7 @@ impl<T: Scalar> Chain<T> {
         }
     }
 
-    /// Returns everything that has happened so far, in order.
+    /// Returns all events so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
         self.watch.events()

@@ -13,7 +13,7 @@ const MAX_LEN: u64 = 1 << 40;
 /// A batch of `n` images with `C` channels and `S` = height x width pixels is a `C x (S n)`
 /// matrix. Its columns are pixels, row by row from the top left, one sample after the other, so a
 /// row holds one channel over batch and space: batch normalisation of images is
-/// [`BatchNorm`](crate::normalization::BatchNorm) of this very matrix. In memory, which is
+/// [`BatchNorm`](crate::normalization::BatchNorm) of this matrix. In memory, which is
 /// column-major, this is the layout NHWC ("channels last").
 ///
 /// ```
@@ -90,7 +90,7 @@ impl Images {
         self.channels * self.pixels()
     }
 
-    /// Returns how many images a `C x (S n)` matrix holds.
+    /// Returns the number of images in a `C x (S n)` matrix.
     ///
     /// # Errors
     /// [`Error::Empty`] for a matrix without columns; [`Error::ShapeMismatch`] unless it has `C`

@@ -60,7 +60,7 @@ impl Summary {
         }
     }
 
-    /// Returns the names of what was observed.
+    /// Returns the names of the observables.
     #[must_use]
     pub fn observables(&self) -> &[String] {
         &self.observables
@@ -84,7 +84,7 @@ impl Summary {
         self.runs
     }
 
-    /// Returns the number of the run that comes next.
+    /// Returns the number of the next run.
     #[must_use]
     pub fn next_run(&self) -> u32 {
         self.first_run.saturating_add(self.runs)
@@ -130,7 +130,7 @@ impl Summary {
         &self.rank_loss
     }
 
-    /// Returns the mean of an observable at a layer, or of its averages over a stretch of layers,
+    /// Returns the mean of an observable at a layer, or of its averages over a range of layers,
     /// with its errors.
     ///
     /// ```
@@ -185,7 +185,7 @@ impl Summary {
         self.cell(self.position(|layers| layers.last == layer, layer, observable).ok()?)
     }
 
-    /// Returns an observable averaged over a stretch of layers, or at a single one.
+    /// Returns an observable averaged over a range of layers, or at a single one.
     #[must_use]
     pub fn over(&self, layers: impl Into<Layers>, observable: &str) -> Option<&Observable> {
         let layers = layers.into();
@@ -294,9 +294,9 @@ impl Summary {
         self.stops.extend(stops.iter().take(room).cloned());
     }
 
-    /// Returns a line for each observable of each layer: runs, mean, standard error, the interval
-    /// that holds the mean with probability 0.95, the quantiles .025, .5 and .975 of runs, and how
-    /// many of all runs had dead samples or had lost rank by the last of the layers.
+    /// Returns a table with a row for each observable of each layer: runs, mean, standard error,
+    /// the interval that holds the mean with probability 0.95, the quantiles .025, .5 and .975 of
+    /// runs, and how many of all runs had dead samples or had lost rank by the last of the layers.
     #[must_use]
     pub fn table(&self) -> Table {
         let columns = ["layer", "observable", "runs", "mean", "standard_error", "low", "high"];

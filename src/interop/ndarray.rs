@@ -74,7 +74,7 @@ fn strides(
     }
     if !without_gaps {
         let value = strides.iter().copied().max().unwrap_or(0) as f64;
-        let expected = "an array without gaps";
+        let expected = "an array without gaps, such as that of to_owned()";
         return Err(Error::InvalidParameter { name: "stride", value, expected });
     }
     // The stride of an axis of length one means nothing, and may be anything.

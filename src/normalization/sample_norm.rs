@@ -194,8 +194,8 @@ impl SampleNorm {
         Ok(output)
     }
 
-    /// Returns the pullback at `h`: takes the gradient of a loss by the normalised matrix, in
-    /// place, to its gradient by `h`; both are `d x n`, samples are columns.
+    /// Pulls back at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
+    /// gradient by `h`; both are `d x n`, samples are columns.
     ///
     /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and memory of
     /// two groups, which each thread keeps. An error may leave the gradient half done.

@@ -81,7 +81,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         &self.gamma
     }
 
-    /// Returns the scale of each neuron, to be changed.
+    /// Returns the scale of each neuron, mutably.
     pub fn gamma_mut(&mut self) -> &mut DVector<T> {
         &mut self.gamma
     }
@@ -92,7 +92,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         &self.beta
     }
 
-    /// Returns the shift of each neuron, to be changed.
+    /// Returns the shift of each neuron, mutably.
     pub fn beta_mut(&mut self) -> &mut DVector<T> {
         &mut self.beta
     }

@@ -51,8 +51,8 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
     written.map_err(|error| failed(path, &error))
 }
 
-/// Checks, before a computation, that files can be written and are all different. Creates the
-/// folders above them, and removes temporary files of killed processes.
+/// Checks that files can be written and are all different, for use before a computation. Creates
+/// the folders above them, and removes temporary files of killed processes.
 ///
 /// ```
 /// use orthogap::report::file;

@@ -49,7 +49,7 @@ approximate!(CorrelatedMean, mean => vec![mean.mean, mean.standard_error, mean.a
 /// let gaps = gaps.collect::<Result<Vec<_>, orthogap::Error>>()?;
 /// let mean = correlated_mean(&gaps).expect("enough layers");
 /// assert!((mean.mean - stationary::mean_gap(4, 256)).abs() < 4.0 * mean.standard_error);
-/// assert!(mean.autocorrelation_time > 1.5); // layers remember each other
+/// assert!(mean.autocorrelation_time > 1.5); // layers are correlated
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[must_use]
@@ -130,7 +130,7 @@ fn covariance(deviations: &[f64], lag: usize) -> f64 {
 ///
 /// let network = Network::<f64>::new(64);
 /// let input = Input::orthogonal(4)?;
-/// let mut all = BatchMeans::new(50); // layers; the gap forgets half of itself in less than two
+/// let mut all = BatchMeans::new(50); // layers; the autocorrelation of the gap halves in less than two
 /// for run in 0..4 {
 ///     let mut of_run = BatchMeans::new(50);
 ///     for layer in network.chain(&input, Seed(7).replicate(run))?.skip(50).take(1000) {

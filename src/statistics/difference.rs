@@ -65,7 +65,7 @@ impl Difference {
         self.value
     }
 
-    /// Its standard error.
+    /// Returns its standard error.
     #[must_use]
     pub fn standard_error(&self) -> f64 {
         self.standard_error

@@ -59,7 +59,7 @@ pub(super) struct Layer<T: Scalar> {
 }
 
 impl<T: Scalar> Classifier<T> {
-    /// Layers of given recipes and weights, and a head.
+    /// Creates layers of given recipes and weights, and a head.
     ///
     /// The law of the weights in a recipe does not matter here.
     ///
@@ -146,7 +146,7 @@ impl<T: Scalar> Classifier<T> {
         Ok(Self { layers: stack, head, dimension })
     }
 
-    /// Layers of given recipes with weights of their laws, and a head of the last one's law.
+    /// Draws layers of given recipes with weights of their laws, and a head of the last one's law.
     ///
     /// Layer `l` is drawn from [`Purpose::Weights`] and `l`, from 1; the head comes after the last.
     ///

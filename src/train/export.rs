@@ -104,13 +104,13 @@ impl<T: Scalar> Tensor<T> {
         }
     }
 
-    /// Returns the size in every direction.
+    /// Returns the size of every dimension.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Returns the numbers, the last index fastest.
+    /// Returns the numbers; the last index runs fastest.
     #[must_use]
     pub fn values(&self) -> &[T] {
         &self.values

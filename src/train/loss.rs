@@ -24,7 +24,7 @@ impl Loss {
     /// Returns the loss of logits, `classes x n`, against labels from 0 to `classes - 1`.
     ///
     /// Taken relative to the largest logit of a sample, in `f64`: no logit overflows, and a loss
-    /// next to zero keeps its digits. Cost: `O(classes n)`. Logits that are not finite give a loss
+    /// near zero keeps its digits. Cost: `O(classes n)`. Logits that are not finite give a loss
     /// that is not.
     ///
     /// ```

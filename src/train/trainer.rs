@@ -38,7 +38,7 @@ use crate::{Error, Purpose, Replicate, Result, Scalar};
 ///     println!("{} {:.4} {:.2}", epoch.number, epoch.loss.mean(), epoch.loss.accuracy());
 /// }
 /// let loss = trainer.classifier().evaluate(&samples, &labels)?;
-/// assert!(loss.mean() < 0.05 && loss.accuracy() == 1.0); // learnt by heart
+/// assert!(loss.mean() < 0.05 && loss.accuracy() == 1.0); // memorised
 /// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl<T: Scalar> Trainer<T> {
         Ok(Self { velocity, progress, ..new })
     }
 
-    /// Returns the classifier as it is now.
+    /// Returns the classifier in its current state.
     #[must_use]
     pub fn classifier(&self) -> &Classifier<T> {
         &self.classifier

@@ -41,7 +41,7 @@
 //! | samples | what is certain | [`Sample::bracket`], the best of all bounds |
 //! | samples | the part in means and covariances | [`Sample::gelbrich`], debiased |
 //! | rows in a stream | the same in `O(n²)` memory | [`RowMoments::gelbrich`] |
-//! | samples | whether there is any distance | [`p_value`] |
+//! | samples | whether the distance is zero | [`p_value`] |
 //!
 //! No bound is always the best. A mixture of scales 1/2 and 3/2 in 32 dimensions is at a squared
 //! distance of 5.25 from N(0, I): lengths give all of it, Gelbrich 0.45. For a wrong covariance of

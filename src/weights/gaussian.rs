@@ -29,7 +29,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Weights of standard deviation `gain / sqrt(m)`.
+    /// Creates weights of standard deviation `gain / sqrt(m)`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and

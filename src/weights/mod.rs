@@ -46,7 +46,7 @@
 //! let network = Network::<f64>::new(128).with_weights(weights);
 //! // (Few inputs would leave rows without weights, which batch norm refuses.)
 //! let mut chain = network.chain(&Input::gaussian(100, 4, Seed(1))?, Seed(2))?;
-//! assert!(chain.advance(60)?.orthogonality_gap() < 0.25); // batch norm does its work here, too
+//! assert!(chain.advance(60)?.orthogonality_gap() < 0.25); // batch norm separates samples here, too
 //! # Ok::<(), orthogap::Error>(())
 //! ```
 

@@ -145,7 +145,7 @@ impl Sweep {
         }
     }
 
-    /// Returns the result of a cell: read if it is there, else computed and written.
+    /// Returns the result of a cell: reads it if it exists, otherwise computes and writes it.
     ///
     /// The result is written and read back, so it is the same whether it was just computed or not.
     ///
@@ -167,7 +167,7 @@ impl Sweep {
         }
     }
 
-    /// Returns the result of a cell, if it is there.
+    /// Returns the result of a cell, if it exists.
     ///
     /// # Errors
     /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`].
@@ -343,8 +343,8 @@ impl<'a, C: Serialize> Grid<'a, C> {
         Self { on_progress: Box::new(on_progress), ..self }
     }
 
-    /// Returns the results of all cells of the share, in their order: read where they are there,
-    /// else computed and written one by one.
+    /// Returns the results of all cells of the share, in order: reads existing ones, computes and
+    /// writes the others one by one.
     ///
     /// # Errors
     /// Those of [`Sweep::result`]; finished cells keep their files.

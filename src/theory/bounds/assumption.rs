@@ -64,7 +64,7 @@ pub struct A1 {
 }
 
 impl A1 {
-    /// Returns the assumption as such: $`0 < \alpha \le 1/\sqrt n`$.
+    /// Creates the assumption $`0 < \alpha \le 1/\sqrt n`$.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for any other α, [`Error::BatchTooSmall`] if `n` is 0.

@@ -21,7 +21,7 @@ pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
 
 /// Returns the bound in the proof of Lemma 2: $`W_2^2 \le n E V^2`$.
 ///
-/// Between the two stands the mean of the [coupling bound](crate::Gram::coupling_bound).
+/// Between the two is the mean of the [coupling bound](crate::Gram::coupling_bound).
 ///
 /// ```
 /// use orthogap::theory::{bounds::{lemma_2, lemma_2_sharp}, stationary};

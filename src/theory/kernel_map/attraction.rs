@@ -59,7 +59,7 @@ pub struct Attraction {
 }
 
 impl Attraction {
-    /// Returns the theorem for a map.
+    /// Applies the theorem to a map.
     ///
     /// ```
     /// use orthogap::Activation;

@@ -25,7 +25,8 @@ pub struct Deviations {
 }
 
 impl Deviations {
-    /// Deviations in any order. If their sum is not zero, the eigenvalues are scaled to trace one.
+    /// Creates deviations in any order. If their sum is not zero, the eigenvalues are scaled to
+    /// trace one.
     ///
     /// # Errors
     /// Those of [`map_of_deviations`].
@@ -75,7 +76,7 @@ impl Deviations {
         self.values.iter().map(difference).map(|x| x * x).sum()
     }
 
-    /// Returns the deviations one layer deeper. Cost: that of [`map`](super::map()).
+    /// Returns the deviations at the next layer. Cost: that of [`map`](super::map()).
     #[must_use]
     pub fn next_layer(&self) -> Self {
         let values = map_of_deviations(&self.values).expect("the map brings eigenvalues closer");
