@@ -164,12 +164,11 @@ fn csv(cases: &[Case]) -> String {
 fn figure(cases: &[Case]) -> Figure {
     let panel = |sweep: Sweep, title: String, powers: &[i32]| {
         let of_sweep = || cases.iter().filter(|case| case.sweep == sweep).enumerate();
-        let log = |size: usize| (size as f64).log10();
         let mut series: Vec<_> = of_sweep()
             .map(|(colour, case)| Series {
                 label: case.scalar.to_owned(),
                 colour,
-                points: case.costs.iter().map(|&(size, cost)| (log(size), cost)).collect(),
+                points: case.costs.iter().map(|&(size, cost)| (size as f64, cost)).collect(),
                 ..Series::default()
             })
             .collect();
@@ -177,7 +176,7 @@ fn figure(cases: &[Case]) -> Figure {
             let (end, cost) = case.costs[case.costs.len() - 1];
             series.extend(powers.iter().map(|&power| {
                 let line = |&(size, _): &(usize, f64)| {
-                    (log(size), cost * (size as f64 / end as f64).powi(power))
+                    (size as f64, cost * (size as f64 / end as f64).powi(power))
                 };
                 // Lines far beneath the measurements would only stretch the axis.
                 let least = case.costs[0].1 / 2.0;
@@ -189,8 +188,9 @@ fn figure(cases: &[Case]) -> Figure {
     };
     Figure {
         title: "One streamed layer on one thread".to_owned(),
-        x_label: "$log_{10}$ of width d or batch n".to_owned(),
+        x_label: "width d or batch n".to_owned(),
         y_label: "microseconds".to_owned(),
+        log_x: true,
         log_y: true,
         panels: vec![
             panel(Sweep::Width, format!("over d at n = {BATCH}"), &[1]),
