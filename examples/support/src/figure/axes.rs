@@ -78,8 +78,8 @@ impl Axes {
         Some((x, (low, high)))
     }
 
-    /// A frame with these axes, ticks and a light grid, on a canvas of this width and height.
-    pub fn layout(&self, (width, height): (f64, f64)) -> Layout {
+    /// A frame `room` wide with these axes, ticks and a light grid, on a canvas of this width and height.
+    pub fn layout(&self, (width, height): (f64, f64), room: f64) -> Layout {
         let mut layout = Layout::new(self.x, self.y).with_box_axes().with_ticks(5);
         (layout.width, layout.height) = (Some(width), Some(height));
         (layout.x_axis_min, layout.x_axis_max) = (Some(self.x.0), Some(self.x.1));
@@ -88,7 +88,10 @@ impl Axes {
         layout.theme.grid_color = String::from("#e4e4e4");
         let mut layout = layout.with_tick_format(TickFormat::Custom(Arc::new(number)));
         if self.log_x {
-            layout = layout.with_x_tick_step(1.0);
+            // Powers of two, as many as their labels fit.
+            const LABEL: f64 = 45.0;
+            let step = ((self.x.1 - self.x.0) * LABEL / room).ceil();
+            layout = layout.with_x_tick_step(step);
             layout = layout.with_x_tick_format(TickFormat::Custom(Arc::new(|x| number(x.exp2()))));
         }
         let Some(decade) = self.decade else {

@@ -165,7 +165,7 @@ impl Figure {
         let (width, height) = (scene.width, scene.height);
         let (columns, room) = self.columns();
         for (panel, x) in self.panels.iter().zip(columns) {
-            let frame = axes.layout((width, height)).with_force_margins(x, width - x - room);
+            let frame = axes.layout((width, height), room).with_force_margins(x, width - x - room);
             let mut frame = frame.with_force_margins_y(top, height - bottom);
             (frame.suppress_x_ticks, frame.suppress_y_ticks) = (!x_ticks, x > ROW.0);
             for mut element in render_multiple(panel.plots(axes), frame).elements {
