@@ -45,7 +45,8 @@
 #![doc = include_str!("export/load_burn.rs")]
 //! ```
 //!
-//! The last two return an error if a layer is missing, has another shape, or is not of `f32`.
+//! The last two return an error if a layer is missing or has another shape. Of weights of `f64` candle
+//! returns an error, too; burn keeps their precision.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
