@@ -123,6 +123,18 @@ fn sample_norm<T: Scalar>(norm: SampleNorm, case: &Case, h: &DMatrix<T>, gradien
     same("samples, pullback_mut", &found, &expected_gradient);
 }
 
+/// Statistics up to roundings, of means relative to the largest entry.
+fn near<T: Scalar>(what: &str, found: &DVector<T>, expected: &DVector<T>, h: &DMatrix<T>) {
+    let largest = h.iter().map(|&x| x.into().abs()).fold(0.0, f64::max);
+    let rounding = if size_of::<T>() == 4 { 1e-7 } else { 1e-15 };
+    for (&found, &expected) in found.iter().zip(expected) {
+        let (found, expected): (f64, f64) = (found.into(), expected.into());
+        let tolerance = 8.0 * rounding * (found.abs() + expected.abs()) + 1e-12 * largest;
+        let is_near = (found - expected).abs() <= tolerance;
+        assert!(is_near, "{what}: {found:e}, not {expected:e}");
+    }
+}
+
 fn trainable<T: Scalar>(case: &Case, h: &DMatrix<T>) -> Result<()> {
     let width = h.nrows();
     let mut layer = TrainableBatchNorm::<T>::new(width, case.epsilon, case.momentum)?;
@@ -168,7 +180,11 @@ fn trainable<T: Scalar>(case: &Case, h: &DMatrix<T>) -> Result<()> {
     }
     assert!(remembered.is_ok() || state(&layers[3]) == state(&layer));
     if expected.is_ok() && remembered.is_ok() {
-        assert_eq!(state(&layers[3]), state(&layers[0]));
+        // Rows with results at the ends of the range have sums of their own.
+        let [remembered, trained] =
+            [&layers[3], &layers[0]].map(|layer| (layer.running_mean(), layer.running_variance()));
+        near("running mean", remembered.0, trained.0, h);
+        near("running variance", remembered.1, trained.1, h);
     }
     let trained = &layers[0];
     finite("running mean", &DMatrix::from_columns(&[trained.running_mean().clone()]));
