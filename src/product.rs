@@ -90,3 +90,44 @@ pub(crate) fn fit<T: Scalar>(matrix: &mut DMatrix<T>, (rows, columns): (usize, u
         *matrix = DMatrix::from_vec(rows, columns, entries);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proptest::normals;
+
+    fn operand(matrix: &DMatrix<f64>) -> Operand<'_, f64> {
+        Operand::new(matrix.as_slice(), matrix.nrows())
+    }
+
+    /// Against nalgebra's product: small ones, and ones that threads share, with a last share of other
+    /// size.
+    #[test]
+    fn products_are_those_of_nalgebra() {
+        let mut products = Products::new();
+        let mut out = DMatrix::repeat(3, 2, f64::NAN);
+        for (rows, terms, columns) in [(1, 1, 1), (5, 3, 4), (120, 100, 101), (2, 3, 200_001)] {
+            let (left, right) = (normals(rows, terms, 1), normals(terms, columns, 2));
+            let exact = &left * &right;
+            products.multiply(operand(&left), operand(&right), &mut out);
+            assert_eq!(out.shape(), (rows, columns));
+            assert!((&out - &exact).amax() < 1e-12, "{rows} {terms} {columns}");
+            let flipped = left.transpose();
+            out.fill(f64::NAN);
+            let left = operand(&flipped).transposed();
+            products.multiply_to(left, operand(&right), out.as_mut_slice());
+            assert!((&out - &exact).amax() < 1e-12, "{rows} {terms} {columns}");
+        }
+    }
+
+    #[test]
+    fn matrices_change_their_shape_and_keep_their_numbers() {
+        let mut matrix = nalgebra::dmatrix![1.0, 3.0; 2.0, 4.0];
+        fit(&mut matrix, (1, 3));
+        assert_eq!(matrix, nalgebra::dmatrix![1.0, 2.0, 3.0]);
+        fit(&mut matrix, (2, 2));
+        assert_eq!(matrix, nalgebra::dmatrix![1.0, 3.0; 2.0, 0.0]);
+        fit(&mut matrix, (0, 5));
+        assert_eq!(matrix.shape(), (0, 5));
+    }
+}

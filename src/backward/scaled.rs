@@ -165,4 +165,56 @@ mod tests {
         let small = Scaled::new(nalgebra::dmatrix![2f64.powi(-1000), 0.0], 1500.0 * LN_2);
         assert_eq!(small.to_matrix(), nalgebra::dmatrix![2f64.powi(500), 0.0]);
     }
+
+    /// Against the sum in plain numbers.
+    #[test]
+    fn sums_are_those_of_the_matrices() {
+        let (a, b) =
+            (nalgebra::dmatrix![1.5, -2.0; 0.0, 3.0], nalgebra::dmatrix![-4.0, 0.5; 1.0, 2.0]);
+        for (power, other, unit) in [(3, 5, 5), (5, 3, 5), (-2, -2, -2)] {
+            let log = |power: i32| f64::from(power) * LN_2;
+            let mut sum = Scaled::new(a.clone(), log(power));
+            sum.times_plus(-0.75, &Scaled::new(b.clone(), log(other)));
+            assert_eq!(sum.log_unit(), log(unit));
+            let plain = &a * (-0.75 * 2f64.powi(power)) + &b * 2f64.powi(other);
+            assert!((sum.to_matrix() - plain).amax() < 1e-13);
+        }
+    }
+
+    /// Zeros have no size, whatever their unit; a weight of zero forgets what was there.
+    #[test]
+    fn sums_with_zeros_keep_the_unit_of_the_other() {
+        let (zeros, some) = (DMatrix::zeros(1, 2), nalgebra::dmatrix![3.0, -1.0]);
+        let huge = Scaled::new(zeros.clone(), 9000.0);
+        let small = Scaled::new(some.clone(), -5.0);
+        let mut sum = huge.clone();
+        sum.times_plus(0.5, &small);
+        assert_eq!(sum, small);
+        let mut sum = small.clone();
+        sum.times_plus(2.0, &huge);
+        assert_eq!(sum, Scaled::new(some.clone() * 2.0, -5.0));
+        let mut sum = Scaled::new(some, 9000.0);
+        sum.times_plus(0.0, &small);
+        assert_eq!(sum, small);
+    }
+
+    #[test]
+    fn norms_neither_overflow_nor_see_zeros() {
+        for size in [1e-300f64, 1.0, 1e300] {
+            let scaled = Scaled::new(nalgebra::dmatrix![3.0 * size, 0.0; 0.0, -4.0 * size], 7.0);
+            assert!((scaled.log_norm() - (7.0 + 5f64.ln() + size.ln())).abs() < 1e-12);
+        }
+        assert_eq!(Scaled::new(DMatrix::<f64>::zeros(2, 1), 3.0).log_norm(), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn numbers_beyond_the_range_are_refused() {
+        let mut infinite = Scaled::from(nalgebra::dmatrix![0.0; f64::INFINITY]);
+        let error = Error::Overflow { what: "test", row: 1, value: f64::INFINITY };
+        assert_eq!(infinite.balance("test"), Err(error));
+        assert!(Scaled::new(nalgebra::dmatrix![1.0], f64::NAN).check().is_err());
+        let mut zeros = Scaled::new(DMatrix::<f64>::zeros(1, 2), 3.0);
+        zeros.balance("test").unwrap();
+        assert_eq!(zeros, Scaled::new(DMatrix::zeros(1, 2), 3.0));
+    }
 }

@@ -202,6 +202,33 @@ mod tests {
         }
     }
 
+    /// Layer by layer by the definition, and the rate of two runs from their distances.
+    #[test]
+    fn distances_are_those_of_two_chains_with_one_seed() {
+        let inputs = [Input::gaussian(5, 3, Seed(4)).unwrap(), Input::spiked(3, 0.5).unwrap()];
+        let network = Network::<f64>::new(32);
+        let coupling = Coupling::new(&network, [&inputs[0], &inputs[1]]).unwrap();
+        let coupling = coupling.with_rule(FactorRule::Triangular);
+        let of_run = |run| coupling.log_distances(4, Seed(63).replicate(run)).unwrap();
+        let mut matrices = inputs.clone().map(|input| input.gram().matrix());
+        for (layer, distance) in of_run(1).into_iter().enumerate() {
+            let exact = (&matrices[0] - &matrices[1]).norm().ln();
+            assert!((distance - exact).abs() < 1e-11, "{layer}: {distance} {exact}");
+            let run = Seed(63).branch(layer as u64).replicate(1);
+            matrices = matrices.map(|matrix| {
+                let factor = matrix.cholesky().unwrap().l().transpose();
+                let input = Input::from_gram(Gram::from_factor(factor).unwrap());
+                network.chain(&input, run).unwrap().step().unwrap().matrix()
+            });
+        }
+        let rates = [0, 1].map(|run| (of_run(run)[4] - of_run(run)[1]) / 3.0);
+        let moments = coupling.contraction(1..4, 2, Seed(63)).unwrap();
+        assert!((moments.mean() - (rates[0] + rates[1]) / 2.0).abs() < 1e-12);
+        let root =
+            coupling.with_rule(FactorRule::SymmetricRoot).factored(inputs[0].gram()).unwrap();
+        assert!((root.factor() - root.factor().transpose()).amax() < 1e-15);
+    }
+
     #[test]
     fn chains_of_more_than_the_gram_matrix_are_refused() {
         let inputs = [4, 4, 3].map(|n| Input::orthogonal(n).unwrap());

@@ -172,3 +172,79 @@ fn at_least(minimum: usize, batch_size: usize) -> Result<f64> {
     check::batch(batch_size, minimum)?;
     Ok(batch_size as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use nalgebra::{DMatrix, DVector};
+
+    /// The mean over the binomial law itself, by a recurrence of its weights and the digamma function
+    /// at halves: psi(1/2) = -gamma - 2 log 2, psi(1) = -gamma, psi(x + 1) = psi(x) + 1/x.
+    #[test]
+    fn rectified_growth_is_the_binomial_mean() {
+        const GAMMA: f64 = 0.577_215_664_901_532_9;
+        for width in [1usize, 2, 3, 4, 7, 30, 144, 145, 500] {
+            let d = width as f64;
+            let (mut halves, mut wholes) = (-GAMMA - 2.0 * 2f64.ln(), -GAMMA);
+            let (mut weight, mut total, mut sum) = (0.5f64.powi(width as i32), 0.0, 0.0);
+            for k in 1..=width {
+                weight *= (width - k + 1) as f64 / k as f64;
+                let digamma = if k % 2 == 1 { &mut halves } else { &mut wholes };
+                total += weight;
+                sum += weight * (*digamma + (4.0 / d).ln());
+                *digamma += 2.0 / k as f64;
+            }
+            let error = rectified_log_growth(width) - sum / total;
+            assert!(error.abs() < 1e-14 * d.sqrt(), "{width}: {error}");
+        }
+    }
+
+    /// The mean of P A P by designs of points on the sphere, which have its fourth moments: the vertices
+    /// of the icosahedron in 3 dimensions, those of the 24-cell in 4.
+    #[test]
+    fn traceless_parts_grow_by_the_fourth_moments_of_the_sphere() {
+        let golden = 0.5 * (1.0 + 5f64.sqrt());
+        let mut icosahedron = Vec::new();
+        let mut cell = Vec::new();
+        for sign in [-1.0, 1.0] {
+            for shift in 0..3 {
+                let mut vertex = DVector::zeros(3);
+                vertex[shift] = 1.0;
+                vertex[(shift + 1) % 3] = sign * golden;
+                icosahedron.push(vertex);
+            }
+            for (i, j) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)] {
+                let mut vertex = DVector::zeros(4);
+                (vertex[i], vertex[j]) = (1.0, sign);
+                cell.push(vertex);
+            }
+        }
+        for (n, points) in [(3, icosahedron), (4, cell)] {
+            let a = DMatrix::from_fn(n, n, |i, j| match i == j {
+                true => i as f64 - 0.5 * (n - 1) as f64,
+                false => 0.3 + (i * j) as f64,
+            });
+            let mut mean = DMatrix::zeros(n, n);
+            for point in &points {
+                let u = point.normalize();
+                let p = DMatrix::identity(n, n) - &u * u.transpose();
+                mean += (&p * &a * &p) / points.len() as f64;
+            }
+            let growth = traceless_growth(n).unwrap() / (n as f64 / (n as f64 - 2.0));
+            assert!((mean - &a * growth).amax() < 1e-14, "{n}: {growth}");
+        }
+    }
+
+    /// The mean of 1/chi² exists from three degrees of freedom on.
+    #[test]
+    fn batches_without_a_mean_are_refused() {
+        assert_eq!(squared_growth(3), Ok(2.0));
+        assert_eq!(squared_growth_centred(4), Ok(2.0));
+        let small = |batch_size, minimum| Error::BatchTooSmall { batch_size, minimum };
+        assert_eq!(squared_growth(2), Err(small(2, 3)));
+        assert_eq!(squared_growth_centred(3), Err(small(3, 4)));
+        assert_eq!(traceless_growth(2), Err(small(2, 3)));
+        assert_eq!([1, 2, 5].map(haar_share), [0.0, 0.25, 0.4]);
+    }
+}

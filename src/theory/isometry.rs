@@ -111,6 +111,17 @@ mod tests {
         }
     }
 
+    /// Lengths 1 and 3: their mean is 2 and their variance 1; the mean square is 5.
+    #[test]
+    fn gains_of_two_samples() {
+        let gram = Gram::from_columns(&nalgebra::dmatrix![1.0, 0.0; 0.0, 3.0]).unwrap();
+        for (version, exact) in
+            [(Version::Printed, 1.25f64), (Version::Repaired, 1.25), (Version::Sharp, 5.0 / 3.0)]
+        {
+            assert!((gain(version, &gram).unwrap() - exact.ln()).abs() < 1e-15, "{version:?}");
+        }
+    }
+
     #[test]
     fn samples_of_length_zero_have_no_direction() {
         let gram = Gram::from_factor(nalgebra::dmatrix![1.0, 0.0; 0.5, 0.0]).unwrap();

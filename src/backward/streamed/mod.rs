@@ -38,6 +38,8 @@
 mod algebra;
 mod rows;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -216,6 +216,55 @@ mod tests {
         assert!((theorem.cosine - 0.5 * (5f64.sqrt() - 1.0)).abs() < 1e-10);
     }
 
+    /// The table of the documentation, worked out by hand.
+    #[test]
+    fn bounds_are_those_of_the_table() {
+        use Version::{Printed, Repaired, Sharp};
+        let all = [Printed, Repaired, Sharp];
+        let check = |versions: &[Version], zero, at_one, fixed, start, layers, expected: f64| {
+            for &version in versions {
+                let theorem = Attraction::of(version, zero, at_one, fixed);
+                let bound = theorem.distance(start, layers).unwrap();
+                assert!(
+                    (bound - expected).abs() < 1e-15,
+                    "{theorem:?} {start}: {bound} {expected}"
+                );
+            }
+        };
+        // a = 2/3 and x = (2/3)³ 0.6/0.4 = 4/9.
+        for start in [0.6, -0.6] {
+            check(&all, [0.0, 0.5], 2.0, [0.0, 0.5], start, 3, 4.0 / 13.0);
+        }
+        check(&all, [0.5, 0.1], 0.5, [1.0, 0.5], -0.2, 3, 1.2 / 8.0);
+        check(&all, [0.25, 0.25], 1.0, [1.0, 1.0], 0.2, 5, 0.8 / 3.0); // a = 1/2
+        // The three terms of the last case: 1 - kappa(0), q, and (1 - rho*)/(2 - q) or 1/(2 - q).
+        let angle = [0.5, 0.2];
+        check(&[Printed], [0.9, 0.0], 1.5, angle, 0.75, 2, 25.0 / 324.0);
+        check(&[Repaired], [0.9, 0.0], 1.5, angle, 0.75, 2, 25.0 / 81.0);
+        check(&all[1..], [0.9, 0.0], 1.5, angle, -0.5, 2, 50.0 / 81.0);
+        check(&[Printed, Repaired], [0.2, 0.0], 1.5, angle, 0.75, 2, 0.64);
+        check(&[Printed], [0.9, 0.0], 1.5, [0.5, 0.75], 0.25, 2, 0.5625 / 3.0);
+        // Above: u_0 = 1 and q = 1/2, so u = 4/9. Below: q² of the distance.
+        check(&[Sharp], [0.5, 0.0], 1.5, [0.5, 0.5], 0.75, 2, 2.0 / 13.0);
+        check(&[Sharp], [0.5, 0.0], 1.5, [0.5, 0.5], 0.1, 2, 0.1);
+        check(&[Sharp], [0.9, 0.0], 1.5, [0.5, 0.5], 0.0, 2, 0.125);
+    }
+
+    #[test]
+    fn nothing_is_said_of_samples_on_one_line_unless_samples_align() {
+        let of = |at_one, fixed| Attraction::of(Version::Sharp, [0.5, 0.1], at_one, fixed);
+        for start in [-1.0, 1.0] {
+            assert_eq!(of(1.5, [0.0, 0.5]).distance(start, 2).unwrap(), f64::INFINITY);
+            assert_eq!(of(1.5, [0.5, 0.5]).distance(start, 2).unwrap(), f64::INFINITY);
+        }
+        assert_eq!(of(0.5, [1.0, 0.5]).distance(1.0, 2).unwrap(), 0.0);
+        assert_eq!(of(0.5, [1.0, 0.5]).distance(-1.0, 2).unwrap(), 0.5);
+        assert!(of(0.5, [1.0, 0.5]).distance(1.5, 2).is_err());
+        // A slope of one up to the digits of quadrature.
+        assert_eq!(of(1.0 - 1e-12, [1.0, 1.0]).case(), Case::Critical);
+        assert_eq!(of(1.0 - 1e-10, [1.0, 1.0]).case(), Case::Aligned);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
