@@ -124,6 +124,19 @@ pub(crate) fn exp_factors(log: f64) -> [f64; 4] {
     [rest.exp(), two_to(power), two_to(power + 1.0), two_to(power + 2.0)]
 }
 
+/// Multiplies numbers by exp(`log`), which need not be a float itself.
+pub(crate) fn times_exp<T: Scalar>(numbers: &mut [T], log: f64) {
+    let factor = T::of(log.exp());
+    if factor.is_finite() && factor > T::zero() {
+        numbers.iter_mut().for_each(|x| *x *= factor);
+    } else {
+        let factors = exp_factors(log);
+        numbers.iter_mut().for_each(|x| {
+            *x = T::of(factors.iter().fold((*x).into(), |x, factor| x * factor));
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +179,23 @@ mod tests {
         assert_eq!((norm::<f64>(&[]), norm(&[0.0f32])), (0.0, 0.0));
         assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
         assert!(norm(&[f64::NAN, 1e200]).is_nan());
+    }
+
+    #[test]
+    fn numbers_times_exponentials_beyond_the_range() {
+        let times = |mut numbers: [f64; 3], log| {
+            times_exp(&mut numbers, log);
+            numbers
+        };
+        let three = 3f64.ln().exp();
+        assert_eq!(times([0.0, 1.0, -2.0], 3f64.ln()), [0.0, three, -2.0 * three]);
+        let [zero, large, small] = times([0.0, 1.0, 1e-300], 720.0);
+        assert_eq!((zero, large), (0.0, f64::INFINITY));
+        assert!((small / (720.0 - 300.0 * 10f64.ln()).exp() - 1.0).abs() < 1e-12);
+        let mut numbers = [0.0f32, 1.0, 1e-30];
+        times_exp(&mut numbers, 100.0);
+        assert!(numbers[0] == 0.0 && numbers[1] == f32::INFINITY);
+        assert!((f64::from(numbers[2]) / (1e-30 * 100f64.exp()) - 1.0).abs() < 1e-6);
     }
 
     /// A product that is a number, though the exponential is none.

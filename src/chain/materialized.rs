@@ -8,7 +8,7 @@ use super::product::{Draw, Products, Source};
 use super::{Layer, Proceed, layer_coordinate};
 use crate::convolution::Images;
 use crate::network::Operation;
-use crate::scalar::norm;
+use crate::scalar::{norm, times_exp};
 use crate::weights::Fans;
 use crate::{Error, Gram, Input, Network, Replicate, Result, Scalar};
 
@@ -95,7 +95,7 @@ impl<T: Scalar> Materialized<T> {
         // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
         let held_unit = if vanilla { log_scale } else { 0.0 };
         if unit != held_unit {
-            h *= T::of((unit - held_unit).exp());
+            times_exp(h.as_mut_slice(), unit - held_unit);
         }
         let gram = match images {
             None => Gram::quick(&h)?.0,

@@ -3,6 +3,7 @@
 use nalgebra::{DMatrix, DMatrixViewMut};
 
 use super::{Network, Operation};
+use crate::scalar::times_exp;
 use crate::{Result, Scalar};
 
 impl<T: Scalar> Network<T> {
@@ -23,8 +24,7 @@ impl<T: Scalar> Network<T> {
             }
             Operation::Activate => {
                 if self.unit_after(operation, log_unit) != log_unit {
-                    let unit = T::of(log_unit.exp());
-                    entries.iter_mut().for_each(|x| *x *= unit);
+                    times_exp(entries, log_unit);
                 }
                 self.activation.apply(entries);
                 Ok(())
@@ -65,12 +65,42 @@ impl<T: Scalar> Network<T> {
                 self.normalization.in_units(log_unit)?.pullback_mut(h, gradient, pixels)?;
             }
             Operation::Activate => {
-                // The slope of a homogeneous function is the same at every scale.
-                let homogeneous = self.activation.is_homogeneous();
-                let unit = if homogeneous { 1.0 } else { log_unit.exp() };
-                self.activation.pull_back(h.as_slice(), unit, gradient.as_mut_slice())?;
+                let gradient = gradient.as_mut_slice();
+                let unit = T::of(log_unit.exp());
+                if self.activation.is_homogeneous() {
+                    // The slope is the same at every scale.
+                    self.activation.pull_back(h.as_slice(), 1.0, gradient)?;
+                } else if unit.is_finite() && unit > T::zero() {
+                    self.activation.pull_back(h.as_slice(), log_unit.exp(), gradient)?;
+                } else {
+                    let mut h = h.clone();
+                    times_exp(h.as_mut_slice(), log_unit);
+                    self.activation.pull_back(h.as_slice(), 1.0, gradient)?;
+                }
             }
         }
         Ok(self.log_factor_of_pullback(operation, log_unit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation;
+    use nalgebra::dmatrix;
+
+    /// A zero in a unit beyond all floats is a zero.
+    #[test]
+    fn activations_in_units_beyond_the_range() {
+        let network = Network::<f64>::new(2).with_activation(Activation::Tanh);
+        let h = dmatrix![0.0, 2.0; -1.0, 1e-310];
+        for (log_unit, expected) in [(800.0, [0.0, -1.0, 1.0, 1.0]), (-800.0, [0.0; 4])] {
+            let mut values = h.clone();
+            network.operate(Operation::Activate, (values.as_mut_slice(), 2), 1, log_unit).unwrap();
+            assert_eq!(values.as_slice(), expected);
+            let mut gradient = dmatrix![1.0, 1.0; 1.0, 1.0];
+            network.pull_back(Operation::Activate, (&h, 1, log_unit), &mut gradient).unwrap();
+            assert_eq!(gradient.as_slice(), expected.map(|y| 1.0 - y * y));
+        }
     }
 }
