@@ -239,7 +239,7 @@ mod tests {
     /// The mean of 1/chi² exists from three degrees of freedom on.
     #[test]
     fn batches_without_a_mean_are_refused() {
-        assert_eq!(squared_growth(3), Ok(2.0));
+        assert_eq!([3, 6].map(squared_growth), [Ok(2.0), Ok(1.25)]);
         assert_eq!(squared_growth_centred(4), Ok(2.0));
         let small = |batch_size, minimum| Error::BatchTooSmall { batch_size, minimum };
         assert_eq!(squared_growth(2), Err(small(2, 3)));

@@ -250,6 +250,15 @@ mod tests {
         check(&[Sharp], [0.9, 0.0], 1.5, [0.5, 0.5], 0.0, 2, 0.125);
     }
 
+    /// Of ReLU kappa(0) = 1/pi, kappa'(0) = 1/2 and kappa'(1) = 1.
+    #[test]
+    fn rectifiers_are_critical() {
+        let relu = KernelMap::new(&Activation::Relu).unwrap();
+        let theorem = Attraction::new(&relu, Version::Printed).unwrap();
+        assert_eq!(theorem.case(), Case::Critical);
+        assert!((theorem.rate() - (0.5 - std::f64::consts::FRAC_1_PI)).abs() < 1e-14);
+    }
+
     #[test]
     fn nothing_is_said_of_samples_on_one_line_unless_samples_align() {
         let of = |at_one, fixed| Attraction::of(Version::Sharp, [0.5, 0.1], at_one, fixed);
