@@ -241,8 +241,8 @@ impl Convolution {
         Ok(())
     }
 
-    /// The adjoint of [`unfold`](Self::unfold): `(C k²) x (S' n)` to `C x (S n)`, every patch added
-    /// to the pixels that it would be copied from.
+    /// Adds every patch to the pixels that [`unfold`](Self::unfold) copies it from, of which it is the adjoint:
+    /// `(C k²) x (S' n)` to `C x (S n)`.
     ///
     /// ```math
     /// \langle \mathrm{unfold}(H), P \rangle = \langle H, \mathrm{fold}(P) \rangle
@@ -339,7 +339,7 @@ impl Convolution {
         check_overflow("convolution", result)
     }
 
-    /// Weights `C' x (C k²)` from those of frameworks, of shape (C', C, k, k), flattened to
+    /// Returns weights `C' x (C k²)` from those of frameworks, of shape (C', C, k, k), flattened to
     /// `C' x (C k²)` with the input channel outermost.
     ///
     /// ```

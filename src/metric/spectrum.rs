@@ -41,8 +41,8 @@ impl Spectrum {
         self.singular_values[self.singular_values.len() - 1]
     }
 
-    /// The condition number $`\sigma_1 / \sigma_n`$ of `H`, infinite if the rank is deficient: of a matrix
-    /// whose columns are dependent up to rounding, as [`Gram::from_columns`] decides.
+    /// Returns the condition number $`\sigma_1 / \sigma_n`$ of `H`. It is infinite if the rank is deficient, as
+    /// it is for columns that [`Gram::from_columns`] finds dependent up to rounding.
     #[must_use]
     pub fn condition_number(&self) -> f64 {
         self.singular_values[0] / self.min_singular_value()
