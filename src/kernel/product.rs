@@ -1,15 +1,17 @@
 //! Products of two matrices in column-major memory, either of them transposed where it lies.
 //!
-//! The left factor is packed strip by strip into lines that fit the first-level cache, the right one
-//! panel by panel into tiles; no transposed copy is made. Every entry is one running sum, a fused
-//! multiply-add a term in increasing order, so it depends neither on tiles nor on threads.
+//! The left factor is packed strip by strip into lines, the right one panel by panel into tiles, unless
+//! there are few rows: then its columns are read where they are. No transposed copy is made. Every entry
+//! is one running sum, a fused multiply-add a term in increasing order, so it depends neither on tiles
+//! nor on threads.
 
 use crate::kernel::line::{Lanes, Line, parts};
 use crate::kernel::multiply::dot;
 use crate::kernel::tiles::STRIP;
 use fearless_simd::{Level, dispatch, prelude::*};
 
-/// Terms of a panel: a strip of that many columns stays in the first-level cache.
+/// Terms of a panel: sums leave the registers once a panel. A tile of it stays in the first-level cache, a
+/// strip in the second.
 const PANEL: usize = 256;
 /// Columns of a tile.
 const TILE: usize = 6;
@@ -249,7 +251,7 @@ fn load_whole<S: Simd, T: Lanes, const R: usize>(simd: S, column: &[T]) -> [T::L
     core::array::from_fn(|r| T::Logical::from_slice(simd, &column[r * T::LANES..][..T::LANES]))
 }
 
-/// The way back from [`load_whole`].
+/// Inverts [`load_whole`].
 #[inline(always)]
 fn store_whole<S: Simd, T: Lanes, const R: usize>(vectors: [T::Logical<S>; R], column: &mut [T]) {
     for (vector, entries) in vectors.into_iter().zip(column.chunks_exact_mut(T::LANES)) {
