@@ -113,6 +113,9 @@ fn recipes() {
     refusals! {
         "width 0": Network::<f64>::new(0).chain(&four(), Seed(1))
             => "width = 0 is invalid: expected a width from 1 to 2^40";
+        "weights that vanish": Network::<f64>::new(4).with_weights(Gaussian::new(5e-324)?).chain(&four(), Seed(1))
+            => "size of weights = 0 is invalid: expected weights above 1e-300, of which logarithms and squares keep \
+                their digits";
         "width 0 on a tape": {
             let nothing = Network::new(0);
             refused(Tape::new(&nothing, 1, zeros(4, 2).into(), None, &zeros(0, 4)))

@@ -16,6 +16,8 @@ use crate::{Error, Input, Result, Scalar};
 
 /// The widest layer: 2^32 blocks of 256 rows, the number of streams.
 const MAX_WIDTH: u64 = 1 << 40;
+/// Gaussian weights have at least this deviation, far enough from zero for any number of inputs.
+const SMALLEST_DEVIATION: f64 = 1e-300;
 
 /// The recipe of a random network whose layers all have the same law.
 ///
@@ -281,7 +283,7 @@ impl<T: Scalar> Network<T> {
     }
 
     /// Refuses a layer without neurons or with too many, an activation with a slope that is not finite,
-    /// and pooling of what is no image.
+    /// Gaussian weights too small for `f64`, and pooling of what is no image.
     pub(crate) fn check_layer(&self) -> Result<()> {
         let width = self.width;
         if width == 0 || width as u64 > MAX_WIDTH {
@@ -289,6 +291,15 @@ impl<T: Scalar> Network<T> {
             return Err(Error::InvalidParameter { name: "width", value: width as f64, expected });
         }
         self.activation.check()?;
+        let law = self.weights.product_law(Fans { inputs: width, outputs: width });
+        if let ProductLaw::Gaussian { deviation } = law
+            && deviation < SMALLEST_DEVIATION
+        {
+            let expected =
+                "weights above 1e-300, of which logarithms and squares keep their digits";
+            let name = "size of weights";
+            return Err(Error::InvalidParameter { name, value: deviation, expected });
+        }
         if self.pooling.is_some() && self.convolution.is_none() {
             let needs = "a network with a convolution: only images can be pooled";
             return Err(Error::Unsupported { what: "pooling", needs });
