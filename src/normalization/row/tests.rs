@@ -4,8 +4,10 @@ use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut, Dyn};
 use proptest::prelude::*;
 
 use super::Row;
+use super::column::{normalize_column, pull_back_column};
 use super::entries::Checked;
 use super::pullback::SlowRow;
+use super::scratch::{Scratch, with_scratch};
 use crate::normalization::{BatchNorm, Centering, RowScale};
 use crate::{Error, Input, Result, Scalar, Seed};
 
@@ -328,5 +330,30 @@ fn entries_that_are_not_finite_are_named() {
                 if (i, j) == (row, column));
             assert!(found, "{row} {column}: {error}");
         }
+    }
+}
+
+/// Ordinary rows and columns are left to the kernels: single rows are for the others.
+#[test]
+fn kernels_take_ordinary_rows() {
+    fn check<T: Scalar>(rows: usize, columns: usize) {
+        let normals = |seed| crate::proptest::normals(rows, columns, seed).map(T::of);
+        let (h, gradient) = (normals(1), normals(2));
+        let standard = BatchNorm::standard(1e-5).unwrap();
+        for operator in [BatchNorm::paper(), standard, standard.with_epsilon(0.0).unwrap()] {
+            operator.normalize(&h).unwrap();
+            assert!(with_scratch(|scratch: &mut Scratch<T>| scratch.slow.is_empty()));
+            operator.pullback(&h, &gradient).unwrap();
+            assert!(with_scratch(|scratch: &mut Scratch<T>| scratch.slow_pulls.is_empty()));
+            let level = fearless_simd::Level::new();
+            let (mut column, mut pulled) =
+                (h.column(0).into_owned(), gradient.column(0).into_owned());
+            assert!(pull_back_column(level, &operator, column.as_slice(), pulled.as_mut_slice()));
+            assert!(normalize_column(level, &operator, column.as_mut_slice()));
+        }
+    }
+    for (rows, columns) in [(100, 7), (16, 2), (40, 5000)] {
+        check::<f64>(rows, columns);
+        check::<f32>(rows, columns);
     }
 }
