@@ -58,7 +58,7 @@ fn widths_are_powers_of_two_on_their_axis() {
     }
     let mut many = figure.clone();
     many.panels[0].series[0].points.push((2f64.powi(40), 0.2));
-    assert_eq!(count(&many, ">16<") + count(&many, ">32<"), 1, "labels would touch");
+    assert!(count(&many, ">16<") + count(&many, ">32<") < 2, "labels would touch");
     // A dot for each point and one in the legend, but no line.
     assert_eq!(count(&figure, "<circle "), 3 + 1);
     assert_eq!(count(&figure, r#"stroke-width="2.2""#), 0);
