@@ -82,13 +82,16 @@ pub fn multiply<T: Lanes>(
     assert_eq!(terms, right.shape().0, "columns of the left factor are rows of the right one");
     assert_eq!(out.len(), rows * columns.len());
     scratch.strip.resize(STRIP * PANEL, T::ZERO);
+    // Where a line takes two registers, strips of one line read the right factor too often.
+    let in_strips = dispatch!(level, simd => parts::<_, T>(simd) == 1);
+    let packed = right.transposed || !in_strips || rows > UNPACKED * STRIP * T::LANES;
     for first in columns.clone().step_by(COLUMNS) {
         let some = first..(first + COLUMNS).min(columns.end);
         let out = &mut out[(first - columns.start) * rows..][..some.len() * rows];
         for begin in (0..terms).step_by(PANEL) {
             let panel = begin..(begin + PANEL).min(terms);
             let product = Panel { left, panel: panel.clone(), columns: some.len() };
-            if right.transposed || rows > UNPACKED * STRIP * T::LANES {
+            if packed {
                 pack_tiles(right, &panel, &some, &mut scratch.tiles);
                 product.add(level, Packed(&scratch.tiles), out, &mut scratch.strip);
             } else {
