@@ -118,8 +118,8 @@ def test_refused() -> None:
         (lambda: og.w2_to_gaussian(np.ones((5, 2)), og.Gaussian.isotropic(3)), "expected"),
         (lambda: og.Sample([[1.0, np.nan]]), r"entry \(0, 1\) is NaN"),
         (lambda: og.line_w2([]), "a 0 x 1 matrix holds no batch"),
-        (lambda: og.Sample(np.eye(3)).sliced(kind="axes"), "no kind of directions"),
-        (lambda: og.Sample(np.eye(3)).p_value(statistic="t"), "no statistic"),
+        (lambda: og.Sample(np.eye(3)).sliced(kind="axes"), "unknown kind of directions"),
+        (lambda: og.Sample(np.eye(3)).p_value(statistic="t"), "unknown statistic"),
     ]
     for refused, message in cases:
         with pytest.raises(og.Error, match=message):
