@@ -124,10 +124,14 @@ pub(crate) fn exp_factors(log: f64) -> [f64; 4] {
     [rest.exp(), two_to(power), two_to(power + 1.0), two_to(power + 2.0)]
 }
 
+/// Returns exp(`log`) if it is a positive number of the type.
+pub(crate) fn exp_in_range<T: Scalar>(log: f64) -> Option<T> {
+    Some(T::of(log.exp())).filter(|&factor| factor.is_finite() && factor > T::zero())
+}
+
 /// Multiplies numbers by exp(`log`), which need not be a float itself.
 pub(crate) fn times_exp<T: Scalar>(numbers: &mut [T], log: f64) {
-    let factor = T::of(log.exp());
-    if factor.is_finite() && factor > T::zero() {
+    if let Some(factor) = exp_in_range::<T>(log) {
         numbers.iter_mut().for_each(|x| *x *= factor);
     } else {
         let factors = exp_factors(log);

@@ -3,7 +3,7 @@
 use nalgebra::{DMatrix, DMatrixViewMut};
 
 use super::{Network, Operation};
-use crate::scalar::times_exp;
+use crate::scalar::{exp_in_range, times_exp};
 use crate::{Result, Scalar};
 
 impl<T: Scalar> Network<T> {
@@ -65,13 +65,12 @@ impl<T: Scalar> Network<T> {
                 self.normalization.in_units(log_unit)?.pullback_mut(h, gradient, pixels)?;
             }
             Operation::Activate => {
+                // The slope of a homogeneous function is the same at every scale.
+                let homogeneous = self.activation.is_homogeneous();
+                let log_unit = if homogeneous { 0.0 } else { log_unit };
                 let gradient = gradient.as_mut_slice();
-                let unit = T::of(log_unit.exp());
-                if self.activation.is_homogeneous() {
-                    // The slope is the same at every scale.
-                    self.activation.pull_back(h.as_slice(), 1.0, gradient)?;
-                } else if unit.is_finite() && unit > T::zero() {
-                    self.activation.pull_back(h.as_slice(), log_unit.exp(), gradient)?;
+                if let Some(unit) = exp_in_range::<T>(log_unit) {
+                    self.activation.pull_back(h.as_slice(), unit.into(), gradient)?;
                 } else {
                     let mut h = h.clone();
                     times_exp(h.as_mut_slice(), log_unit);
