@@ -138,8 +138,8 @@ const fn piece<T>() -> usize {
     1024 / size_of::<T>()
 }
 
-fn read<T: Scalar, RS: Dim, CS: Dim>(
-    from: &View<'_, T, RS, CS>,
+fn read<T: Scalar, S: RawStorage<T, Dyn, Dyn>>(
+    from: &Matrix<T, Dyn, Dyn, S>,
     (first_row, column): (usize, usize),
     entries: &mut [T],
 ) {
@@ -216,22 +216,8 @@ macro_rules! entries {
 }
 
 entries!(Checked<'_, T, RS, CS>, from, []);
+entries!(InPlace<'_, T, RS, CS>, to, []);
 entries!(OutOfPlace<'_, T, RS, CS, RS2, CS2>, from, [RS2: Dim, CS2: Dim]);
-
-impl<T: Scalar, RS: Dim, CS: Dim> Entries<T> for InPlace<'_, T, RS, CS> {
-    fn shape(&self) -> (usize, usize) {
-        self.to.shape()
-    }
-
-    fn get(&self, row: usize, column: usize) -> T {
-        self.to[self.origin.place(row, column)]
-    }
-
-    fn read(&self, first_row: usize, column: usize, entries: &mut [T]) {
-        let shape = self.to.shape();
-        read(&self.to.view((0, 0), shape), self.origin.place(first_row, column), entries);
-    }
-}
 
 impl<T: Scalar, RS: Dim, CS: Dim> Target<T> for Checked<'_, T, RS, CS> {
     const WRITES: bool = false;
