@@ -1,7 +1,7 @@
 """Compares orthogap with PyTorch, SciPy and POT on random cases, forward and backward, in f64 and f32.
 
 Shapes go from 1 to 40, some to some hundreds, scales from 1e-30 to 1e30; rows may be zero, constant or nearly so.
-Tolerances come from an analysis of rounding: see operations.py and laws.py. For every operation the table has the
+Tolerances come from an analysis of rounding: see operations.py, laws.py and training.py. For every operation the table has the
 cases, those of them that both sides refuse, and the largest difference as a part of its tolerance. A disagreement is
 shrunk, and the smallest input that still disagrees is printed as a request of the worker.
 """
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 WORKER = HERE.parent.parent / "target" / "release" / "examples" / "differential_worker"
 OPERATIONS = (
     "batch_norm", "trainable_batch_norm", "sample_norm", "activation", "convolution", "pooling", "loss", "train",
-    "metrics", "bures", "line", "assignment", "sinkhorn",
+    "train_images", "metrics", "bures", "line", "sliced", "assignment", "sinkhorn",
 )
 # Requests that the search for a smaller input may take.
 SHRINKING = 2000
@@ -251,11 +251,12 @@ def setup():
 
         import laws
         import operations
+        import training
     except ImportError as error:
         sys.exit(f"differential.py: {error}")
 
     Draw, Refused = operations.Draw, operations.Refused
-    found = lambda name: next(vars(module)[name] for module in (operations, laws) if name in vars(module))
+    found = lambda name: next(vars(module)[name] for module in (operations, laws, training) if name in vars(module))
     references = {name: found(name) for name in OPERATIONS}
     draws = {name: found("draw_" + name) for name in OPERATIONS}
     torch.set_num_threads(1)

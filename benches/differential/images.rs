@@ -8,14 +8,29 @@ use serde_json::json;
 
 use crate::{Answer, Columns, columns, matrix};
 
-/// The weights are OIHW, one output channel a column.
 #[derive(Deserialize)]
-pub struct Convolve {
-    shape: [usize; 3],
+pub struct Window {
     kernel: usize,
     stride: usize,
     padding: usize,
     circular: bool,
+}
+
+impl Window {
+    pub fn convolution(&self) -> orthogap::Result<Convolution> {
+        Convolution::new(self.kernel)?
+            .with_stride(self.stride)?
+            .with_padding(if self.circular { Padding::Circular } else { Padding::Zeros })
+            .with_padding_width(self.padding)
+    }
+}
+
+/// The weights are OIHW, one output channel a column.
+#[derive(Deserialize)]
+pub struct Convolve {
+    shape: [usize; 3],
+    #[serde(flatten)]
+    window: Window,
     weights: Columns,
     h: Columns,
     gradient: Columns,
@@ -23,10 +38,7 @@ pub struct Convolve {
 
 impl Convolve {
     pub fn run<T: Scalar>(&self) -> Answer {
-        let convolution = Convolution::new(self.kernel)?
-            .with_stride(self.stride)?
-            .with_padding(if self.circular { Padding::Circular } else { Padding::Zeros })
-            .with_padding_width(self.padding)?;
+        let convolution = self.window.convolution()?;
         let shape = images(self.shape)?;
         let weights = convolution.weights_from_oihw(&matrix::<T>(&self.weights).transpose())?;
         let h = shape.batch_from_nchw(&matrix::<T>(&self.h))?;
@@ -53,11 +65,7 @@ pub struct Pool {
 
 impl Pool {
     pub fn run<T: Scalar>(&self) -> Answer {
-        let pooling = match self.kind.as_str() {
-            "max" => Pooling::max(self.side)?,
-            "average" => Pooling::average(self.side)?,
-            _ => Pooling::global_average(),
-        };
+        let pooling = pooling(&self.kind, self.side)?;
         let shape = images(self.shape)?;
         let output = pooling.output(shape)?;
         let h = shape.batch_from_nchw(&matrix::<T>(&self.h))?;
@@ -69,6 +77,14 @@ impl Pool {
     }
 }
 
-fn images([channels, height, width]: [usize; 3]) -> orthogap::Result<Images> {
+pub fn pooling(kind: &str, side: usize) -> orthogap::Result<Pooling> {
+    match kind {
+        "max" => Pooling::max(side),
+        "average" => Pooling::average(side),
+        _ => Ok(Pooling::global_average()),
+    }
+}
+
+pub fn images([channels, height, width]: [usize; 3]) -> orthogap::Result<Images> {
     Images::new(channels, height, width)
 }

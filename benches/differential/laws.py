@@ -1,118 +1,13 @@
-"""Training steps, metrics and distances of the differential check; see operations.py for what a reference returns."""
+"""Metrics and distances of the differential check; see operations.py for what a reference returns."""
 
 import numpy as np
 import ot
 import scipy.linalg
-import torch
-import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from operations import ACTIVATIONS, DOUBLE, Case, Refused, tensor
-
-# The reference of a training step is moved by this relative change of all its inputs, to see how it is conditioned.
-NUDGE = 1e-7
-# Roundings of the scalar that one layer of one step may move a result by, beyond that condition.
-TRAIN_ROUNDINGS = 8
-SMOOTH = ("linear", "tanh", "logistic", "silu", "erf", "gelu", "elu", "sin")
-
-
-def draw_train(draw, single):
-    """Inputs of one scale, as conditions otherwise explode; in f32 without kinks, which rounding would cross. Rows of
-    fewer than three weights may be next to zero, where the gradient of what normalises them is rounding."""
-    rng = draw.rng
-    inputs, classes, n = (int(rng.integers(low, 12)) for low in (3, 2, 4))
-    widths = [inputs, *(int(rng.integers(3, 16)) for _ in range(rng.integers(1, 4)))]
-    steps = int(rng.integers(1, 4))
-    letters = "abcd"[: len(widths)]
-    axes = {"batches": "an", "labels": "n", "weights": [b + a for a, b in zip(letters, letters[1:])],
-            "head": "-" + letters[-1]}
-    return Case(
-        "train", single, axes,
-        activation=draw.pick(*SMOOTH, *(() if single else ("relu", "leaky_relu(0.2)"))),
-        epsilon=draw.pick(None, 1e-5, 0.1),
-        weights=[rng.standard_normal((b, a)) * (1.5 / a) ** 0.5 for a, b in zip(widths, widths[1:])],
-        head=rng.standard_normal((classes, widths[-1])) * widths[-1] ** -0.5,
-        rate=draw.pick(0.01, 0.1), momentum=draw.pick(0.0, 0.9), decay=draw.pick(0.0, 5e-4, 0.1),
-        batches=[rng.standard_normal((inputs, n)) for _ in range(steps)],
-        labels=[rng.integers(0, classes, n) for _ in range(steps)],
-    )
-
-
-def train(case):
-    def nudged(rng, x):
-        return x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape))
-
-    (values, gain), moved = steps(case, lambda x: x), []
-    for seed in (1, 2, 3):
-        rng = np.random.default_rng(seed)
-        moved.append(steps(case, lambda x: nudged(rng, x))[0])
-    depth, fields = len(case["weights"]) * len(case["batches"]), {}
-    # Gradients along what a normalisation takes away are rounding of the others, divided by its divisor.
-    gradients = [x for name, value in values.items() if name.startswith("gradient") for x in value]
-    gradient = gain * max(np.max(np.abs(x), initial=0.0) for x in gradients)
-    for name, value in values.items():
-        if name.startswith("gradient_") and name != "gradient_head" and not np.size(value[0]):
-            fields[name] = (value, [np.zeros(0)] * len(value))
-            continue
-        parts = value if isinstance(value, list) else [value]
-        others = [other[name] if isinstance(value, list) else [other[name]] for other in moved]
-        bounds = []
-        for k, part in enumerate(parts):
-            largest = max(np.max(np.abs(part), initial=0.0), gradient)
-            change = max(np.max(np.abs(part - other[k]), initial=0.0) for other in others)
-            bound = TRAIN_ROUNDINGS * depth * case.info.eps * (largest + change / NUDGE)
-            bounds.append(bound * np.ones(np.shape(part)))
-        fields[name] = (value, bounds if isinstance(value, list) else bounds[0])
-    return fields
-
-
-def steps(case, change):
-    """What PyTorch's SGD makes of the classifier, and one over the least divisor of a normalisation; `change` moves
-    the inputs."""
-    act, epsilon = ACTIVATIONS[case["activation"]], case["epsilon"]
-    weights = [tensor(change(w), grad=True) for w in (*case["weights"], case["head"])]
-    norms = [
-        torch.nn.BatchNorm1d(len(w), eps=epsilon, dtype=torch.float64) for w in weights[:-1] if epsilon is not None
-    ]
-    affine = [parameter for layer in norms for parameter in (layer.weight, layer.bias)]
-    descent = torch.optim.SGD(
-        [*weights, *affine], lr=case["rate"], momentum=case["momentum"], weight_decay=case["decay"]
-    )
-    losses, first, gain = [], None, 1.0
-    for batch, labels in zip(case["batches"], case["labels"]):
-        h = tensor(change(batch)).T
-        for k, w in enumerate(weights[:-1]):
-            h = h @ w.T
-            if norms:
-                gain = max(gain, 1 / (h.detach().var(dim=0, unbiased=False) + epsilon).sqrt().min().item())
-            h = act(norms[k](h) if norms else h)
-        loss = F.cross_entropy(h @ weights[-1].T, torch.tensor(labels))
-        descent.zero_grad()
-        loss.backward()
-        losses.append(loss.item())
-        if first is None:
-            first = [p.grad.numpy().copy() for p in (*weights, *affine)]
-        descent.step()
-    count = len(weights)
-    plain = lambda tensors: [x.detach().numpy().copy() for x in tensors]
-    none = [np.zeros(0)] * (count - 1)
-    results = {
-        "losses": np.array(losses),
-        "gradient": first[: count - 1],
-        "gradient_head": first[count - 1],
-        "gradient_gamma": first[count::2] if norms else none,
-        "gradient_beta": first[count + 1 :: 2] if norms else none,
-        "weights": plain(weights[:-1]),
-        "head": plain(weights[-1:])[0],
-        "gamma": plain(layer.weight for layer in norms),
-        "beta": plain(layer.bias for layer in norms),
-        "mean": plain(layer.running_mean for layer in norms),
-        "variance": plain(layer.running_var for layer in norms),
-    }
-    return results, gain
-
+from operations import DOUBLE, Case, Refused
 
 def draw_metrics(draw, single):
     h = draw.matrix(draw.size(large=0), draw.size(large=0))
@@ -224,20 +119,53 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
 def line(case):
+    size = np.mean(case["x"] ** 2) + case["mean"] ** 2 + case["deviation"] ** 2
+    # Quantiles in the tail have errors of some ulp; so has the mass of a bin between them.
+    bound = 8 * (1 + len(case["x"]) ** 0.5) * DOUBLE.eps * size
+    return {"squared": (to_normal(case["x"], case["mean"], case["deviation"]), bound)}
+
+
+def to_normal(x, mean, deviation):
     """The integral over the bins of the normal law by the rule of Gauss and Legendre in panels."""
-    x, mean, deviation = np.sort(case["x"]), case["mean"], case["deviation"]
     n = len(x)
     edges = norm.ppf(np.arange(n + 1) / n)
     edges[[0, -1]] = -14.0, 14.0  # what lies beyond is below 1e-40
     total = 0.0
-    for value, low, high in zip(x, edges, edges[1:]):
+    for value, low, high in zip(np.sort(x), edges, edges[1:]):
         panels = np.linspace(low, high, 2 + int(2 * (high - low)))
         half = np.diff(panels)[:, None] / 2
         z = panels[:-1, None] + half * (1 + NODES)
         total += np.sum(half * WEIGHTS * (value - mean - deviation * z) ** 2 * norm.pdf(z))
-    size = np.mean(x**2) + mean**2 + deviation**2
-    # Quantiles in the tail have errors of some ulp; so has the mass of a bin between them.
-    return {"squared": (total, 8 * (1 + n**0.5) * DOUBLE.eps * size)}
+    return total
+
+
+def draw_sliced(draw, single):
+    dimension, n = draw.size(8, 0), draw.size(40, 0)
+    scale = draw.scale(10)
+    return Case("sliced", single, {"points": "dn", "factor": "dk", "mean": "d", "directions": "dm"},
+                points=scale * draw.matrix(dimension, n, exponent=0),
+                factor=scale * draw.rng.standard_normal((dimension, draw.size(dimension, 0))),
+                mean=scale * draw.pick(0.0, 1.0) * draw.rng.standard_normal(dimension),
+                directions=draw.rng.standard_normal((dimension, int(draw.rng.integers(1, 4)))))
+
+
+def sliced(case):
+    """Of projections to the Gaussian of covariance F F^T. Products have their own rounding, and a deviation that
+    vanishes has its root."""
+    points, factor, mean = case["points"], case["factor"], case["mean"]
+    d, n = points.shape
+    lengths = np.linalg.norm(case["directions"], axis=0)
+    if not np.all(lengths):
+        raise ValueError("no direction")  # never drawn
+    directions = case["directions"] / lengths
+    along = [to_normal(points.T @ t, mean @ t, np.linalg.norm(factor.T @ t)) for t in directions.T]
+    size = np.mean(np.sum(points**2, axis=0)) + mean @ mean + np.sum(factor**2)
+    bound = (8 * (1 + n**0.5) + 16 * d) * DOUBLE.eps * size + DOUBLE.tiny
+    return {
+        "along": (np.array(along), bound * np.ones(len(along))),
+        "squared": (np.mean(along), bound),
+        "lower_bound": (d * np.mean(along), d * bound),
+    }
 
 
 def draw_points(draw, single, operation, most, **fields):

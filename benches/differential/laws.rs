@@ -1,6 +1,6 @@
 //! Metrics of a representation, and Wasserstein distances.
 
-use orthogap::wasserstein::{Gaussian, Sample, normal_bins};
+use orthogap::wasserstein::{Directions, Gaussian, Sample, normal_bins};
 use orthogap::{Gram, Scalar, metric};
 use serde::Deserialize;
 use serde_json::json;
@@ -58,6 +58,30 @@ impl Line {
         let x: Vec<T> = self.x.iter().map(|&x| T::of(x)).collect();
         let line = normal_bins(x.len())?.w2(&x, self.mean, self.deviation)?;
         Ok(json!({ "squared": line.w2.squared }))
+    }
+}
+
+/// Points, a Gaussian of covariance `F F'`, and directions of any length, one a column.
+#[derive(Deserialize)]
+pub struct Sliced {
+    points: Columns,
+    factor: Columns,
+    mean: Vec<f64>,
+    directions: Columns,
+}
+
+impl Sliced {
+    pub fn run<T: Scalar>(&self) -> Answer {
+        let factor = matrix::<f64>(&self.factor);
+        let covariance = &factor * factor.transpose();
+        let target = Gaussian::from_covariance(&covariance)?.with_mean(&self.mean)?;
+        let directions = Directions::from_columns(&matrix::<T>(&self.directions))?;
+        let sliced = sample::<T>(&self.points)?.sliced(&target, &directions)?;
+        Ok(json!({
+            "along": sliced.along,
+            "squared": sliced.w2.squared,
+            "lower_bound": sliced.lower_bound().squared,
+        }))
     }
 }
 

@@ -10,6 +10,7 @@ mod images;
 mod laws;
 mod network;
 mod normalize;
+mod training;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -41,10 +42,12 @@ enum Operation {
     Convolution(images::Convolve),
     Pooling(images::Pool),
     Loss(network::Entropy),
-    Train(network::Training),
+    Train(training::Training),
+    TrainImages(training::Training),
     Metrics(laws::Metrics),
     Bures(laws::Bures),
     Line(laws::Line),
+    Sliced(laws::Sliced),
     Assignment(laws::Assignment),
     Sinkhorn(laws::Sinkhorn),
 }
@@ -59,10 +62,11 @@ impl Operation {
             Self::Convolution(operation) => operation.run::<T>(),
             Self::Pooling(operation) => operation.run::<T>(),
             Self::Loss(operation) => operation.run::<T>(),
-            Self::Train(operation) => operation.run::<T>(),
+            Self::Train(operation) | Self::TrainImages(operation) => operation.run::<T>(),
             Self::Metrics(operation) => operation.run::<T>(),
             Self::Bures(operation) => operation.run::<T>(),
             Self::Line(operation) => operation.run::<T>(),
+            Self::Sliced(operation) => operation.run::<T>(),
             Self::Assignment(operation) => operation.run::<T>(),
             Self::Sinkhorn(operation) => operation.run::<T>(),
         }
