@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -64,11 +65,14 @@ def interrupted(work: Callable[[], object]) -> float:
         sent.append(time.perf_counter())
         _thread.interrupt_main()
 
+    # A shell starts background jobs with SIGINT ignored, and Python keeps that.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, interrupt)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         work()
     timer.join()
+    signal.signal(signal.SIGINT, handler)
     return time.perf_counter() - sent[0]
 
 
