@@ -306,6 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn a_residual_connection_adds_its_share() {
+        let relu = KernelMap::new(&Relu).unwrap();
+        let residual = relu.clone().with_residual(0.6).unwrap();
+        let mix = |branch: f64, cosine: f64| 0.64 * branch + 0.36 * cosine;
+        let branch = relu.value(0.3).unwrap();
+        assert_abs_diff_eq!(residual.value(0.3).unwrap(), mix(branch, 0.3), epsilon = 1e-15);
+    }
+
+    #[test]
+    fn a_kink_at_zero_need_not_be_declared() {
+        let plain = KernelMap::new(&Relu).unwrap();
+        let declared = KernelMap::from_piecewise(&Relu, [0.0]).unwrap();
+        assert_eq!(declared.value(0.3), plain.value(0.3));
+    }
+
+    #[test]
     fn cosines_are_counted_to_their_fixed_point() {
         let map = KernelMap::new(&Sin).unwrap();
         let rate = map.fixed_point().unwrap().unwrap().rate;
@@ -315,6 +331,17 @@ mod tests {
         assert!(before > 1e-3 && map.value(before).unwrap() <= 1e-3);
         assert_eq!(map.layers_to(0.5, 1e-3, layers - 1).unwrap(), None);
         assert_eq!(map.layers_to(1e-4, 1e-3, 0).unwrap(), Some(0));
+        assert_eq!(map.layers_to(1e-3, 1e-3, 0).unwrap(), Some(0));
+        assert_eq!(map.layers_to(-0.5, 1e-3, 1000).unwrap(), Some(layers));
+        // From below and from above, to a point that is not zero.
+        let gelu = KernelMap::new(&Gelu).unwrap();
+        for cosine in [0.0, 0.999] {
+            let layers = gelu.layers_to(cosine, 1e-3, 1000).unwrap().unwrap();
+            let last = gelu.layers(cosine).nth(layers - 1).unwrap().unwrap();
+            let before = gelu.layers(cosine).nth(layers - 2).unwrap().unwrap();
+            let distance = |cosine: f64| (cosine - 0.760_402).abs();
+            assert!(distance(last) < 1.01e-3 && distance(before) > 1e-3, "{layers}");
+        }
     }
 
     #[test]
@@ -336,6 +363,13 @@ mod tests {
         assert!(text(error).contains("has no derivative"));
         let relu = KernelMap::new(&Relu).unwrap();
         assert!(text(relu.value(1.5).unwrap_err()).contains("cosine = 1.5"));
+        for cosine in [-1.5, 1.5] {
+            assert!(relu.value(cosine).is_err());
+            assert!(relu.derivative(cosine).is_err());
+            assert!(relu.layers_to(cosine, 1e-3, 10).is_err());
+        }
+        let one = Activation::custom("one", |_| 1.0);
+        assert!(KernelMap::new(&one).unwrap().centered().is_err());
         assert!(text(relu.with_residual(1.0).unwrap_err()).contains("residual weight = 1"));
     }
 }

@@ -334,6 +334,30 @@ mod tests {
         assert!((mean(-1.0) - 4.0 * density).abs() < 1e-13);
     }
 
+    /// How many values are asked for: panels end at kinks, where they would be halved many times.
+    #[test]
+    fn declared_kinks_cost_few_values() {
+        let count = |f: &dyn Fn(f64) -> f64, kinks: &[f64], law, rho| {
+            let count = std::cell::Cell::new(0usize);
+            let counting = |values: &mut [f64]| {
+                count.set(count.get() + values.len());
+                values.iter_mut().for_each(|x| *x = f(*x));
+            };
+            super::mean_product(&counting, kinks, law, rho).unwrap();
+            count.get()
+        };
+        let (relu, kink) = (|x: f64| x.max(0.0), |x: f64| (x - 1.0).abs());
+        let clipped = |x: f64| x.clamp(-1.0, 0.5);
+        let sphere = Radius::Sphere { dimension: 5, length: 2.0 };
+        for rho in [-0.5, 0.3, 0.99] {
+            for (law, most) in [(Radius::Normal, 28_620), (sphere, 12_150)] {
+                assert_eq!(count(&relu, &[], law, rho), most);
+                assert!(count(&kink, &[1.0], law, rho) < 110_000);
+                assert!(count(&clipped, &[-1.0, 0.5], law, rho) < 235_000);
+            }
+        }
+    }
+
     /// Where circles of kinks meet off the axes: hard tanh against a plain sum over the plane.
     #[test]
     fn kinks_on_either_side() {
