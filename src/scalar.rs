@@ -74,6 +74,33 @@ pub(crate) fn exponent(value: f64) -> i32 {
     if value == 0.0 { 0 } else { value.abs().log2().floor().clamp(-1022.0, 1023.0) as i32 }
 }
 
+/// The largest absolute value of numbers.
+pub(crate) fn largest<T: Scalar>(numbers: &[T]) -> f64 {
+    numbers.iter().map(|&x| x.into().abs()).fold(0.0, f64::max)
+}
+
+/// Replaces numbers in units of exp(`log_unit`) by `weight` times themselves plus others, in the
+/// larger unit of both, whose logarithm it returns.
+pub(crate) fn times_plus<T: Scalar>(
+    (numbers, log_unit): (&mut [T], f64),
+    weight: f64,
+    (others, other_unit): (&[T], f64),
+) -> f64 {
+    // The unit of zeros says nothing of their size.
+    if weight == 0.0 || largest(numbers) == 0.0 {
+        numbers.copy_from_slice(others);
+        return other_unit;
+    }
+    let zero = largest(others) == 0.0;
+    let unit = if zero { log_unit } else { log_unit.max(other_unit) };
+    let factor = T::of(weight * (log_unit - unit).exp());
+    let share = if zero { T::zero() } else { T::of((other_unit - unit).exp()) };
+    for (x, &other) in numbers.iter_mut().zip(others) {
+        *x = factor * *x + share * other;
+    }
+    unit
+}
+
 /// The Euclidean norm of numbers of any size, in `f64`; not finite if one of them is not, or if it
 /// exceeds the largest `f64` itself.
 pub(crate) fn norm<T: Scalar>(numbers: &[T]) -> f64 {
@@ -81,7 +108,7 @@ pub(crate) fn norm<T: Scalar>(numbers: &[T]) -> f64 {
     if (1e-280..1e280).contains(&squares) {
         return squares.sqrt();
     }
-    let largest = numbers.iter().map(|&x| x.into().abs()).fold(0.0, f64::max);
+    let largest = largest(numbers);
     if squares.is_nan() || largest == 0.0 || largest == f64::INFINITY {
         return squares.sqrt();
     }

@@ -424,3 +424,35 @@ fn bad_input_is_named() {
     assert_eq!(norms.representations(), [f64::NEG_INFINITY; 3]);
     assert_eq!(norms.weights(), [f64::NEG_INFINITY; 2]);
 }
+
+/// A branch of a weight beyond all floats is all that there is, one far below them is nothing.
+#[test]
+fn weights_of_branches_leave_the_range_of_floating_point() {
+    fn check<T: Scalar>() {
+        let plain = Network::<T>::new(5).with_normalization(Normalization::None);
+        let (h, w, g) = (normals::<T>((5, 3), 1), normals((5, 5), 2), normals::<T>((5, 3), 3));
+        let norms = |network: &Network<T>| {
+            let tape = Tape::new(network, 1, h.clone().into(), None, &w).unwrap();
+            let gradient = tape.pull_back(g.clone().into()).unwrap();
+            [tape.output().log_norm(), gradient.input().log_norm()]
+        };
+        let input = Input::from_columns(&h).unwrap();
+        let gap = |network: &Network<T>| {
+            let mut chain = network.explicit_chain(&input, Seed(4)).unwrap();
+            chain.advance(3).unwrap().orthogonality_gap()
+        };
+        let (branch, skip) = (norms(&plain), [Scaled::from(h.clone()), g.clone().into()]);
+        for (weight, expected, of_layers) in [
+            (-1e300, branch.map(|log_norm| log_norm + 1e300f64.ln()), gap(&plain)),
+            (1e-300, skip.map(|skip| skip.log_norm()), input.gram().orthogonality_gap()),
+        ] {
+            let network = plain.clone().with_residual(Residual::new(weight).unwrap());
+            for (found, expected) in norms(&network).into_iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-5, "{weight}: {found} {expected}");
+            }
+            assert!((gap(&network) - of_layers).abs() < 1e-5, "{weight}");
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}

@@ -53,9 +53,10 @@ pub(crate) enum Step {
         images: Images,
     },
     Multiply,
-    /// The input of the layer plus `weight` times the branch.
+    /// The input of the layer plus `weight` exp(`log_weight`) times the branch.
     Connect {
         weight: f64,
+        log_weight: f64,
     },
     Pool {
         pooling: Pooling,
@@ -123,7 +124,11 @@ impl<T: Scalar> Record<T> {
         if let Some(residual) = network.residual()
             && (width, next) == (rows, images)
         {
-            all.push(Step::Connect { weight: residual.weight(layer)? });
+            let (weight, log_weight) = match units {
+                Units::Free => residual.scaled_weight(layer)?,
+                Units::One => (residual.weight(layer)?, 0.0),
+            };
+            all.push(Step::Connect { weight, log_weight });
         }
         all.extend(operations(stages.last, next));
         if let Some((pooling, images)) = convolution.and_then(|(layer, _)| layer.pooling).zip(next)
@@ -215,8 +220,9 @@ impl<T: Scalar> Record<T> {
                         to.balance("product W H")?;
                     }
                 }
-                Step::Connect { weight } => {
+                Step::Connect { weight, log_weight } => {
                     to.copy_from(from);
+                    to.log_unit += log_weight;
                     to.times_plus(*weight, input);
                 }
                 Step::Pool { pooling, images } => {
@@ -278,10 +284,11 @@ impl<T: Scalar> Record<T> {
                     products.multiply(operand(weights).transposed(), operand(&now.matrix), spare);
                     std::mem::swap(&mut now.matrix, spare);
                 }
-                Step::Connect { weight } => {
+                Step::Connect { weight, log_weight } => {
                     connected = true;
                     skipped.copy_from(now);
                     now.matrix *= T::of(*weight);
+                    now.log_unit += log_weight;
                 }
                 Step::Pool { pooling, images } => {
                     pooling.adjoint_to(*images, &from.matrix, &now.matrix, spare)?;

@@ -6,7 +6,7 @@ use nalgebra::DMatrix;
 
 use crate::check;
 use crate::product::fit;
-use crate::scalar::{exp_factors, exponent};
+use crate::scalar::{exp_factors, exponent, largest, times_plus};
 use crate::{Error, Result, Scalar};
 
 /// A matrix in units of exp(`log_unit`): its value is $`e^{\mathrm{log\_unit}}`$ times the matrix
@@ -56,7 +56,7 @@ impl<T: Scalar> Scaled<T> {
     /// Returns the natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
     #[must_use]
     pub fn log_norm(&self) -> f64 {
-        let largest = largest(&self.matrix);
+        let largest = largest(self.matrix.as_slice());
         if largest == 0.0 {
             return f64::NEG_INFINITY;
         }
@@ -82,7 +82,7 @@ impl<T: Scalar> Scaled<T> {
         if let Err(Error::NotFinite { row, value, .. }) = self.check() {
             return Err(Error::Overflow { what, row, value });
         }
-        let power = exponent(largest(&self.matrix));
+        let power = exponent(largest(self.matrix.as_slice()));
         if power != 0 {
             let scale = 2f64.powi(-power);
             self.matrix.apply(|x| *x = T::of((*x).into() * scale));
@@ -95,7 +95,7 @@ impl<T: Scalar> Scaled<T> {
     /// numbers: its own unless entries are large or small.
     pub(super) fn in_safe_unit(&self) -> Scaled<f64> {
         const SAFE: i32 = 200; // of exponents of two
-        let power = match exponent(largest(&self.matrix)) {
+        let power = match exponent(largest(self.matrix.as_slice())) {
             power if power.abs() > SAFE => power,
             _ => 0,
         };
@@ -106,18 +106,11 @@ impl<T: Scalar> Scaled<T> {
 
     /// Becomes `weight` times itself plus `other`, in the larger unit of both.
     pub(super) fn times_plus(&mut self, weight: f64, other: &Self) {
-        // The unit of a matrix of zeros says nothing of its size.
-        if weight == 0.0 || largest(&self.matrix) == 0.0 {
-            return self.copy_from(other);
-        }
-        let zero = largest(&other.matrix) == 0.0;
-        let unit = if zero { self.log_unit } else { self.log_unit.max(other.log_unit) };
-        self.matrix *= T::of(weight * (self.log_unit - unit).exp());
-        if !zero {
-            let share = T::of((other.log_unit - unit).exp());
-            self.matrix.zip_apply(&other.matrix, |to, from| *to += share * from);
-        }
-        self.log_unit = unit;
+        self.log_unit = times_plus(
+            (self.matrix.as_mut_slice(), self.log_unit),
+            weight,
+            (other.matrix.as_slice(), other.log_unit),
+        );
     }
 
     /// Becomes a copy of another, in the same memory where it suffices.
@@ -140,11 +133,6 @@ impl<T: Scalar> From<DMatrix<T>> for Scaled<T> {
     fn from(matrix: DMatrix<T>) -> Self {
         Self::new(matrix, 0.0)
     }
-}
-
-/// The size of the largest entry.
-fn largest<T: Scalar>(matrix: &DMatrix<T>) -> f64 {
-    matrix.iter().map(|&x| x.into().abs()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

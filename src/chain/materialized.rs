@@ -8,7 +8,7 @@ use super::product::{Draw, Products, Source};
 use super::{Layer, Proceed, layer_coordinate};
 use crate::convolution::Images;
 use crate::network::Operation;
-use crate::scalar::{norm, times_exp};
+use crate::scalar::{norm, times_exp, times_plus};
 use crate::weights::Fans;
 use crate::{Error, Gram, Input, Network, Replicate, Result, Scalar};
 
@@ -154,12 +154,9 @@ impl<T: Scalar> Materialized<T> {
         if let Some(residual) = network.residual()
             && (h.shape(), next_images) == (representation.shape(), *images)
         {
-            let weight = residual.weight(draw.layer as usize)?;
-            let top = unit.max(*log_unit);
-            h *= T::of(weight * (unit - top).exp());
-            let skip = T::of((*log_unit - top).exp());
-            h.zip_apply(&*representation, |to, from| *to += skip * from);
-            unit = top;
+            let (weight, log_weight) = residual.scaled_weight(draw.layer as usize)?;
+            let branch = (h.as_mut_slice(), unit + log_weight);
+            unit = times_plus(branch, weight, (representation.as_slice(), *log_unit));
         }
         for &operation in stages.last {
             operate(network, operation, &mut h, next_images, &mut unit)?;

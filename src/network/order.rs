@@ -1,9 +1,11 @@
 //! The order of normalisation and activation around the linear map, and the residual connection.
 
+use std::f64::consts::LN_2;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::check;
+use crate::scalar::exponent;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
@@ -159,6 +161,19 @@ impl Residual {
         match &self.weight {
             BranchWeight::Constant(weight) => Ok(*weight),
             BranchWeight::ByLayer(weight) => finite(weight(layer)),
+        }
+    }
+
+    /// The same as a number of moderate size and the logarithm of its unit, 0 unless the weight is
+    /// very large or small.
+    pub(crate) fn scaled_weight(&self, layer: usize) -> Result<(f64, f64)> {
+        const MODERATE: i32 = 60; // of exponents of two
+        let weight = self.weight(layer)?;
+        match exponent(weight) {
+            power if power.abs() > MODERATE => {
+                Ok((weight * 2f64.powi(-power), f64::from(power) * LN_2))
+            }
+            _ => Ok((weight, 0.0)),
         }
     }
 }
