@@ -260,6 +260,20 @@ fn layers_are_what_they_say() {
     }
 }
 
+/// Whatever its unit, beside a representation that is far too small for `f32` itself.
+#[test]
+fn a_branch_of_zeros_leaves_the_representation() {
+    let h = Input::gaussian(6, 3, Seed(9)).unwrap().columns() * 1e-150;
+    let input = Input::from_columns(&h).unwrap();
+    let network = Network::<f32>::new(6)
+        .with_order(Order::NormActivationLinear)
+        .with_activation(Activation::custom("zero", |_| 0.0))
+        .with_residual(Residual::new(1.0).unwrap());
+    let mut chain = network.explicit_chain(&input, Seed(10)).unwrap();
+    let gap = chain.advance(2).unwrap().orthogonality_gap();
+    assert!((gap - input.gram().orthogonality_gap()).abs() < 1e-6, "{gap}");
+}
+
 /// The same for normalisations of samples, and with weights of every law.
 #[test]
 fn sample_norms_and_weight_laws() {

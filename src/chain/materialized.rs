@@ -24,6 +24,9 @@ pub(super) struct Materialized<T: Scalar> {
     products: Products<T>,
 }
 
+/// The logarithm of a scale that `f32` does not hold with room for larger and smaller entries.
+const FAR: f64 = 60.0;
+
 impl<T: Scalar> Materialized<T> {
     pub(super) fn new(network: &Network<T>, input: &Input, source: Source) -> Result<Self> {
         let (mut representation, log_unit) = in_units(input);
@@ -92,8 +95,9 @@ impl<T: Scalar> Materialized<T> {
             return Err(Error::ScaleOutOfRange { layer: depth, log_scale: layer.log_scale });
         }
         let vanilla = network.normalization().passes_scale();
-        // A normalised layer is held as it is; one that grows without bound, at root mean square 1.
-        let held_unit = if vanilla { log_scale } else { 0.0 };
+        // A normalised layer is held as it is; one that grows without bound, or that a connection
+        // leaves far from 1, at root mean square 1.
+        let held_unit = if vanilla || log_scale.abs() > FAR { log_scale } else { 0.0 };
         if unit != held_unit {
             times_exp(h.as_mut_slice(), unit - held_unit);
         }
