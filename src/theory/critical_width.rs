@@ -74,6 +74,12 @@ mod tests {
     }
 
     #[test]
+    fn lower_edges_at_squares() {
+        assert_eq!([64, 16, 4, 1].map(|width| lower_edge(4, width)), [0.375, 0.25, 0.0, -0.5]);
+        assert!((lower_edge(9, 36) - 1.0 / 12.0).abs() < 1e-16);
+    }
+
+    #[test]
     fn no_batch_fits_into_less_than_its_size() {
         assert_eq!([1, 2, 3, 4, 6].map(predicted), [1.0, 2.0, 3.0, 4.0, 9.0]);
     }

@@ -240,6 +240,17 @@ mod tests {
     use super::*;
     use crate::{Purpose, Seed};
 
+    /// The time that a decay takes, and a chi law of nine degrees of freedom, by hand.
+    #[test]
+    fn closed_forms_at_small_batches() {
+        for n in [2, 5, 100] {
+            assert!((decay_rate(n).ln() * relaxation_time(n) + 1.0).abs() < 1e-14);
+        }
+        let gamma = 24.0 / 11.631_728_396_567_448; // of 5 over of 9/2
+        let expected = (mean_squared_gap(4, 64) * 2.0 / 9.0).sqrt() * gamma;
+        assert!((mean_gap(4, 64) / expected - 1.0).abs() < 1e-14);
+    }
+
     #[test]
     fn gamma_ratio_at_integers_and_half_integers() {
         // From Γ(1/2) = sqrt(π): Γ(x+1/2)/Γ(x) by the recurrence alone.

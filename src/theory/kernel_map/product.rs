@@ -38,9 +38,8 @@ pub(super) fn derivative_product(activation: &Activation, kinks: &[f64], rho: f6
         _ => {
             activation.derivative(0.0)?; // a custom one may have none
             let derivative = |values: &mut [f64]| {
-                let mut gradient = [1.0; 64];
-                for x in values.chunks_mut(gradient.len()) {
-                    gradient.fill(1.0);
+                for x in values.chunks_mut(64) {
+                    let mut gradient = [1.0; 64];
                     let slopes = &mut gradient[..x.len()];
                     let known = activation.pull_back(x, 1.0, slopes);
                     known.expect("its derivative was found at zero");
