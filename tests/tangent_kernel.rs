@@ -20,8 +20,9 @@ fn vanilla(width: usize) -> Network<f64> {
     Network::new(width).with_normalization(Normalization::None)
 }
 
-/// The kernel by its definition: a reverse pass for each sample on weights that are drawn.
-fn naive(network: &Network<f64>, input: &Input, seed: Seed) -> DMatrix<f64> {
+/// The kernel by its definition, a reverse pass for each sample on weights that are drawn: the terms of
+/// the layers, and that of the read-out.
+fn naive(network: &Network<f64>, input: &Input, seed: Seed) -> Vec<DMatrix<f64>> {
     let n = input.batch_size();
     let mut chain = network.explicit_chain(input, seed).unwrap();
     let mut weights = Vec::new();
@@ -67,10 +68,11 @@ fn naive(network: &Network<f64>, input: &Input, seed: Seed) -> DMatrix<f64> {
         })
         .collect();
     let samples = DMatrix::from_column_slice(entries, n, output.as_slice());
-    DMatrix::from_fn(n, n, |i, j| {
-        let weights: f64 = gradients[i].iter().zip(&gradients[j]).map(|(a, b)| a.dot(b)).sum();
-        weights + samples.column(i).dot(&samples.column(j))
-    })
+    let term =
+        |layer: usize| DMatrix::from_fn(n, n, |i, j| gradients[i][layer].dot(&gradients[j][layer]));
+    let mut terms: Vec<_> = (0..DEPTH).rev().map(term).collect();
+    terms.push(samples.transpose() * &samples);
+    terms
 }
 
 /// On explicit weights, the same weights: every kind of layer without batch normalisation.
@@ -83,8 +85,13 @@ fn kernels_are_inner_products_of_gradients() {
     let check = |network: Network<f64>, input: &Input| {
         let kernel = network.tangent_kernel(input, Seed(2), DEPTH).unwrap();
         assert_eq!(kernel.layers().len(), DEPTH);
-        let (ours, naive) = (kernel.matrix().to_matrix(), naive(&network, input, Seed(2)));
-        assert!((ours - &naive).amax() < 1e-10 * naive.amax(), "{network:?}");
+        let mut expected = naive(&network, input, Seed(2));
+        expected.push(expected.iter().sum());
+        let sum = kernel.matrix();
+        let terms = kernel.layers().iter().chain([kernel.read_out(), &sum]);
+        for (ours, naive) in terms.zip(expected) {
+            assert!((ours.to_matrix() - &naive).amax() < 1e-10 * naive.amax(), "{network:?}");
+        }
     };
     check(dense.clone(), &input);
     check(dense.clone().with_order(Order::ActivationLinearNorm), &input);
