@@ -410,6 +410,9 @@ fn bad_input_is_named() {
     assert!(shape("the batch of images")(error));
     let error = Tape::new(&vanilla, 1, (&h * 1e200).into(), None, &(&w * 1e200)).unwrap_err();
     assert!(matches!(error, Error::Overflow { what: "product W H", .. }));
+    let silu = vanilla.clone().with_activation(Silu);
+    let error = Tape::new(&silu, 1, Scaled::new(h.clone(), 800.0), None, &w).unwrap_err();
+    assert!(matches!(error, Error::Overflow { what: "output of the layer", .. }));
     let tape = Tape::new(&network, 1, h.clone().into(), None, &w).unwrap();
     assert!(shape("the gradient")(tape.pull_back(w.clone().into()).unwrap_err()));
     let error = tape.pull_back((&h * f64::INFINITY).into()).unwrap_err();

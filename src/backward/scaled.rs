@@ -74,14 +74,20 @@ impl<T: Scalar> Scaled<T> {
         Ok(())
     }
 
+    /// The same of a result, which has left the range.
+    pub(super) fn check_result(&self, what: &'static str) -> Result<()> {
+        self.check().map_err(|error| match error {
+            Error::NotFinite { row, value, .. } => Error::Overflow { what, row, value },
+            other => other,
+        })
+    }
+
     /// Takes another unit, so that the largest entry has size one to two, exactly.
     ///
     /// # Errors
     /// [`Error::Overflow`] if an entry is not finite.
     pub(super) fn balance(&mut self, what: &'static str) -> Result<()> {
-        if let Err(Error::NotFinite { row, value, .. }) = self.check() {
-            return Err(Error::Overflow { what, row, value });
-        }
+        self.check_result(what)?;
         let power = exponent(largest(self.matrix.as_slice()));
         if power != 0 {
             let scale = 2f64.powi(-power);

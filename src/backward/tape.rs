@@ -51,7 +51,7 @@ impl<'a, T: Scalar> Tape<'a, T> {
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
     /// `width x (C k²)`, or of the images; [`Error::Empty`] and [`Error::NotFinite`] of the input;
-    /// [`Error::Overflow`] of the product; [`Error::InvalidParameter`] for a network of width 0;
+    /// [`Error::Overflow`] of the product or the output; [`Error::InvalidParameter`] for a network of width 0;
     /// [`Error::Unsupported`] for a dense network with pooling; those of the normalisation, the convolution, the pooling, and [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
@@ -76,6 +76,7 @@ impl<'a, T: Scalar> Tape<'a, T> {
         let mut record = Record::new(network, layer, shape, false, Units::Free)?;
         let parameters = Parameters { network, weights, norm: None };
         record.forward(&input, parameters, Statistics::Batch, &mut Products::new())?;
+        record.output().check_result("output of the layer")?;
         Ok(Self { network, weights, input, record })
     }
 
