@@ -140,7 +140,7 @@ fn rectified_layer(cosine: f64, n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Activation::{Gelu, Relu, ShiftedTanh, Tanh};
+    use crate::Activation::{Gelu, Logistic, Relu, ShiftedTanh, Tanh};
     use crate::normalization::RowScale;
     use crate::statistics::Moments;
     use crate::theory::mean_field_activation::ActivationChain;
@@ -157,6 +157,33 @@ mod tests {
             let point = equiangular_point(&Relu, &norm, n).unwrap();
             assert!((point.post_activation - exact).abs() < 1e-11, "{n}: {point:?} {exact}");
             assert_eq!(point.pre_activation, r);
+        }
+    }
+
+    /// Two centred samples are opposite: rows are 1 and -1, or -1 and 1.
+    #[test]
+    fn two_centred_samples() {
+        let norm = BatchNorm::standard(0.0).unwrap();
+        for activation in [Logistic, Gelu, Tanh] {
+            let [plus, minus] = [1.0, -1.0].map(|x| activation.value(x));
+            let expected = 2.0 * plus * minus / (plus * plus + minus * minus);
+            let point = equiangular_point(&activation, &norm, 2).unwrap();
+            assert!((point.post_activation - expected).abs() < 1e-15);
+        }
+        let error = equiangular_point(&Tanh, &BatchNorm::paper(), 4).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        let linear = equiangular_point(&Activation::Identity, &BatchNorm::paper(), 4).unwrap();
+        assert_eq!((linear.pre_activation, linear.post_activation), (0.0, 0.0));
+    }
+
+    /// Without centring it is one of the map of a layer, at which a larger cosine falls.
+    #[test]
+    fn rectified_points_are_fixed() {
+        for n in [2, 4, 16] {
+            let cosine = rectified(n).unwrap().post_activation;
+            assert!((rectified_layer(cosine, n) - cosine).abs() < 1e-12, "{n}: {cosine}");
+            let above = 0.5 * (1.0 + cosine);
+            assert!(cosine == 1.0 || rectified_layer(above, n) < above, "{n}: {cosine}");
         }
     }
 
