@@ -6,6 +6,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use orthogap::Activation::Relu;
+use orthogap::backward::Top;
 use orthogap::chain::{Communicator, SingleProcess};
 use orthogap::normalization::{BatchNorm, Normalization};
 use orthogap::{Engine, Error, Input, Network, Order, Residual, Result, Scalar, Seed};
@@ -312,6 +313,20 @@ fn members_that_differ() {
     );
     differ((network, 0.1, 5), (&Network::<f32>::new(100), 0.1, 5), 0);
     differ((network, 0.1, 5), (&network.clone().with_activation(Relu), 0.1, 5), 0);
+}
+
+/// Another loss is noticed before its gradients are drawn.
+#[test]
+fn members_with_other_losses() {
+    let (network, input) = (Network::<f64>::new(100), Input::orthogonal(3).unwrap());
+    let found = together(2, usize::MAX, |mut member| {
+        let top = [Top::RandomDirection, Top::ReadOut][member.index];
+        let mut pass = network.gradients_with(&input, Seed(5), 1, top, &mut member).unwrap();
+        pass.step_with(&mut member).unwrap_err().to_string()
+    });
+    for text in found {
+        assert!(text.contains("member 1 draws another layer than member 0"), "{text}");
+    }
 }
 
 /// Of several members that differ, how many; they have the error, too.

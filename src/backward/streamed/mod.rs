@@ -182,9 +182,8 @@ impl<T: Scalar> Streamed<T> {
 
         // The gradients by rows.
         let orders = rows.gradient_orders();
-        let none = DMatrix::zeros(0, 0);
         let numbers = match &origin {
-            Origin::Top { .. } => &none,
+            Origin::Top { top, .. } => &DMatrix::from_element(1, 1, T::of(f64::from(*top as u8))),
             Origin::Above { coefficients, .. } => coefficients,
         };
         let pass = Pass { layer: depth, fresh, numbers };
