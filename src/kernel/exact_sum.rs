@@ -591,6 +591,49 @@ mod tests {
         assert!(largest.iter().all(|&digit| digit * MOST_ADDENDS as u64 <= 1 << 61));
     }
 
+    /// What was summed or refused before leaves no trace, and merged parts keep what they refused.
+    #[test]
+    fn used_again_and_merged() {
+        let (small, shape, level) = (Shape::new(&[1]), Shape::new(&[2]), Level::new());
+        let addend = [1.0, 0.5, 0.0, 1.0];
+        let mut units = Units::default();
+        units.take(&small, &[9.0]);
+        let mut used = ExactSum::default();
+        used.clear(&small);
+        [3.0, f64::NAN, 1e300].map(|number| used.add(level, &units, &[number]));
+        assert_eq!(used.refused(), Refused { not_finite: true, out_of_range: true });
+        units.take(&shape, &addend);
+        let mut fresh = ExactSum::default();
+        for sum in [&mut fresh, &mut used] {
+            sum.clear(&shape);
+            sum.add(level, &units, &addend);
+            assert_eq!(sum.refused(), Refused::default());
+        }
+        let total = |sum: &mut ExactSum| {
+            let mut total = [0.0; 4];
+            sum.total(level, &units, &mut total);
+            (total, sum.integers().to_vec())
+        };
+        let expected = total(&mut fresh);
+        assert_eq!(expected.0, addend);
+        assert_eq!(total(&mut used), expected);
+
+        let part = |number: f64| {
+            let mut sum = ExactSum::default();
+            sum.clear(&small);
+            sum.add(level, &units, &[number]);
+            sum
+        };
+        let numbers = [1.0, f64::NAN, 1e300];
+        for (left, right) in numbers.into_iter().flat_map(|x| numbers.map(|y| (x, y))) {
+            let mut sum = part(left);
+            sum.merge(&mut part(right));
+            let either = |of: fn(f64) -> bool| of(left) || of(right);
+            let (not_finite, out_of_range) = (either(f64::is_nan), either(|x| x == 1e300));
+            assert_eq!(sum.refused(), Refused { not_finite, out_of_range }, "{left} {right}");
+        }
+    }
+
     #[test]
     fn what_is_refused() {
         let (shape, mut units) = (Shape::new(&[2]), Units::default());
