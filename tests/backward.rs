@@ -406,6 +406,8 @@ fn bad_input_is_named() {
         .with_normalization(SampleNorm::layer(0.0).unwrap())
         .with_order(Order::NormActivationLinear)
         .with_convolution(Convolution::new(1).unwrap(), images);
+    let tape = Tape::new(&group, 1, normals((3, 8), 1).into(), None, &w).unwrap();
+    assert_eq!(tape.images(), Some(images));
     let error = Tape::new(&group, 1, normals((3, 5), 1).into(), None, &w).unwrap_err();
     assert!(shape("the batch of images")(error));
     let error = Tape::new(&vanilla, 1, (&h * 1e200).into(), None, &(&w * 1e200)).unwrap_err();
@@ -413,6 +415,14 @@ fn bad_input_is_named() {
     let silu = vanilla.clone().with_activation(Silu);
     let error = Tape::new(&silu, 1, Scaled::new(h.clone(), 800.0), None, &w).unwrap_err();
     assert!(matches!(error, Error::Overflow { what: "output of the layer", .. }));
+    // By the weights it is the product of two matrices that are numbers, and is not one itself.
+    let wide = Network::<f64>::new(3).with_normalization(Normalization::None);
+    let (one, large) = (DMatrix::identity(3, 3), DMatrix::from_element(3, 3, 1e200));
+    let tape = Tape::new(&wide, 1, large.clone().into(), None, &one).unwrap();
+    let gradient = tape.pull_back(large.into()).unwrap();
+    let log_norm = gradient.log_weights_norm().unwrap();
+    assert!((log_norm - 400.0 * 10f64.ln() - 9f64.ln()).abs() < 1e-9, "{log_norm}");
+    assert!((gradient.weights().unwrap().log_norm() - log_norm).abs() < 1e-9);
     let tape = Tape::new(&network, 1, h.clone().into(), None, &w).unwrap();
     assert!(shape("the gradient")(tape.pull_back(w.clone().into()).unwrap_err()));
     let error = tape.pull_back((&h * f64::INFINITY).into()).unwrap_err();

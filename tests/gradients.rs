@@ -317,6 +317,24 @@ fn layers_are_those_of_the_chain() {
     check::<f32>(1e-4);
 }
 
+/// From the input up, and those by weights of every layer.
+#[test]
+fn norms_are_those_of_the_reverse_pass() {
+    let input = Input::gaussian(9, 4, Seed(1)).unwrap();
+    for network in recipes::<f64>(20) {
+        let norms = network.gradient_norms(&input, Seed(3), 3).unwrap();
+        let layers = network.gradients(&input, Seed(3), 3, Top::default()).unwrap();
+        let mut layers: Vec<_> = layers.map(|layer| layer.unwrap()).collect();
+        layers.reverse();
+        let expected: Vec<f64> = layers.iter().map(BatchGradient::log_norm).collect();
+        assert_eq!(norms.representations(), expected);
+        let expected: Vec<f64> =
+            layers.iter().filter_map(BatchGradient::log_weights_norm).collect();
+        assert_eq!(norms.weights(), expected);
+        assert_eq!(expected.len(), 3);
+    }
+}
+
 /// Growth of the squared norm by (n - 1)/(n - 2) in a wide linear network under the paper's batch
 /// norm, by (n - 2)/(n - 3) under the centred one, for a batch of 8. Finite width shifts it by
 /// O(log d/d); 60 layers of a run have a standard error of about 0.002.

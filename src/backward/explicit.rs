@@ -83,10 +83,7 @@ impl<T: Scalar> Explicit<T> {
         let units = [output.log_unit, gradient.log_unit];
         let root = match Gram::with_log_norm(&g, 0.0) {
             Err(Error::ZeroMatrix { .. }) => DMatrix::zeros(0, n),
-            other => {
-                let (gram, log_norm) = other?;
-                gram.factor() * log_norm.exp()
-            }
+            other => other?.0.factor().clone(), // its norm does not matter
         };
         let both =
             DMatrix::from_fn(

@@ -160,6 +160,19 @@ mod tests {
         assert_eq!(small.to_matrix(), nalgebra::dmatrix![2f64.powi(500), 0.0]);
     }
 
+    /// Fourth powers of a safe unit are numbers; it changes no digit, nor any matrix of moderate size.
+    #[test]
+    fn safe_units_keep_the_matrix() {
+        for power in [-1000, -300, 0, 150, 300, 1000] {
+            let matrix = nalgebra::dmatrix![1.1, -0.3; 0.7, 0.0] * 2f64.powi(power);
+            let scaled = Scaled::new(matrix.clone(), 3.0);
+            let safe = scaled.in_safe_unit();
+            assert!(safe.matrix().amax().powi(4).is_normal(), "{power}");
+            assert!((safe.log_norm() - scaled.log_norm()).abs() < 1e-12, "{power}");
+            assert_eq!(safe == scaled, power.abs() <= 150, "{power}");
+        }
+    }
+
     /// Against the sum in plain numbers.
     #[test]
     fn sums_are_those_of_the_matrices() {
