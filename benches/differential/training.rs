@@ -41,6 +41,9 @@ pub struct Training {
     labels: Vec<Vec<usize>>,
 }
 
+/// A convolution, and what it takes.
+type OfImages = (Convolution, Images);
+
 impl Training {
     /// One step for each batch; the first gradient, the losses, and what the steps lead to.
     pub fn run<T: Scalar>(&self) -> Answer {
@@ -127,8 +130,8 @@ impl Training {
         Classifier::new(layers, head)
     }
 
-    /// The convolutions with their input, and the images that the head takes.
-    fn convolutions(&self) -> orthogap::Result<(Vec<(Convolution, Images)>, Option<Images>)> {
+    /// The convolutions, and the images that the head takes.
+    fn convolutions(&self) -> orthogap::Result<(Vec<OfImages>, Option<Images>)> {
         let mut shape = None;
         let mut convolutions = Vec::new();
         for (layer, weights) in self.windows.iter().zip(&self.weights) {

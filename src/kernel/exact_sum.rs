@@ -600,7 +600,7 @@ mod tests {
         units.take(&small, &[9.0]);
         let mut used = ExactSum::default();
         used.clear(&small);
-        [3.0, f64::NAN, 1e300].map(|number| used.add(level, &units, &[number]));
+        [3.0, f64::NAN, 1e300].iter().for_each(|&number| used.add(level, &units, &[number]));
         assert_eq!(used.refused(), Refused { not_finite: true, out_of_range: true });
         units.take(&shape, &addend);
         let mut fresh = ExactSum::default();
