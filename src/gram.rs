@@ -358,6 +358,25 @@ mod tests {
     use nalgebra::dmatrix;
     use proptest::prelude::*;
 
+    /// As many rows as are compared side by side, and one more.
+    #[test]
+    fn columns_of_any_height_are_scaled() {
+        for rows in [15, 16, 17, 33] {
+            let h = DMatrix::from_fn(rows, 2, |i, j| ((i * (j + 2)) as f64).cos());
+            let expected = Gram::from_columns(&h).unwrap().orthogonality_gap();
+            for scale in [1e-290, 1e290] {
+                let gram = Gram::from_columns(&(&h * scale)).unwrap();
+                assert!((gram.orthogonality_gap() - expected).abs() < 1e-15, "{rows} {scale:e}");
+            }
+            // Of different sizes, the smaller one in the rows before the last.
+            let mixed = DMatrix::from_fn(rows, 2, |i, j| h[(i, j)] * [1e-200, 1.0][j]);
+            let factor = Gram::from_columns(&mixed).unwrap().factor().clone();
+            let length = factor[(0, 0)] / factor.column(1).norm();
+            let expected = 1e-200 * h.column(0).norm() / h.column(1).norm();
+            assert!((length / expected - 1.0).abs() < 1e-14, "{rows}: {length:e}");
+        }
+    }
+
     #[test]
     fn tiny_and_huge_columns_keep_their_digits() {
         for scale in [1e-300, 1e-12, 1.0, 1e150, 1e300f64] {

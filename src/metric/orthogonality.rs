@@ -185,6 +185,15 @@ mod tests {
     use nalgebra::dmatrix;
     use proptest::prelude::*;
 
+    #[test]
+    fn floors_of_ranks() {
+        assert_eq!([1, 2, 4].map(|rank| gap_floor(rank, 4).unwrap()), [0.75f64.sqrt(), 0.5, 0.0]);
+        for (rank, batch_size) in [(0, 4), (5, 4), (9, 4), (0, 0)] {
+            let error = gap_floor(rank, batch_size).unwrap_err();
+            assert!(matches!(error, Error::InvalidParameter { name: "rank", .. }));
+        }
+    }
+
     /// A sum of about 32 digits: a number and what it misses.
     #[derive(Clone, Copy, Default)]
     struct Double(f64, f64);

@@ -252,6 +252,23 @@ mod tests {
         Gram::from_factor(factor).unwrap()
     }
 
+    /// From the largest value down, each with its own axis, and none of a zero.
+    #[test]
+    fn principal_axes_are_in_order() {
+        let factor = dmatrix![1.0, 0.0, 0.0, 0.0; 0.0, 0.0, 3.0, 0.0; 0.0, 2.0, 0.0, 0.0];
+        let gram = Gram::from_factor(factor).unwrap();
+        let (values, axes) = gram.principal_axes();
+        let expected = [3.0, 2.0, 1.0].map(|value: f64| value / 14f64.sqrt());
+        assert_eq!(axes.shape(), (4, 3));
+        for ((value, expected), (axis, place)) in
+            values.iter().zip(expected).zip(axes.column_iter().zip([2, 1, 0]))
+        {
+            assert!((value - expected).abs() < 1e-15);
+            assert!((axis[place].abs() - 1.0).abs() < 1e-15);
+        }
+        assert_eq!(values.len(), 3);
+    }
+
     /// Of k equal directions of n, each kind of rank is k.
     #[test]
     fn ranks_of_equal_directions() {
