@@ -239,9 +239,12 @@ mod tests {
         assert!(matches!(of(&network, 2), Err(Error::ShapeMismatch { .. })));
         let haar = network.clone().with_weights(Haar::default());
         let before = network.clone().with_activation(Relu).with_order(Order::ActivationLinearNorm);
-        for network in [haar, before] {
+        let first = network.clone().with_order(Order::NormActivationLinear);
+        for network in [haar, before, first] {
             assert!(matches!(of(&network, 1), Err(Error::Unsupported { .. })));
         }
+        assert!(of(&network.clone().with_activation(Relu), 1).is_ok());
+        assert!(of(&network.clone().with_order(Order::ActivationLinearNorm), 1).is_ok());
         let spiked = Input::spiked(4, 0.5).unwrap();
         let coupling = Coupling::new(&network, [&inputs[0], &spiked]).unwrap();
         assert!(coupling.contraction(3..3, 4, Seed(1)).is_err());

@@ -336,6 +336,25 @@ mod tests {
     use nalgebra::DMatrix;
     use proptest::prelude::*;
 
+    /// Out of place, in place and into a view.
+    #[test]
+    fn every_form_normalises() {
+        let h = DMatrix::from_fn(6, 3, |i, j| ((7 * i + 3 * j) as f64).sin());
+        for (norm, groups) in [
+            (SampleNorm::layer(0.25).unwrap(), 1),
+            (SampleNorm::rms(0.25).unwrap(), 1),
+            (SampleNorm::group(3, 0.25).unwrap(), 3),
+        ] {
+            assert_eq!((norm.groups(), norm.epsilon()), (groups, 0.25));
+            let expected = norm.normalize(&h).unwrap();
+            assert_ne!(expected, h);
+            let (mut inside, mut output) = (h.clone(), DMatrix::zeros(6, 3));
+            norm.normalize_mut(&mut inside).unwrap();
+            norm.normalize_to(&h, &mut output).unwrap();
+            assert_eq!((&inside, &output), (&expected, &expected));
+        }
+    }
+
     proptest! {
         /// Against the formula, over groups, shapes, images and epsilons.
         #[test]

@@ -351,6 +351,17 @@ mod tests {
     use nalgebra::dmatrix;
     use proptest::prelude::*;
 
+    /// Of rows whose squares underflow, too.
+    #[test]
+    fn running_means_of_small_rows() {
+        let h = dmatrix![1.0, 2.0, 6.0; 4.0, -1.0, 0.0] * 1e-170;
+        let mut norm = TrainableBatchNorm::<f64>::new(2, 0.1, 1.0).unwrap();
+        norm.train(&h).unwrap();
+        assert_relative_eq!(norm.running_mean()[0], 3e-170, max_relative = 1e-15);
+        assert_relative_eq!(norm.running_mean()[1], 1e-170, max_relative = 1e-15);
+        assert_eq!((norm.epsilon(), norm.momentum()), (0.1, 1.0));
+    }
+
     /// A number `mantissa * 2^exponent` whose exponent has no bounds; the mantissa is 0 or from 1 to
     /// 2 in size.
     #[derive(Clone, Copy, Debug)]

@@ -108,6 +108,7 @@ impl RowLaw {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasserstein::Bound;
     use crate::{Input, Seed};
 
     /// Covariances of 4,000 rows of one Gram matrix: ten entries at 4.5 standard errors, a false
@@ -131,6 +132,30 @@ mod tests {
                 assert!(z.abs() < 4.5, "({i}, {j}): {z}");
             }
         }
+    }
+
+    /// The bound of Lemma 2 is one to N(0, I/n), to nothing near it.
+    #[test]
+    fn coupling_bounds_belong_to_one_target() {
+        let input = Input::near_collinear(4, 0.5).unwrap();
+        let mut rows = RowLaw::new(4).unwrap();
+        for run in 0..50 {
+            rows.push(input.gram(), Seed(6).replicate(run)).unwrap();
+        }
+        let coupling = |target: Gaussian| {
+            let bracket = rows.bracket(&target, Seed(7)).unwrap();
+            let bound = bracket.upper_bounds.iter().find(|(bound, _)| *bound == Bound::Coupling);
+            bound.map(|(_, w2)| w2.squared)
+        };
+        let limit = Gaussian::isotropic(4, 0.5).unwrap();
+        let expected = input.gram().coupling_bound();
+        assert!((coupling(limit.clone()).unwrap() - expected).abs() < 1e-14);
+        for tau in [0.5 + 1e-9, 0.5 - 1e-9, 1.0, 0.25] {
+            assert_eq!(coupling(Gaussian::isotropic(4, tau).unwrap()), None);
+        }
+        assert_eq!(coupling(limit.with_mean(&[0.0, 0.0, 1e-9, 0.0]).unwrap()), None);
+        let other = Gaussian::diagonal(&[0.25, 0.25, 0.25, 0.3]).unwrap();
+        assert_eq!(coupling(other), None);
     }
 
     #[test]
