@@ -19,7 +19,8 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let target = this.ancestors().nth(2).expect("TARGET/PROFILE/deps/outputs");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
-    // The profile and the features of this program, so that no library is built again.
+    // The folder, the profile and the features of this program, so that no library is built again.
+    cargo.arg("--target-dir").arg(target.parent().expect("TARGET"));
     match target.ends_with("release") {
         true => cargo.arg("--release"),
         false => cargo.args(["--profile", "test"]),
