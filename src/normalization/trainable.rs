@@ -362,6 +362,51 @@ mod tests {
         assert_eq!((norm.epsilon(), norm.momentum()), (0.1, 1.0));
     }
 
+    /// By every form, which leaves the running statistics as they are.
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        type Form = fn(&mut TrainableBatchNorm<f64>, &DMatrix<f64>) -> Result<()>;
+        let training: [Form; 4] = [
+            |norm, h| norm.train(h).map(drop),
+            |norm, h| norm.train_mut(&mut h.clone()),
+            |norm, h| norm.remember(h),
+            |norm, h| norm.check_memory(h),
+        ];
+        let inference: [Form; 2] =
+            [|norm, h| norm.infer(h).map(drop), |norm, h| norm.infer_mut(&mut h.clone())];
+        let norm = TrainableBatchNorm::<f64>::new(2, 0.1, 0.5).unwrap();
+        let (mut unknown, mut longer) = (norm.clone(), norm.clone());
+        unknown.beta_mut()[1] = f64::NAN;
+        *longer.gamma_mut() = DVector::zeros(3);
+        let refused = |form: Form, norm: &TrainableBatchNorm<f64>, h: &DMatrix<f64>| {
+            let mut changed = norm.clone();
+            let error = form(&mut changed, h).unwrap_err();
+            assert_eq!(changed.running_mean(), norm.running_mean());
+            error
+        };
+        let (two, three) = (dmatrix![1.0, 2.0; 3.0, 5.0], DMatrix::zeros(3, 2));
+        for form in training.into_iter().chain(inference) {
+            let error = refused(form, &norm, &three);
+            assert!(matches!(error, Error::ShapeMismatch { what: "the batch", .. }), "{error}");
+            let error = refused(form, &longer, &two);
+            assert!(matches!(error, Error::ShapeMismatch { what: "gamma", .. }), "{error}");
+            let error = refused(form, &unknown, &two);
+            assert!(matches!(error, Error::InvalidParameter { name: "beta", .. }), "{error}");
+        }
+        for form in training {
+            let error = refused(form, &norm, &dmatrix![1.0; 2.0]);
+            assert!(matches!(error, Error::BatchTooSmall { .. }), "{error}");
+        }
+        let wide = &mut DMatrix::zeros(2, 3);
+        for error in [norm.clone().train_to(&two, wide), norm.infer_to(&two, wide)] {
+            assert!(matches!(error, Err(Error::ShapeMismatch { what: "output", .. })));
+        }
+        for [mean, variance] in [[2, 3], [3, 2]].map(|sizes| sizes.map(DVector::<f64>::zeros)) {
+            let error = norm.clone().with_running_statistics(mean, variance).unwrap_err();
+            assert!(matches!(error, Error::ShapeMismatch { .. }), "{error}");
+        }
+    }
+
     /// A number `mantissa * 2^exponent` whose exponent has no bounds; the mantissa is 0 or from 1 to
     /// 2 in size.
     #[derive(Clone, Copy, Debug)]
