@@ -408,6 +408,9 @@ fn bad_input_is_named() {
         .with_convolution(Convolution::new(1).unwrap(), images);
     let tape = Tape::new(&group, 1, normals((3, 8), 1).into(), None, &w).unwrap();
     assert_eq!(tape.images(), Some(images));
+    let pooled = group.clone().with_pooling(Pooling::max(2).unwrap());
+    let tape = Tape::new(&pooled, 1, normals((3, 8), 1).into(), None, &w).unwrap();
+    assert_eq!(tape.images(), Some(Images::new(3, 1, 1).unwrap()));
     let error = Tape::new(&group, 1, normals((3, 5), 1).into(), None, &w).unwrap_err();
     assert!(shape("the batch of images")(error));
     let error = Tape::new(&vanilla, 1, (&h * 1e200).into(), None, &(&w * 1e200)).unwrap_err();

@@ -82,6 +82,17 @@ fn linear_layers_keep_inner_products() {
     check::<f32>(1e-4);
 }
 
+/// The same down to an input of many blocks of rows.
+#[test]
+fn wide_inputs_keep_inner_products() {
+    let input = Input::gaussian(20_000, 3, Seed(31)).unwrap();
+    for order in ORDERS {
+        let layers = layers(&vanilla::<f64>(12).with_order(order), &input, 2, Top::ReadOut);
+        let error = (pairings(&layers[2]) - pairings(&layers[0])).amax();
+        assert!(relative(error, &layers[2]) < 1e-11, "{order:?}: {error:e}");
+    }
+}
+
 /// Of one sample, rectified networks without normalisation are homogeneous of degree one (Euler).
 #[test]
 fn rectified_layers_keep_the_inner_product_of_a_sample() {
