@@ -33,10 +33,10 @@ approximate!(CorrelatedMean, mean => vec![mean.mean, mean.standard_error, mean.a
 /// also averaged where the correlation reaches beyond 512 lags.
 ///
 /// The error can be trusted if the series is some 50 times as long as its autocorrelation time, and
-/// reversible or negatively correlated. It is a fifth too large where neighbours have a correlation of
-/// -0.9, and two to four times too large where positive correlations are followed by negative ones (a
-/// damped oscillation), and for differences of neighbours in another series, whose sum does not grow.
-/// [`BatchMeans`] is an independent check.
+/// reversible or negatively correlated. It is a fifth too large for 1000 numbers whose neighbours have a
+/// correlation of -0.9, and two to four times too large where positive correlations are followed by
+/// negative ones (a damped oscillation), and for differences of neighbours in another series, whose sum
+/// does not grow. [`BatchMeans`] is an independent check.
 ///
 /// `None` below four numbers, and if a number, or the sum of the squares of deviations, is not finite.
 /// Cost: as many passes over the series as its correlation is long, at most about 1000.
