@@ -87,14 +87,14 @@ pub(crate) fn times_plus<T: Scalar>(
     (others, other_unit): (&[T], f64),
 ) -> f64 {
     // The unit of zeros says nothing of their size.
-    if weight == 0.0 || largest(numbers) == 0.0 {
+    let are_zero = |numbers: &[T]| numbers.iter().all(|x| x.is_zero());
+    if weight == 0.0 || are_zero(numbers) {
         numbers.copy_from_slice(others);
         return other_unit;
     }
-    let zero = largest(others) == 0.0;
-    let unit = if zero { log_unit } else { log_unit.max(other_unit) };
-    let factor = T::of(weight * (log_unit - unit).exp());
-    let share = if zero { T::zero() } else { T::of((other_unit - unit).exp()) };
+    let other_unit = if are_zero(others) { f64::NEG_INFINITY } else { other_unit };
+    let unit = log_unit.max(other_unit);
+    let [factor, share] = [weight * (log_unit - unit).exp(), (other_unit - unit).exp()].map(T::of);
     for (x, &other) in numbers.iter_mut().zip(others) {
         *x = factor * *x + share * other;
     }

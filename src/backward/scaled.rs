@@ -74,7 +74,7 @@ impl<T: Scalar> Scaled<T> {
         Ok(())
     }
 
-    /// The same of a result, which has left the range.
+    /// [`check`](Self::check) of a computed result: what is not finite has left the range.
     pub(super) fn check_result(&self, what: &'static str) -> Result<()> {
         self.check().map_err(|error| match error {
             Error::NotFinite { row, value, .. } => Error::Overflow { what, row, value },

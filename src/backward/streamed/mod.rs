@@ -164,7 +164,8 @@ impl<T: Scalar> Streamed<T> {
             Some(below) => {
                 let k = coordinates.count();
                 let orders = [k + n];
-                let pass = Pass { layer: depth, fresh, numbers: &below.along.map(T::of) };
+                let numbers = &below.along.map(T::of);
+                let pass = Pass { layer: depth, top: *top, fresh, numbers };
                 let sums =
                     self.workers.sum(&rows, &orders, pass, team, |block, worker, sums| {
                         rows.add_coordinates(level, &coordinates, fresh, block, worker, sums)
@@ -182,11 +183,12 @@ impl<T: Scalar> Streamed<T> {
 
         // The gradients by rows.
         let orders = rows.gradient_orders();
+        let none = DMatrix::zeros(0, 0);
         let numbers = match &origin {
-            Origin::Top { top, .. } => &DMatrix::from_element(1, 1, T::of(f64::from(*top as u8))),
+            Origin::Top { .. } => &none,
             Origin::Above { coefficients, .. } => coefficients,
         };
-        let pass = Pass { layer: depth, fresh, numbers };
+        let pass = Pass { layer: depth, top: *top, fresh, numbers };
         let sums = self.workers.sum(&rows, &orders, pass, team, |block, worker, sums| {
             rows.add_gradients(level, &origin, block, worker, sums)
         })?;

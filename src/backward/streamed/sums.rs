@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use nalgebra::DMatrix;
 
+use super::super::Top;
 use super::rows::{Rows, Source, Worker};
 use crate::chain::{Communicator, Drawn, Reduction};
 use crate::kernel::generator::StreamKey;
@@ -14,10 +15,11 @@ use crate::{Error, Result, Scalar};
 #[derive(Debug, Default)]
 pub(super) struct Workers<T: Scalar>(Option<Reduction<Worker<T>>>);
 
-/// What a pass over rows depends on, which members of a team must agree on: the layer, the stream of
-/// fresh normals, and numbers that go into the rows.
+/// What a pass over rows depends on, which members of a team must agree on: the layer, the loss, the
+/// stream of fresh normals, and numbers that go into the rows.
 pub(super) struct Pass<'a, T: Scalar> {
     pub layer: usize,
+    pub top: Top,
     pub fresh: StreamKey,
     pub numbers: &'a DMatrix<T>,
 }
@@ -46,7 +48,7 @@ impl<T: Scalar> Workers<T> {
             (begin..end).try_for_each(|block| add(block, worker, sums))
         };
         let mut sums = vec![0.0; orders.iter().map(|order| order * order).sum()];
-        let fingerprint = || fingerprint(rows, pass.fresh, pass.numbers);
+        let fingerprint = || fingerprint(rows, &pass);
         let go_on = &mut |_| ControlFlow::Continue(());
         let drawn = Drawn { plan, layer: pass.layer };
         let finite = reduction.sum(drawn, team, fingerprint, add, go_on, &mut sums)?;
@@ -60,14 +62,15 @@ impl<T: Scalar> Workers<T> {
 }
 
 /// A hash of what the sums of a pass depend on.
-fn fingerprint<T: Scalar>(rows: &Rows<'_, T>, key: StreamKey, numbers: &DMatrix<T>) -> u64 {
+fn fingerprint<T: Scalar>(rows: &Rows<'_, T>, pass: &Pass<'_, T>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (key, rows.plan.rows(), rows.plan.block_rows(), rows.batch_size()).hash(&mut hasher);
+    (pass.top, pass.fresh).hash(&mut hasher);
+    (rows.plan.rows(), rows.plan.block_rows(), rows.batch_size()).hash(&mut hasher);
     let drawn: &[T] = match &rows.source {
         Source::Drawn { factor, .. } => factor.as_slice(),
         Source::Held { states } => states[0].as_slice(),
     };
-    for &number in drawn.iter().chain(numbers) {
+    for &number in drawn.iter().chain(pass.numbers) {
         let number: f64 = number.into();
         number.to_bits().hash(&mut hasher);
     }

@@ -350,8 +350,8 @@ mod tests {
         let clipped = |x: f64| x.clamp(-1.0, 0.5);
         let sphere = Radius::Sphere { dimension: 5, length: 2.0 };
         for rho in [-0.5, 0.3, 0.99] {
-            for (law, most) in [(Radius::Normal, 28_620), (sphere, 12_150)] {
-                assert_eq!(count(&relu, &[], law, rho), most);
+            for (law, unhalved) in [(Radius::Normal, 28_620), (sphere, 12_150)] {
+                assert_eq!(count(&relu, &[], law, rho), unhalved);
                 assert!(count(&kink, &[1.0], law, rho) < 110_000);
                 assert!(count(&clipped, &[-1.0, 0.5], law, rho) < 235_000);
             }
