@@ -47,23 +47,23 @@ fn mean_contains_zero(series: &[f64]) -> [bool; 2] {
 
 /// Series of 50 times the autocorrelation time or more. The standard error is estimated from about as
 /// many independent numbers, but taken for certain, which costs up to .04; the search for a negative
-/// correlation ends a little too early, which gives up to .10 (.093 measured at -0.9). 16 cases.
+/// correlation ends a little too early, which gives up to .06, and .10 at -0.9 (.093 measured). 16 cases.
 #[test]
 fn means_of_autoregressive_series() {
-    for (memory, length, repetitions) in [
-        (-0.5, 100, 1000),
-        (-0.5, 1000, 1000),
-        (-0.7, 1000, 1000),
-        (-0.9, 1000, 1000),
-        (-0.95, 10_000, 200),
-        (0.0, 200, 1000),
-        (0.8, 450, 1000),
-        (0.8, 4000, 400),
+    for (memory, length, repetitions, excess) in [
+        (-0.5, 100, 1000, 0.06),
+        (-0.5, 1000, 1000, 0.06),
+        (-0.7, 1000, 1000, 0.06),
+        (-0.9, 1000, 1000, 0.10),
+        (-0.95, 10_000, 200, 0.06),
+        (0.0, 200, 1000, 0.06),
+        (0.8, 450, 1000, 0.06),
+        (0.8, 4000, 400, 0.06),
     ] {
         for law in [NORMAL, EXPONENTIAL] {
             let name = format!("AR(1), {memory}, {}, n = {length}", law.0);
             let case = case("correlated_mean", &name, repetitions);
-            Case { shortfall: 0.04, excess: 0.10, ..case }.check(|repetition| {
+            Case { shortfall: 0.04, excess, ..case }.check(|repetition| {
                 mean_contains_zero(&autoregressive(law, memory, length, repetition))
             });
         }
@@ -149,9 +149,9 @@ fn line(law: Law, points: u32, errors: Errors, repetition: u64) -> Line {
 }
 
 /// Intervals of slope and intercept. Off the normal law those of few points are approximate, and skewed
-/// deviations correlate with their estimated errors, which costs up to .08. Where one point weighs most
-/// they have its law: a single exponential deviation lies within one standard error in .86 of all cases,
-/// not in .68. Errors from 3 runs each, under equal weights, amount to some 20 degrees of freedom, where
+/// deviations correlate with their estimated errors, which costs up to .08. Where one point of five
+/// weighs most they have its law: a single exponential deviation lies within one standard error in .86 of
+/// all cases, not in .68. Errors from 3 runs each, under equal weights, amount to some 20 degrees of freedom, where
 /// the normal law is used. 32 cases.
 #[test]
 fn slopes_and_intercepts() {
@@ -168,8 +168,11 @@ fn slopes_and_intercepts() {
             (10, Runs(3, Equal), 0.04, 0.0),
             (10, Runs(30, InverseVariance), 0.03, 0.0),
         ] {
-            let (rarely, often) = if law.0 == "normal" { (0.0, 0.0) } else { (0.08, 0.18) };
-            let (shortfall, excess) = (shortfall + rarely, excess + often);
+            let off = if law.0 == "normal" { 0.0 } else { 0.08 };
+            let alone =
+                matches!((law.0, points, errors), ("exponential", 5, Known(InverseVariance)));
+            let excess = if alone { 0.18 } else { excess + off };
+            let shortfall = shortfall + off;
             let name = format!("{errors:?}, {}, {points} points", law.0);
             let slope = |line: &Line, level| line.slope_interval(level);
             let intercept = |line: &Line, level| line.intercept_interval(level);
