@@ -1,9 +1,9 @@
 """Compares orthogap with PyTorch, SciPy and POT on random cases, forward and backward, in f64 and f32.
 
 Shapes go from 1 to 40, some to some hundreds, scales from 1e-30 to 1e30; rows may be zero, constant or nearly so.
-Tolerances come from an analysis of rounding: see operations.py, laws.py and training.py. For every operation the table has the
-cases, those of them that both sides refuse, and the largest difference as a part of its tolerance. A disagreement is
-shrunk, and the smallest input that still disagrees is printed as a request of the worker.
+Tolerances come from an analysis of rounding: see operations.py, laws.py and training.py. For every operation the table
+has the cases, those of them that both sides refuse, and the largest difference as a part of its tolerance. A
+disagreement is shrunk, and the smallest input that still disagrees is printed as a request of the worker.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from operations import DOUBLE, Case, Refused
 
+
 def draw_metrics(draw, single):
     h = draw.matrix(draw.size(large=0), draw.size(large=0))
     if draw.chance(0.2):

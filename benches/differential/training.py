@@ -13,9 +13,18 @@ TRAIN_ROUNDINGS = 8
 SMOOTH = ("linear", "tanh", "logistic", "silu", "erf", "gelu", "elu", "sin")
 
 
+def draw_recipe(draw, single):
+    """What dense and convolutional networks have in common; in f32 without kinks, which rounding would cross."""
+    return {
+        "activation": draw.pick(*SMOOTH, *(() if single else ("relu", "leaky_relu(0.2)"))),
+        "epsilon": draw.pick(None, 1e-5, 0.1),
+        "rate": draw.pick(0.01, 0.1), "momentum": draw.pick(0.0, 0.9), "decay": draw.pick(0.0, 5e-4, 0.1),
+    }
+
+
 def draw_train(draw, single):
-    """Inputs of one scale, as conditions otherwise explode; in f32 without kinks, which rounding would cross. Rows of
-    fewer than three weights may be next to zero, where the gradient of what normalises them is rounding."""
+    """Inputs of one scale, as conditions otherwise explode. Rows of fewer than three weights may be next to zero, where
+    the gradient of what normalises them is rounding."""
     rng = draw.rng
     inputs, classes, n = (int(rng.integers(low, 12)) for low in (3, 2, 4))
     widths = [inputs, *(int(rng.integers(3, 16)) for _ in range(rng.integers(1, 4)))]
@@ -24,12 +33,9 @@ def draw_train(draw, single):
     axes = {"batches": "an", "labels": "n", "weights": [b + a for a, b in zip(letters, letters[1:])],
             "head": "-" + letters[-1]}
     return Case(
-        "train", single, axes,
-        activation=draw.pick(*SMOOTH, *(() if single else ("relu", "leaky_relu(0.2)"))),
-        epsilon=draw.pick(None, 1e-5, 0.1),
+        "train", single, axes, **draw_recipe(draw, single),
         weights=[rng.standard_normal((b, a)) * (1.5 / a) ** 0.5 for a, b in zip(widths, widths[1:])],
         head=rng.standard_normal((classes, widths[-1])) * widths[-1] ** -0.5,
-        rate=draw.pick(0.01, 0.1), momentum=draw.pick(0.0, 0.9), decay=draw.pick(0.0, 5e-4, 0.1),
         batches=[rng.standard_normal((inputs, n)) for _ in range(steps)],
         labels=[rng.integers(0, classes, n) for _ in range(steps)],
     )
@@ -65,7 +71,7 @@ def train(case):
 
 
 def draw_train_images(draw, single):
-    """One or two convolutions with their pooling, and a head; in f32 without kinks."""
+    """One or two convolutions with their pooling, and a head; in f32 without maxima, which have kinks, too."""
     rng = draw.rng
     n, classes = int(rng.integers(3, 7)), int(rng.integers(2, 5))
     sides = [int(side) for side in rng.integers(3, 8, 2)]
@@ -85,11 +91,9 @@ def draw_train_images(draw, single):
         weights.append(rng.standard_normal((channels[-1], channels[-2], kernel, kernel)) * (1.5 / inputs) ** 0.5)
     features, steps = channels[-1] * sides[0] * sides[1], int(rng.integers(1, 4))
     return Case(
-        "train_images", single, {"batches": "n---", "labels": "n"},
-        activation=draw.pick(*SMOOTH, *(() if single else ("relu", "leaky_relu(0.2)"))),
-        epsilon=draw.pick(None, 1e-5, 0.1), images=[channels[0], *images], windows=windows, weights=weights,
+        "train_images", single, {"batches": "n---", "labels": "n"}, **draw_recipe(draw, single),
+        images=[channels[0], *images], windows=windows, weights=weights,
         head=rng.standard_normal((classes, features)) * features**-0.5,
-        rate=draw.pick(0.01, 0.1), momentum=draw.pick(0.0, 0.9), decay=draw.pick(0.0, 5e-4, 0.1),
         batches=[rng.standard_normal((n, channels[0], *images)) for _ in range(steps)],
         labels=[rng.integers(0, classes, n) for _ in range(steps)],
     )

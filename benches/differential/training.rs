@@ -41,8 +41,8 @@ pub struct Training {
     labels: Vec<Vec<usize>>,
 }
 
-/// A convolution, and what it takes.
-type OfImages = (Convolution, Images);
+/// A convolution, what it takes, and the pooling behind it.
+type OfImages = (Convolution, Images, Option<Pooling>);
 
 impl Training {
     /// One step for each batch; the first gradient, the losses, and what the steps lead to.
@@ -60,7 +60,7 @@ impl Training {
         let depths = 0..classifier.depth();
         let (convolutions, images) = self.convolutions()?;
         let of_layer = |layer: usize, weights: &DMatrix<T>| match convolutions.get(layer) {
-            Some((convolution, _)) => {
+            Some((convolution, ..)) => {
                 Ok(columns(&convolution.weights_to_oihw(weights)?.transpose()))
             }
             None => Ok(columns(weights)),
@@ -105,25 +105,20 @@ impl Training {
             let recipe = Network::new(width).with_normalization(normalization);
             Ok::<_, orthogap::Error>(recipe.with_activation(self.activation.parse()?))
         };
-        let weights = self.weights.iter().map(matrix::<T>);
-        let mut head = matrix::<T>(&self.head);
-        let mut layers = Vec::new();
-        if self.windows.is_empty() {
-            for weights in weights.clone() {
-                layers.push((recipe(weights.nrows())?, weights));
-            }
-        }
         let (convolutions, images) = self.convolutions()?;
-        for ((layer, (convolution, input)), oihw) in
-            self.windows.iter().zip(convolutions).zip(weights)
-        {
-            let weights = convolution.weights_from_oihw(&oihw.transpose())?;
-            let mut recipe = recipe(weights.nrows())?.with_convolution(convolution, input);
-            if let Some(pooling) = layer.pooling()? {
-                recipe = recipe.with_pooling(pooling);
-            }
-            layers.push((recipe, weights));
+        let mut layers = Vec::new();
+        for (index, weights) in self.weights.iter().map(matrix::<T>).enumerate() {
+            layers.push(match convolutions.get(index) {
+                None => (recipe(weights.nrows())?, weights),
+                Some(&(convolution, input, pooling)) => {
+                    let weights = convolution.weights_from_oihw(&weights.transpose())?;
+                    let recipe = recipe(weights.nrows())?.with_convolution(convolution, input);
+                    let pooled = pooling.map(|pooling| recipe.clone().with_pooling(pooling));
+                    (pooled.unwrap_or(recipe), weights)
+                }
+            });
         }
+        let mut head = matrix::<T>(&self.head);
         if let Some(images) = images {
             head = images.flatten(&images.batch_from_nchw(&head.transpose())?)?.transpose();
         }
@@ -138,18 +133,13 @@ impl Training {
             let convolution = layer.window.convolution()?;
             let input = shape.map_or_else(|| images(self.images), Ok)?;
             let output = convolution.output(input, weights.len())?;
-            shape = Some(match layer.pooling()? {
-                Some(pooling) => pooling.output(output)?,
-                None => output,
-            });
-            convolutions.push((convolution, input));
+            let pooling = match layer.pooling.as_str() {
+                "none" => None,
+                kind => Some(pooling(kind, layer.side)?),
+            };
+            shape = Some(pooling.map_or(Ok(output), |pooling| pooling.output(output))?);
+            convolutions.push((convolution, input, pooling));
         }
         Ok((convolutions, shape))
-    }
-}
-
-impl Layer {
-    fn pooling(&self) -> orthogap::Result<Option<Pooling>> {
-        (self.pooling != "none").then(|| pooling(&self.pooling, self.side)).transpose()
     }
 }
