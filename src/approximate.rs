@@ -3,7 +3,7 @@
 /// Implements `AbsDiffEq` and `RelativeEq` for a type by the numbers that it consists of.
 macro_rules! approximate {
     ($type:ty, $this:ident => $numbers:expr) => {
-        /// Number by number.
+        /// Compares number by number.
         impl approx::AbsDiffEq for $type {
             type Epsilon = f64;
 
@@ -17,7 +17,7 @@ macro_rules! approximate {
             }
         }
 
-        /// Number by number.
+        /// Compares number by number.
         impl approx::RelativeEq for $type {
             fn default_max_relative() -> f64 {
                 f64::EPSILON

@@ -134,8 +134,10 @@ pub enum Error {
         /// Its value.
         value: usize,
     },
-    /// All directions except one fell below the smallest float: the representations have rank one
-    /// and keep it.
+    /// Under a normalisation, all directions except one were lost: the representations have rank
+    /// one. In a linear network on the streamed engine a direction is lost below the smallest
+    /// float, otherwise below the precision of the scalar. Of two samples, centring leaves one
+    /// direction at any width.
     Collapsed {
         /// The layer at which it happened.
         layer: usize,

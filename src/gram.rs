@@ -59,10 +59,10 @@ impl Gram {
     /// four roundings of `T` or `max(d, n)` of `f64`) are taken as exactly dependent, so that
     /// rounding noise never counts as a direction of the data; see [`rank`](Self::rank).
     ///
-    /// If there are at least twice as many rows as columns, and the condition number of the columns,
-    /// scaled to about equal lengths, is below about 1e7, the factor comes from products of columns in
-    /// two steps (CholeskyQR2; Yamamoto et al. 2015), which is as accurate as the reflections that
-    /// compute it otherwise, and several times faster.
+    /// If there are at least twice as many rows as columns, and the condition number of the
+    /// columns, scaled to about equal lengths, is below about 1e7, the factor comes from products
+    /// of columns in two steps (CholeskyQR2; Yamamoto et al. 2015). This is as accurate as the
+    /// reflections that are used otherwise, and several times faster.
     ///
     /// Cost: `3/2 d n²` multiply-adds by products, `d n²` slower ones by reflections; one `d x n` copy.
     ///
@@ -100,8 +100,8 @@ impl Gram {
 
     /// Returns the Gram matrix $`R^\top R`$ of a factor (`r x n`, any `r`), scaled to trace one.
     ///
-    /// Cost: `r n` operations: a factor of up to `n` rows is taken as it is, so its rank counts as
-    /// `r`. A taller one goes through a QR factorisation, `2 r n²` multiply-adds.
+    /// Cost: `r n` operations. A factor of up to `n` rows is taken as it is, so its rank counts as
+    /// `r`. A taller one is factored, at the cost of [`from_columns`](Self::from_columns).
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -167,9 +167,9 @@ impl Gram {
         Ok((Self { factor }, f64::from(top) * std::f64::consts::LN_2 + norm.ln()))
     }
 
-    /// Lets `write` change the factor and scales that to norm one; returns the norm it had, which
-    /// the caller must check to be positive and finite. Zero rows go: they are directions that have
-    /// sunk beneath the smallest float, and the rank falls.
+    /// Lets `write` change the factor, scales it to norm one, and returns the norm it had, which
+    /// the caller must check to be positive and finite. Removes zero rows, which are directions
+    /// below the smallest float: the rank falls.
     pub(crate) fn rewrite(&mut self, write: impl FnOnce(&mut DMatrix<f64>)) -> f64 {
         write(&mut self.factor);
         let norm = self.factor.norm();
@@ -214,7 +214,7 @@ impl Gram {
 
     /// Returns the factor `R` (`r x n`, Frobenius norm one) with $`R^\top R = C`$.
     ///
-    /// It is unique up to a rotation from the left only, and need not be triangular.
+    /// It is unique only up to a rotation from the left, and need not be triangular.
     #[must_use]
     pub fn factor(&self) -> &DMatrix<f64> {
         &self.factor
@@ -275,7 +275,7 @@ where
 
 approximate!(Gram, gram => gram.matrix().as_slice().to_vec());
 
-/// The relative residual up to which a column passes for a combination of others and rounding.
+/// The relative residual up to which a column counts as a combination of others and rounding.
 fn dependent<T: Scalar, R: Dim, C: Dim, S: RawStorage<T, R, C>>(h: &Matrix<T, R, C, S>) -> f64 {
     (4.0 * T::EPSILON).max(h.nrows().max(h.ncols()) as f64 * f64::EPSILON)
 }

@@ -83,7 +83,7 @@ impl Input {
 
     /// Creates a batch from its Gram matrix: its samples are the columns of the factor.
     ///
-    /// The only constructor that accepts dependent or zero samples. Cost: a copy.
+    /// This is the only constructor that accepts dependent or zero samples. Cost: a copy.
     #[must_use]
     pub fn from_gram(gram: Gram) -> Self {
         let columns = gram.factor().clone();
@@ -107,7 +107,8 @@ impl Input {
     ///
     /// # Errors
     /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] unless 0 < epsilon <= 1, and
-    /// for more than 2^40 numbers.
+    /// for more than 2^40 numbers, [`Error::RankDeficient`] for an epsilon up to about
+    /// `max(4, n)` times 2.2e-16.
     ///
     /// ```
     /// use orthogap::Input;
@@ -199,7 +200,7 @@ impl Input {
     }
 }
 
-/// Whether a matrix of that many rows and columns fits memory.
+/// Refuses a matrix of more than 2^40 numbers.
 fn in_memory(rows: usize, columns: usize) -> Result<()> {
     let valid = rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40);
     let (name, expected) = ("dimension x batch size", "at most 2^40 numbers in a batch");

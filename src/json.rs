@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// In quotes, with what must not stand in them escaped.
+/// Puts a text in quotes and escapes the characters that JSON requires escaped.
 pub(crate) fn string(text: &str) -> String {
     let mut escaped = String::from("\"");
     for character in text.chars() {

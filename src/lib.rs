@@ -48,7 +48,7 @@
 //! | the recipe of a network | [`Network`], [`Order`], [`Residual`] |
 //! | the parts of a recipe | [`normalization`], [`activation`], [`weights`], [`convolution`] |
 //! | the layers, one by one | [`Chain`]; with access to `W` and `H`, [`ExplicitChain`] |
-//! | samples that die, ranks that fall | [`Event`] |
+//! | dead samples, lost directions | [`Event`] |
 //! | the orthogonality gap, ranks, singular values | [`Gram`], and [`metric`] for a bare matrix |
 //! | batch normalisation of a matrix of your own | [`normalization::BatchNorm`] |
 //! | what theory predicts, what the paper claims | [`theory`] |
@@ -70,7 +70,7 @@
 //!
 //! Automatic differentiation, GPUs and plotting; the examples draw figures.
 
-#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows which feature brings what
+#![cfg_attr(docsrs, feature(doc_cfg))] // docs.rs shows the feature of each item
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

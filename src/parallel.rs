@@ -38,8 +38,8 @@ pub(crate) fn threads(blocks: usize) -> usize {
     1
 }
 
-/// Has workers take `items` one by one, each the next one when it is free, and returns how many are
-/// done: the order in which they are is not defined.
+/// Lets workers take `items` one by one, each the next one when it is free, and returns how many
+/// are done. The order is not defined.
 ///
 /// The calling thread is the first worker. It does `lead` before its items, and after that and each
 /// of them passes the number of finished items to `proceed`; if that stops, no further item is
@@ -103,8 +103,9 @@ pub(crate) fn for_each<W: Send>(workers: &mut [W], run: impl Fn(usize, &mut W) +
 
 /// Sums of `len` numbers over the rows of a matrix of this shape, as many operations a row.
 ///
-/// `add` adds the rows of a share, a few of which take a millisecond, to zeros, in memory that `scratch` makes
-/// for so many rows. Shares are then added to each other in their order, so results depend on the shape alone.
+/// `add` adds the rows of a share to zeros, in memory that `scratch` makes for so many rows. A few
+/// shares take a millisecond. They are then added to each other in their order, so results depend
+/// on the shape alone.
 pub(crate) fn sum_over_rows<W>(
     (rows, columns): (usize, usize),
     len: usize,
@@ -113,7 +114,7 @@ pub(crate) fn sum_over_rows<W>(
 ) -> Vec<f64> {
     /// Operations of a share.
     const SHARE: usize = 1 << 22;
-    // The sums of all shares take a quarter of the memory of the matrix at most.
+    // The sums of all shares are at most a quarter as many numbers as the matrix has.
     let share = (4 * len / columns.max(1)).max(SHARE / len.max(1)).min(rows.max(1));
     let range = |index: usize| index * share..rows.min((index + 1) * share);
     let add_sums = |sums: &mut [f64], more: &[f64]| {

@@ -1,4 +1,4 @@
-//! Products of matrices that are there, on the threads of the current pool.
+//! Products of matrices in memory, on the threads of the current pool.
 
 use fearless_simd::Level;
 use nalgebra::DMatrix;

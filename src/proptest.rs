@@ -171,8 +171,8 @@ pub fn weights() -> impl Strategy<Value = Weights> {
     })
 }
 
-/// Generates normalisations, those of batches and samples with an epsilon of 1e-3, since a
-/// rectifier can make features constant.
+/// Generates normalisations. Batch norms that centre, and norms of samples, have an epsilon of
+/// 1e-3, since a rectifier can make features constant.
 pub fn normalizations() -> impl Strategy<Value = Normalization> {
     const EPSILON: f64 = 1e-3;
     let positive = "the epsilon is positive";

@@ -10,7 +10,7 @@ use crate::kernel::compiled::Kernels;
 /// The arithmetic of everything that has `d` rows: representations, weights, normals.
 ///
 /// Implemented for `f32` and `f64` only (sealed). Everything of size `n x n` and every metric is
-/// `f64` for both scalars: it costs little there, and digits are lost there.
+/// `f64` for both scalars: there `f64` costs little, and `f32` would lose digits.
 ///
 /// ```
 /// use orthogap::{Network, Scalar};
@@ -136,8 +136,8 @@ fn sum_of_squares<T: Scalar>(numbers: &[T], unit: f64) -> f64 {
 
 /// The exponential as factors which are all finite, of which all but the first are powers of two.
 ///
-/// Logarithms of powers of two come rounded, and so do sums of them: what is within four roundings
-/// of such a logarithm is taken for it, so that a power of two is exact. Multiplied one by one the
+/// Logarithms of powers of two are rounded, and so are sums of them. A number within four roundings
+/// of such a logarithm counts as it, so that a power of two is exact. Multiplied one by one, the
 /// factors leave the range of `f64` only where the product does.
 pub(crate) fn exp_factors(log: f64) -> [f64; 4] {
     // Beyond, all positive numbers are sent to zero or infinity.

@@ -60,7 +60,7 @@ impl Seed {
     }
 }
 
-/// The code of seeds that branch off, which no purpose has.
+/// The code of [`Seed::branch`], which no purpose has.
 const BRANCHES: u16 = 10;
 
 /// One of many independent runs under the same seed; a plain [`Seed`] is run 0.
@@ -184,7 +184,7 @@ impl From<Replicate> for Stream {
     }
 }
 
-/// That of run 0.
+/// The first stream of run 0 for the caller's own use.
 impl From<Seed> for Stream {
     fn from(seed: Seed) -> Self {
         Replicate::from(seed).into()

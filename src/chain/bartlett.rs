@@ -1,4 +1,4 @@
-//! The Cholesky factor of a Wishart matrix, drawn at a cost that its degrees of freedom do not change.
+//! The Cholesky factor of a Wishart matrix, at a cost independent of its degrees of freedom.
 
 use fearless_simd::Level;
 use nalgebra::DMatrix;

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 /// The interface to machines, or processes, that draw the rows of each layer together.
 /// [`Chain::step_with`](crate::Chain::step_with) does the rest.
 ///
-/// Each member holds a chain of its own, of the same network, input and seed, and takes the same
+/// Each member holds its own chain, of the same network, input and seed, and takes the same
 /// steps. It draws its share of the super-blocks that a layer's rows are cut into, and sums them as
 /// integers. Integers add up to the same total in any order, so every member gets every layer with
 /// the bits that one machine gives. They depend neither on how many members there are nor on how
@@ -38,7 +38,7 @@ pub trait Communicator {
     /// [`Error::Communicator`] if it failed. It should fail on every member, or the others wait.
     fn broadcast(&mut self, root: usize, numbers: &mut [i64]) -> Result<()>;
 
-    /// Asks the other members to stop their part of the next
+    /// Asks the other members to stop drawing rows for the next
     /// [`all_reduce_sum`](Self::all_reduce_sum). Must not wait for them.
     ///
     /// The default does nothing: the others then draw their share of the layer before they stop.

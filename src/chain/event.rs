@@ -23,16 +23,19 @@ use super::Layer;
 #[non_exhaustive]
 pub enum Event {
     /// Samples became zero, as happens if an activation is zero on an interval. If the activation
-    /// maps zero to zero, they stay zero.
+    /// maps zero to zero, and the normalisation does not centre, they stay zero.
     DeadSamples {
         /// The layer.
         layer: usize,
         /// Which samples, counted from 0.
         samples: Vec<usize>,
     },
-    /// Directions fell below the precision of `f64`, 2.2e-16 of the norm, for the first time: the
-    /// columns of `H` have become linearly dependent to that precision. Below the critical width
-    /// (about n²/4) this always happens eventually.
+    /// Directions fell below the precision of the engine for the first time: the columns of `H`
+    /// have become linearly dependent to that precision. It is 2.2e-16 of the norm in a linear
+    /// network on the streamed engine. With an activation, or where `H` is held, it is that of the
+    /// scalar, some roundings of it. Under batch normalisation below the critical width (about
+    /// n²/4) this always happens eventually. In a linear network centring takes one direction at
+    /// layer 1.
     RankLoss {
         /// The layer.
         layer: usize,

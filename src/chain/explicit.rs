@@ -15,9 +15,10 @@ use crate::{Input, Network, Replicate, Result, Scalar};
 /// A chain that draws its weight matrices and gives access to `W` and `H`.
 ///
 /// Its layers have the same law as those of [`Chain`](crate::Chain), but other random numbers.
-/// A singular value is accurate to epsilon times the norm of its column, as in any computation
-/// that holds `H`. Gaussian weights are drawn panel by panel and multiplied at once; only
-/// [`ExplicitLayer::weights`] ever stores them.
+/// Rounding errors of `H`, epsilon times the norm of each column, limit the accuracy of singular
+/// values, as in any computation that holds `H`. Gaussian weights are drawn panel by panel and
+/// multiplied at once; only [`ExplicitLayer::weights`] stores them. Other weights are drawn as a
+/// whole matrix.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -57,7 +58,8 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
         &self.chain.layer
     }
 
-    /// Returns the weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`.
+    /// Returns the weights `W` that led to this layer, `d x d` or, in layer 1, `d x dimension`; of
+    /// a convolution `C' x (C k²)`.
     ///
     /// The first call draws the same numbers again: `d²` of them, in `O(d²)` memory.
     #[must_use]
@@ -74,8 +76,9 @@ impl<T: Scalar> ExplicitLayer<'_, T> {
     /// layout of [`Images`].
     ///
     /// Under a normalisation it is `H` itself. The paper's Eq. 1 divides by a further sqrt(d),
-    /// which changes no metric. A vanilla `H` is rescaled to root mean square 1;
-    /// [`Layer::log_scale`] is the scale that was divided out.
+    /// which changes no metric. A vanilla `H`, and one whose [`Layer::log_scale`] is beyond ±60, is
+    /// rescaled to root mean square 1; [`Layer::log_scale`] is the logarithm of the scale that was
+    /// divided out.
     #[must_use]
     pub fn representation(&self) -> &DMatrix<T> {
         self.chain.held.representation()
@@ -141,14 +144,18 @@ impl<T: Scalar> ExplicitChain<T> {
 
     /// Draws the weights of the next layer, applies it and borrows it.
     ///
-    /// Cost: `d²` normals, `d² n` multiply-adds, and a factorisation of `H`.
+    /// Cost: `d²` random numbers, `d² n` multiply-adds, and a factorisation of `H`; for Haar
+    /// weights also one of a `d x d` matrix.
     ///
     /// # Errors
     /// [`Error::Collapsed`](crate::Error::Collapsed) if the samples are parallel to working
-    /// precision under a normalisation, [`Error::AllSamplesZero`](crate::Error::AllSamplesZero) if all are zero,
-    /// [`Error::StreamExhausted`](crate::Error::StreamExhausted) beyond 2^32 layers,
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a gain whose weights `T` cannot
-    /// hold, and those of the normalisation. The chain stays at the layer before.
+    /// precision under a normalisation, [`Error::AllSamplesZero`](crate::Error::AllSamplesZero) if
+    /// all are zero, [`Error::ScaleOutOfRange`](crate::Error::ScaleOutOfRange) if the scale leaves
+    /// the range of floating point, [`Error::StreamExhausted`](crate::Error::StreamExhausted) from
+    /// layer 2^32 on, [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a gain whose
+    /// weights `T` cannot hold and for a weight of the residual branch that is not finite, and
+    /// those of the normalisation, the convolution and the pooling. The chain stays at the layer
+    /// before.
     pub fn step(&mut self) -> Result<ExplicitLayer<'_, T>> {
         let draw = self.held.draw(&self.network, self.run, &self.layer)?;
         draw.check::<T>()?;
@@ -162,7 +169,7 @@ impl<T: Scalar> ExplicitChain<T> {
     /// count.
     ///
     /// Images become plain columns if a dense network follows, and plain columns images if a
-    /// convolutional one does.
+    /// convolutional one does. An error drops the chain; clone it first to keep it.
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images, Pooling};
@@ -190,8 +197,9 @@ impl<T: Scalar> ExplicitChain<T> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a network of width 0,
-    /// [`Error::Unsupported`](crate::Error::Unsupported) for a dense network with pooling.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a width, weights or a slope
+    /// that [`Network::chain`] refuses, [`Error::Unsupported`](crate::Error::Unsupported) for a
+    /// dense network with pooling.
     pub fn then(self, network: Network<T>) -> Result<Self> {
         network.check_layer()?;
         let Self { run, layer, watch, held, failed, .. } = self;

@@ -24,7 +24,7 @@ pub(super) struct Materialized<T: Scalar> {
     products: Products<T>,
 }
 
-/// The logarithm of a scale that `f32` does not hold with room for larger and smaller entries.
+/// The logarithm of a scale beyond which `f32` has too little range for larger and smaller entries.
 const FAR: f64 = 60.0;
 
 impl<T: Scalar> Materialized<T> {

@@ -147,9 +147,13 @@ impl<T: Scalar> Network<T> {
     /// its gap at least [`metric::gap_floor`](crate::metric::gap_floor).
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, [`Error::BatchTooSmall`] for a batch
-    /// of one under a centring normalisation, and those of the normalisation if the order has it act
-    /// on the input itself.
+    /// [`Error::InvalidParameter`] for a width of 0 or above 2^40, for weights below 1e-300 and for
+    /// a slope of the activation that is not finite; [`Error::BatchTooSmall`] for a batch of one
+    /// under a centring normalisation; [`Error::Unsupported`] for pooling without a convolution;
+    /// [`Error::ShapeMismatch`] for an input that is not the images of the convolution, and those
+    /// of the shapes that a convolution and a pooling make. If the order has the normalisation or
+    /// the activation act on the input itself, also those of the normalisation, and on the streamed
+    /// engine [`Error::ZeroMatrix`] or [`Error::NotFinite`] if the activation makes the input so.
     pub fn chain(&self, input: &Input, run: impl Into<Replicate>) -> Result<Chain<T>> {
         self.check(input)?;
         Chain::new(self.clone(), input, run.into())
@@ -182,8 +186,8 @@ impl<T: Scalar> Chain<T> {
         &self.layer
     }
 
-    /// Draws the rows of every layer from here on, for a reverse pass that draws them again; else the
-    /// products of rows whose law is known are drawn by themselves.
+    /// Draws the rows of every layer from here on, for a reverse pass that draws them again.
+    /// Otherwise products of rows whose law is known are drawn without the rows.
     pub(crate) fn draw_rows(&mut self) {
         if let State::Streamed(streamed) = &mut self.state {
             streamed.draw_rows();
@@ -218,8 +222,10 @@ impl<T: Scalar> Chain<T> {
     /// [`Error::Collapsed`] if all directions except one have vanished under batch normalisation:
     /// in a linear network below 1e-308, with an activation below the precision of `T`.
     /// [`Error::ScaleOutOfRange`] if the scale leaves the range of floating point,
-    /// [`Error::AllSamplesZero`] if all samples are zero, [`Error::StreamExhausted`] beyond 2^32
-    /// layers, and those of a normalisation. The chain stays at the layer before.
+    /// [`Error::AllSamplesZero`] if all samples are zero, [`Error::SumOutOfRange`] if the rows of a
+    /// wide layer differ too much in size, [`Error::StreamExhausted`] from layer 2^32 on,
+    /// [`Error::InvalidParameter`] for a weight of the residual branch that is not finite, and
+    /// those of a normalisation, a convolution and a pooling. The chain stays at the layer before.
     pub fn step(&mut self) -> Result<&Layer> {
         self.step_while(|_| ControlFlow::Continue(()))
     }
@@ -227,6 +233,10 @@ impl<T: Scalar> Chain<T> {
     /// Takes a [`step`](Self::step) that can be interrupted, for very wide layers. `proceed` gets
     /// the number of finished rows from time to time, and can stop. A layer whose rows are all done
     /// is kept even if `proceed` stops at the end, so check between layers, too.
+    ///
+    /// Only layers with Gaussian weights can be interrupted; with other weights `proceed` is not
+    /// called. The streamed engine draws no rows of a linear network without batch normalisation,
+    /// and calls `proceed` once, after the layer.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -253,8 +263,8 @@ impl<T: Scalar> Chain<T> {
     /// member of a [`Communicator`] calls this on its own chain of the same network, input and
     /// seed. All get the same layer, with the bits that `step` alone would give.
     ///
-    /// The streamed engine distributes the rows equally. Other engines are not
-    /// distributed: each member computes the whole layer, and rows that are drawn again.
+    /// The streamed engine distributes the rows equally. Other engines are not distributed: each
+    /// member computes the whole layer. Each member also draws all rows that are drawn again.
     ///
     /// A layer takes one exchange of `16 n (n + 1)` bytes and 72 more, at any width, and a broadcast of
     /// 16 bytes; twice that in an order that does not end with the activation. Memory is O(n²) for each
@@ -271,9 +281,9 @@ impl<T: Scalar> Chain<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`step`](Self::step), the same on all members, and [`Error::Communicator`] if the
-    /// team fails or its members are not at the same layer of the same chain. The chain stays at
-    /// the layer before and can continue in another team.
+    /// Those of [`step`](Self::step), the same on all members. On the streamed engine also
+    /// [`Error::Communicator`] if the team fails or its members are not at the same layer of the
+    /// same chain. The chain stays at the layer before and can continue in another team.
     pub fn step_with(&mut self, team: &mut impl Communicator) -> Result<&Layer> {
         self.step_with_while(team, |_| ControlFlow::Continue(()))
     }

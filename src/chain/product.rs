@@ -15,8 +15,8 @@ use crate::{Error, Gram, Purpose, Replicate, Result, Scalar, Stream};
 /// Whether weights are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Not where the law of the product is known: then `W R`, with few columns in `W` and
-    /// $`R^\top R = X^\top X`$, has it, too.
+    /// Only if the law of the product is not known. If it is, `W R` is drawn, with few columns in
+    /// `W` and $`R^\top R = X^\top X`$, which has the same law.
     Law,
     /// Always, and so that they can be drawn again.
     Weights,
@@ -227,7 +227,7 @@ fn factor_of<T: Scalar>(x: &DMatrix<T>) -> Result<DMatrix<f64>> {
     Ok(gram.factor() * log_norm.exp())
 }
 
-/// Finishes a product that is there already.
+/// Finishes a product that is in memory.
 fn finish_blocks<T: Scalar>(
     mut product: DMatrix<T>,
     log_gain: f64,

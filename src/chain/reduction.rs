@@ -15,8 +15,9 @@ use crate::{Error, Result};
 
 /// The sums of a pass over rows, and what threads need to draw them.
 ///
-/// Every super-block is summed in `f64`, and super-blocks are added [without order](ExactSum). A
-/// layer of one super-block has its sum as it is.
+/// Every super-block is summed in `f64`, of `f32` rows in runs of up to 128 products that are
+/// summed in `f32`. Super-blocks are added [without order](ExactSum). A layer of one super-block
+/// has its sum as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Reduction<S> {
     level: Level,

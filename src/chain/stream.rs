@@ -11,8 +11,8 @@ use crate::{Gram, Input, Network, Purpose, Replicate, Result, Scalar};
 /// Draws layers by their Gram matrix alone.
 ///
 /// A layer ends where its order says, but what the next weights multiply, its image, is always the
-/// activation of the normalised rows. Where that is something else than the layer, the same rows
-/// are drawn twice, once for either.
+/// activation of the normalised rows. If the image is not the layer, the same rows are drawn twice,
+/// once for each.
 #[derive(Clone, Debug)]
 pub(super) struct Streamed<T: Scalar> {
     rows: RowStream<T>,

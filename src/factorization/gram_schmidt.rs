@@ -14,10 +14,10 @@ const LEAST: usize = 64;
 
 /// Replaces the columns of a matrix by the `Q` of $`M = Q R`$, where `R` has a positive diagonal.
 ///
-/// Blocks lose their components along the columns before them and become orthonormal by the Cholesky
-/// factor of their products, twice (Barlow and Smoktunowicz 2013), which is as accurate as
-/// reflections. False, with the matrix spoiled, where a block is so far from independent that two
-/// times are not enough, and where there are too few columns.
+/// Blocks lose their components along the columns before them and become orthonormal by the
+/// Cholesky factor of their products, twice (Barlow and Smoktunowicz 2013), which is as accurate as
+/// reflections. Returns false, with the matrix overwritten, if a block is too close to dependent
+/// for two times to be enough, and if there are too few columns.
 ///
 /// Cost: `2 d n²` multiply-adds. Sums are taken in an order that depends on the shape alone.
 pub(super) fn orthonormalize_blocks<T: Scalar>(matrix: &mut DMatrix<T>) -> bool {

@@ -13,8 +13,8 @@
 //!
 //! nalgebra's eigenvalue and singular value iterations are not used: on rank-deficient matrices they
 //! return NaN or wrong numbers. faer runs on one thread. It picks an instruction set at run time, so
-//! its last digits can depend on the machine; QR factors, which are part of chains and of drawn
-//! weights, therefore come from nalgebra's or the kernel's, whose loops are the same everywhere.
+//! its last digits can depend on the machine. QR factors, which are part of chains and of drawn
+//! weights, therefore come from nalgebra or the kernel, whose loops are the same everywhere.
 
 mod gram_schmidt;
 mod jacobi;

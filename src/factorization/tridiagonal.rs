@@ -8,7 +8,8 @@ use nalgebra::DMatrix;
 use super::symmetric;
 use crate::kernel::triangular::vectorized;
 
-/// The eigenvalues of a symmetric matrix of random numbers, unsorted: same bits on every machine.
+/// The eigenvalues of a symmetric matrix of random numbers, unsorted: same bits on every
+/// instruction set.
 pub(crate) fn drawn_eigenvalues(matrix: DMatrix<f64>) -> Vec<f64> {
     eigenvalues(matrix.clone()).unwrap_or_else(|| symmetric::by_rotations(&matrix).values)
 }

@@ -5,8 +5,8 @@ use nalgebra::DMatrix;
 use crate::{Error, Gram, Result};
 
 impl Gram {
-    /// Returns the cosine of samples `i` and `j`, to an absolute error of about 1e-16: of an angle
-    /// angle below 1e-8 is lost.
+    /// Returns the cosine of samples `i` and `j`, to an absolute error of about 1e-16. It does not
+    /// resolve an angle below 1e-8.
     ///
     /// Cost: `3 r` multiply-adds.
     ///

@@ -105,8 +105,8 @@ impl Growth {
         self.last = lengths;
     }
 
-    /// Returns mean and standard error of the increments, sample by sample. The errors take
-    /// increments for independent, as they are in a vanilla linear network.
+    /// Returns mean and standard error of the increments, sample by sample. The errors assume
+    /// independent increments, as they are in a vanilla linear network.
     #[must_use]
     pub fn rates(&self) -> &[Moments] {
         &self.rates

@@ -1,7 +1,8 @@
 //! Metrics of representations: methods of [`Gram`], and functions of a matrix.
 //!
-//! All are independent of the scale of `H`, and all except the cosines are invariant
-//! under rotations of the neurons and of the samples.
+//! All are independent of the scale of `H` and invariant under rotations of the neurons. All except
+//! the cosines and the [orthogonal lengths](Gram::orthogonal_lengths) are also invariant under
+//! rotations of the samples.
 
 mod angle;
 mod growth;

@@ -10,10 +10,10 @@ use crate::kernel::triangular::{distance_from_isotropy, is_upper_triangular};
 use crate::scalar::exponent;
 use crate::{Error, Gram, Result, Scalar};
 
-/// Returns $`\sqrt{1/r - 1/n}`$, the smallest orthogonality gap of `n` samples of rank `r`: of all
-/// networks of width `r < n`, for example.
+/// Returns $`\sqrt{1/r - 1/n}`$, the smallest orthogonality gap of `n` samples of rank `r`, for
+/// example in a network of width `r < n`.
 ///
-/// It is reached where all `r` singular values are equal.
+/// It is reached if all `r` singular values are equal.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed, metric::gap_floor};
@@ -43,7 +43,7 @@ impl Gram {
     /// Zero iff the samples are orthogonal and equally long; at most $`\sqrt{1 - 1/n}`$, with
     /// equality iff they are all parallel. Representations of rank `r < n` have at least
     /// [`gap_floor`](crate::metric::gap_floor). Absolute error about 1e-16; cost `r n²/2` multiply-adds,
-    /// a third of that where the factor is triangular.
+    /// a third of that if the factor is triangular and `n < 400`.
     ///
     /// ```
     /// use orthogap::Input;
@@ -93,8 +93,9 @@ impl Gram {
     /// -\log n - \frac{2}{n} \sum_i \log \sigma_i
     /// ```
     ///
-    /// Zero iff orthogonal, infinite if `C` is singular. Absolute error about 1e-15: near orthogonality it is
-    /// $`\frac n2 V^2`$, so of gaps `V` below 1e-7 it has no digits, and `V` itself has.
+    /// Zero iff orthogonal, infinite if `C` is singular. Absolute error about 1e-15. Near
+    /// orthogonality it is $`\frac n2 V^2`$, so it has no correct digits if the gap `V` is below
+    /// 1e-7; `V` itself has.
     ///
     /// ```
     /// use orthogap::Input;
@@ -115,11 +116,12 @@ impl Gram {
 
 /// Returns [`Gram::orthogonality_gap`] of the columns of a matrix, without a factorisation.
 ///
-/// `h` is `d x n`, samples are columns; any nalgebra matrix or view. Products of columns are summed in
-/// `f64`, in an order that depends on the shape alone. Absolute error a few 1e-16, for `f32`, too, and
-/// for columns of any lengths. Cost: `d n²/2` multiply-adds, memory of `n²` numbers and of a block.
-/// For `d < n` the eigenvalues of $`H H^\top`$ are those of $`H^\top H`$ except for zeros, so `d² n/2`
-/// multiply-adds, `d²` numbers and a copy are enough.
+/// `h` is `d x n`, samples are columns; any nalgebra matrix or view. Products of columns are summed
+/// in `f64`, in an order that depends on the shape alone. Absolute error a few 1e-16, for `f32`,
+/// too, and for columns of any lengths. Cost: `d n²/2` multiply-adds, memory of `n²` numbers and of
+/// a block; on several threads, of a block for each and of sums, up to a quarter as many numbers as
+/// `h` has. For `d < n` the eigenvalues of $`H H^\top`$ are those of $`H^\top H`$ except for zeros,
+/// so `d² n/2` multiply-adds, `d²` numbers and a copy are enough.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix, Matrix3x2};

@@ -174,7 +174,7 @@ impl Gram {
 }
 
 /// The singular values of a factor, unsorted: by the fastest of three methods whose error, epsilon
-/// times the largest value that it sees, would not be felt.
+/// times the largest value that it sees, is small beside the smallest value.
 fn singular_values(factor: &DMatrix<f64>) -> Vec<f64> {
     const SMALLEST_SQUARE: f64 = 1e-4;
     const SMALLEST: f64 = 1e-5;

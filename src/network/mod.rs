@@ -25,7 +25,7 @@ const SMALLEST_DEVIATION: f64 = 1e-300;
 /// normalisation and an activation in some [`Order`], and perhaps a [`Residual`] connection around
 /// them. [`new`](Self::new) makes a recipe, `with_*` change it, [`chain`](Self::chain) and
 /// [`gradients`](Self::gradients) run it. The type parameter is the arithmetic of everything with
-/// `d` rows. Recipes can be looped over, compared, and with the feature `serde` written and read.
+/// `d` rows. Recipes can be compared and, with the feature `serde`, serialised.
 ///
 /// ```
 /// use orthogap::{Input, Network, Seed};
@@ -56,7 +56,7 @@ impl<T: Scalar> Network<T> {
     /// Returns the network of the paper's Eq. 1: linear layers of `width` neurons, each followed by
     /// [`BatchNorm::paper`].
     ///
-    /// The recipe is checked when a chain begins, against the input it meets.
+    /// The recipe is checked against the input when a chain begins.
     #[must_use]
     pub fn new(width: usize) -> Self {
         Self {
@@ -216,9 +216,9 @@ impl<T: Scalar> Network<T> {
         self.pooling
     }
 
-    /// Returns the cheapest engine that has the law of this recipe's representations, of batches up
-    /// to the width. Representations of a larger batch are smaller than its Gram matrix and are
-    /// always held.
+    /// Returns the cheapest engine that has the law of this recipe's representations, for batches
+    /// up to the width. Those of a larger batch are always held, since they are smaller than its
+    /// Gram matrix.
     ///
     /// ```
     /// use orthogap::{Engine, Network, normalization::SampleNorm, weights::Uniform};
@@ -360,6 +360,7 @@ pub enum Engine {
     /// Rows are drawn given the Gram matrix, and held, because more than their Gram matrix matters
     /// to the next layer: `d n` normals (Haar weights: and a QR of `d x n`), `O(d n)` memory.
     Materialized,
-    /// Weights are drawn: `d²` numbers, `d² n` multiply-adds.
+    /// Weights are drawn: `d²` numbers, `d² n` multiply-adds. All weights of a layer are held at
+    /// once, unless they are Gaussian.
     Explicit,
 }

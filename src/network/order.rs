@@ -105,7 +105,7 @@ impl fmt::Debug for BranchWeight {
 }
 
 impl Residual {
-    /// Returns a branch of the same weight `c` at every layer.
+    /// Returns a connection whose branch has the same weight `c` at every layer.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `c` is not finite.
@@ -113,8 +113,8 @@ impl Residual {
         Ok(Self { weight: BranchWeight::Constant(finite(weight)?), post_norm: false })
     }
 
-    /// Returns a branch of weight `c / sqrt(depth)`, so that a network of `depth` layers has a
-    /// limit as it grows deep.
+    /// Returns a connection whose branch has weight `c / sqrt(depth)`, so that a network of `depth`
+    /// layers has a limit as it grows deep.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `c` is not finite or the depth is 0.
@@ -126,7 +126,8 @@ impl Residual {
         Self::new(weight / (depth as f64).sqrt())
     }
 
-    /// Returns a branch of weight `weight(l)` at layer `l`, counted from 1.
+    /// Returns a connection whose branch has weight `weight(l)` at layer `l`, counted from 1. It
+    /// cannot be serialised.
     ///
     /// ```
     /// use orthogap::Residual;

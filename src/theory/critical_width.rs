@@ -1,7 +1,8 @@
 //! The width below which the paper's networks lose rank although `d >= n`.
 //!
-//! [`experiment::critical_width`](crate::experiment::critical_width) measures it: 3, 5, 7, 14, 23, 47, 78, 168, 284 for n = 2, 3, 4, 6,
-//! 8, 12, 16, 24, 32, each within one (the larger ones within a few).
+//! [`experiment::critical_width`](crate::experiment::critical_width) measures it: 3, 5, 7, 14, 23,
+//! 47, 78, 168, 284 for n = 2, 3, 4, 6, 8, 12, 16, 24, 32, each within one (the larger ones within
+//! a few).
 
 /// Returns an approximate critical width, `n²/4`, at least `n`.
 ///
@@ -24,9 +25,10 @@ pub fn predicted(batch_size: usize) -> f64 {
 /// At large width singular values are $`1/\sqrt n + s \mu_i`$
 /// ([`SingularValueLaw`](super::stationary::SingularValueLaw)), with $`\mu_i`$ from the Gaussian
 /// orthogonal ensemble of entries of variance 1/2 off the diagonal, whose edge is
-/// $`\sqrt{2n}`$, and $`s^2 = n E V^2/(4 D) \to 1/(8d)`$. Their least one reaches zero at
+/// $`\sqrt{2n}`$, and $`s^2 = n E V^2/(4 D) \to 1/(8d)`$. The smallest of them reaches zero at
 /// $`1/n = 2n/(8d)`$. There the law itself, which is linear in the spread, is no longer exact: measured
-/// critical widths exceed `n²/4` by 11 % (n = 32) to 40 % (n = 8). Negative below that width.
+/// critical widths exceed `n²/4` by 11 % (n = 32) to 40 % (n = 8). The edge is negative for
+/// `d < n²/4`.
 ///
 /// ```
 /// use orthogap::theory::{critical_width::lower_edge, stationary::SingularValueLaw};
@@ -46,8 +48,8 @@ pub fn lower_edge(batch_size: usize, width: usize) -> f64 {
 /// width, $`\frac12 \log \frac{n-1}{n-3}`$, infinite for n <= 3.
 ///
 /// The other `n - 1` directions are orthogonal there, and a row that is divided by its length in
-/// them multiplies a lost one by $`E \frac{n-1}{\chi^2_{n-1}}`$ in the mean square. At finite width the growth
-/// is less, and negative below the critical width:
+/// them multiplies a lost one by $`E \frac{n-1}{\chi^2_{n-1}}`$ in the mean square. At finite width
+/// the growth is less, and negative below the critical width:
 /// [`growth_rate`](crate::experiment::critical_width::growth_rate) measures it.
 #[must_use]
 pub fn growth_at_infinite_width(batch_size: usize) -> f64 {

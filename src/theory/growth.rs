@@ -1,8 +1,9 @@
 //! How vanilla linear networks grow: the Lyapunov exponents of products of Gaussian matrices.
 
 /// Returns the `n` top Lyapunov exponents of a vanilla linear network of `width` neurons with
-/// weights N(0, gain²/d): growth a layer of the logarithms of lengths, areas, volumes, one after
-/// the other.
+/// weights N(0, gain²/d), in descending order.
+///
+/// The sum of the first k is the growth a layer of the logarithm of a k-dimensional volume.
 ///
 /// ```math
 /// \lambda_k = \log \mathrm{gain} + \tfrac12 \left( \psi\!\left(\tfrac{d - k + 1}{2}\right)
@@ -10,7 +11,7 @@
 /// ```
 ///
 /// (Newman, *The distribution of Lyapunov exponents*, 1986; psi is the digamma function.) At large
-/// width about log gain - k/(2d): samples become parallel at a rate of 1/(2d) a layer.
+/// width they are about log gain - k/(2d): samples become parallel at a rate of 1/(2d) a layer.
 ///
 /// ```
 /// use orthogap::theory::growth::lyapunov_exponents;
@@ -20,10 +21,10 @@
 /// assert!((exponent + (0.577_215_664_901_532_9 + 2f64.ln()) / 2.0).abs() < 1e-14);
 /// ```
 ///
-/// Exact at any width. A finite chain approaches them like one over its depth, since its input is not along
-/// the Lyapunov directions.
+/// They are exact at any width. The mean growth in a finite chain differs from them by about one
+/// over its depth, since its input is not along the Lyapunov directions.
 ///
-/// There are only `d` exponents, so no more than that are returned.
+/// There are only `d` exponents, so at most `d` are returned.
 #[must_use]
 pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64> {
     let d = width as f64;

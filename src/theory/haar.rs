@@ -17,10 +17,10 @@ use crate::{Error, Result};
 /// E V^2 = \frac{(n-1)(n+2)(d-n)}{n(n+1) \, d \, (2d-n)}
 /// ```
 ///
-/// For `d` much larger than `n` it is the share $`2/(n+2)`$ of
-/// [the value of Gaussian weights](super::stationary::mean_squared_gap), as derived: the Gaussian noise
-/// of the singular values of `W` is missing.
-/// The factor in `n/d` is a fit to simulations, which exceed it by up to 5 % (standard errors .2 % or .3 %):
+/// For `d` much larger than `n` it is the share $`2/(n+2)`$ of [the value of Gaussian
+/// weights](super::stationary::mean_squared_gap), as derived: the singular values of `W` have no
+/// noise. The factor in `n/d` is a fit to simulations, which are up to 5 % above and 1 % below it
+/// (standard errors .2 % or .3 %):
 ///
 /// | n, d | 4, 6 | 4, 16 | 4, 64 | 8, 12 | 8, 16 | 8, 64 | 16, 17 | 16, 32 | 32, 64 |
 /// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::BatchTooSmall`] of an empty batch, [`Error::BatchExceedsWidth`] if `n > d`.
+/// [`Error::BatchTooSmall`] for an empty batch, [`Error::BatchExceedsWidth`] if `n > d`.
 pub fn mean_squared_gap(batch_size: usize, width: usize) -> Result<f64> {
     check::batch(batch_size, 1)?;
     if batch_size > width {
@@ -51,15 +51,15 @@ pub fn mean_squared_gap(batch_size: usize, width: usize) -> Result<f64> {
 /// Returns the factor $`n/(n+2)`$ by which the mean [isometry gap](crate::Gram::isometry_gap) falls in a
 /// layer with Haar weights, near isometry and for `n = d`.
 ///
-/// With $`C = I/n + \delta`$ and the rows `w` of an orthogonal `W`, normalisation takes the diagonal off
-/// $`W \delta W^\top`$, to first order. So $`\lVert \delta \rVert^2`$ loses
-/// $`\sum_i (w_i^\top \delta w_i)^2`$, of mean $`\frac2{n+2} \lVert \delta \rVert^2`$, and the gap is
-/// $`\frac n2 \lVert \delta \rVert^2`$ up to third order. The time constant is about
-/// (n + 1)/2 layers; Meterez et al. 2024 ([arXiv 2310.02012](https://arxiv.org/abs/2310.02012)) bound it
-/// by one of the order of d².
+/// With $`C = I/n + \delta`$ and the rows `w` of an orthogonal `W`, normalisation removes the
+/// diagonal of $`W \delta W^\top`$, to first order. So $`\lVert \delta \rVert^2`$ loses
+/// $`\sum_i (w_i^\top \delta w_i)^2`$, of mean $`\frac2{n+2} \lVert \delta \rVert^2`$, and the gap
+/// is $`\frac n2 \lVert \delta \rVert^2`$ up to third order. The time constant is about (n + 1)/2
+/// layers; Meterez et al. 2024 ([arXiv 2310.02012](https://arxiv.org/abs/2310.02012)) bound it by
+/// one of the order of d².
 ///
-/// Far from isometry the decay is slower: it is the limit of small gaps, measured to a relative error of
-/// the order of the gap.
+/// This is the limit of small gaps; the relative deviation from it is of the order of the gap. Far
+/// from isometry the decay is slower.
 ///
 /// ```
 /// assert_eq!(orthogap::theory::haar::isometry_decay(8), 0.8);

@@ -6,9 +6,8 @@
 //! ([arXiv 2305.18399](https://arxiv.org/abs/2305.18399)) show that it does not fall when samples are
 //! scaled to one length, as layer normalisation does. [`gain`] is the exact gain.
 //!
-//! The other half of a layer is the activation. Of a pair of samples the share of the linear part,
-//! $`\beta_0`$, is
-//! [`KernelMap::linear_share`](super::kernel_map::KernelMap::linear_share).
+//! The other half of a layer is the activation. For a pair of samples, the share $`\beta_0`$ of its
+//! linear part is [`KernelMap::linear_share`](super::kernel_map::KernelMap::linear_share).
 
 use super::bounds::Version;
 use crate::{Error, Gram, Result};
@@ -25,7 +24,7 @@ use crate::{Error, Gram, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::ZeroColumn`] of a sample that is zero.
+/// [`Error::ZeroColumn`] for a sample that is zero.
 pub fn normalized(gram: &Gram) -> Result<Gram> {
     let lengths = lengths(gram)?;
     let mut factor = gram.factor().clone();
@@ -35,8 +34,8 @@ pub fn normalized(gram: &Gram) -> Result<Gram> {
     Gram::from_factor(factor)
 }
 
-/// Returns by how much the [isometry gap](Gram::isometry_gap) falls, at least, when samples are scaled to
-/// equal lengths: a function of their lengths $`a_i`$ alone.
+/// Returns a lower bound on the fall of the [isometry gap](Gram::isometry_gap) when samples are
+/// scaled to equal lengths. It is a function of their lengths $`a_i`$ alone.
 ///
 /// | version | gain |
 /// | --- | --- |
@@ -59,7 +58,7 @@ pub fn normalized(gram: &Gram) -> Result<Gram> {
 /// ```
 ///
 /// # Errors
-/// [`Error::ZeroColumn`] of a sample that is zero.
+/// [`Error::ZeroColumn`] for a sample that is zero.
 pub fn gain(version: Version, gram: &Gram) -> Result<f64> {
     let lengths = lengths(gram)?;
     let n = lengths.len() as f64;

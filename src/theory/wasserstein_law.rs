@@ -55,10 +55,10 @@ pub fn squared_distance(batch_size: usize, width: usize) -> f64 {
 /// ```
 ///
 /// Both laws are invariant under rotations, so only the length r moves. In a given direction
-/// $`\sqrt n H^\top H \sqrt n`$ multiplies r² by $`1 + \xi`$ with
-/// $`E \xi^2 = s^2 = \frac{2n}{n+2} E V^2`$, which spreads the density of r; the transport that undoes it is
-/// $`\frac{s^2}8 (r^3 - (n+2) r)`$, and its mean square $`\frac{s^4}{32} n (n+2)`$. So a row is
-/// Gaussian to O(1/d) in $`W_2`$, the whole matrix to $`O(1/\sqrt d)`$ only ([`squared_distance`]).
+/// $`n H^\top H`$ multiplies r² by $`1 + \xi`$ with $`E \xi^2 = s^2 = \frac{2n}{n+2} E V^2`$, which
+/// spreads the density of r. The transport that undoes it is $`\frac{s^2}8 (r^3 - (n+2) r)`$, and
+/// its mean square is $`\frac{s^4}{32} n (n+2)`$. So a row is Gaussian to O(1/d) in $`W_2`$, the
+/// whole matrix to $`O(1/\sqrt d)`$ only ([`squared_distance`]).
 ///
 /// Simulation over law: .94 to 1.04 for n = 2, .95 to 1.09 for n = 4, .92 to .96 for n = 8.
 ///
@@ -79,10 +79,11 @@ pub fn row_squared_distance(batch_size: usize, width: usize) -> f64 {
 /// samples of the singular values of each.
 ///
 /// The distance of the singular values from their mean, $`\lVert \sigma - \bar\sigma \rVert`$, is a
-/// 1-Lipschitz image of the matrix, so the distance between the one-dimensional laws of that
-/// number is no larger. In the limit of [`squared_distance`] it is equal. Sampling adds a bias
-/// upwards of the order of their variance over the number of samples, so it is certified for the laws of
-/// the samples, and for the populations only where it is much larger than that.
+/// 1-Lipschitz image of the matrix, so the distance between the one-dimensional laws of that number
+/// is no larger. In the limit of [`squared_distance`] it is equal. The bound is certified for the
+/// empirical laws of the samples. Sampling adds an upward bias of the order of the variance over
+/// the number of samples, so for the populations it is a bound only where it is much larger than
+/// that.
 ///
 /// ```
 /// use orthogap::theory::wasserstein_law::lower_bound;
@@ -94,8 +95,9 @@ pub fn row_squared_distance(batch_size: usize, width: usize) -> f64 {
 /// ```
 ///
 /// # Errors
-/// [`Error::Empty`] without samples, [`Error::ShapeMismatch`] unless both laws have as many and all
-/// are equally long, [`Error::NotFinite`], [`Error::InvalidParameter`] where squares overflow.
+/// [`Error::Empty`] without samples or if they have no entries, [`Error::ShapeMismatch`] unless
+/// both laws have equally many samples of one length, [`Error::NotFinite`],
+/// [`Error::InvalidParameter`] where squares overflow.
 pub fn lower_bound<L: AsRef<[f64]>, R: AsRef<[f64]>>(
     left: impl IntoIterator<Item = L>,
     right: impl IntoIterator<Item = R>,

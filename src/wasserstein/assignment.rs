@@ -45,8 +45,8 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] for more than 8192
-    /// samples of more than one number.
+    /// [`Error::ShapeMismatch`] unless the dimensions are equal, [`Error::InvalidParameter`] for
+    /// more than 8192 samples in two or more dimensions.
     pub fn assignment(&self, other: &Self) -> Result<Assignment> {
         self.check_dimension("the other sample", other.dimension())?;
         let (ours, theirs) = (self.count(), other.count());
@@ -81,9 +81,10 @@ impl Sample {
     ///
     /// The bias of the empirical distance is mostly that of noise against noise, which the second
     /// distance shows. That is exact if all three samples have one law. The noise of this sample has
-    /// its own scale, so the second distance counts $`\sqrt{\mathrm{tr}\, C_x/\mathrm{tr}\, C_y}`$
-    /// times, with the covariances of this sample and of `first`: 9.6 for a bias of 9.5 where this law
-    /// is twice as wide (n = 8, N = 100, isotropic Gaussians). For laws of different shape it is a guess.
+    /// its own scale, so the second distance is multiplied by
+    /// $`\sqrt{\mathrm{tr}\, C_x/\mathrm{tr}\, C_y}`$ with the covariances of this sample and of
+    /// `first`. That gives 9.6 for a bias of 9.5 where this law is twice as wide (n = 8, N = 100,
+    /// isotropic Gaussians). For laws of different shape it is a guess.
     ///
     /// # Errors
     /// Those of [`assignment`](Self::assignment).

@@ -121,8 +121,8 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`SampleTooSmall`](crate::Error::SampleTooSmall) below 50 samples,
-    /// [`ShapeMismatch`](crate::Error::ShapeMismatch).
+    /// [`SampleTooSmall`](crate::Error::SampleTooSmall) below 50 samples, and those of
+    /// [`gelbrich`](Self::gelbrich) and [`sliced`](Self::sliced).
     pub fn bracket(
         &self,
         target: &Gaussian,

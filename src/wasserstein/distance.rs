@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// The law whose distance is taken.
 ///
-/// In both, `W` has independent N(0, 1/d) entries and `H` Frobenius norm one; rows are taken times
+/// In each, `W` has independent N(0, 1/d) entries and `H` Frobenius norm one; rows are taken times
 /// $`\sqrt d`$, so that their covariance is $`C = H^\top H`$ with trace one and both laws have the
 /// same coupling bound $`\sum_i (\sigma_i - 1/\sqrt n)^2`$.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

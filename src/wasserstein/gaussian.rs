@@ -55,7 +55,7 @@ impl Gaussian {
     ///
     /// # Errors
     /// [`Error::Empty`] in dimension 0, [`Error::InvalidParameter`] for a deviation that is
-    /// negative or not finite, or whose square overflows.
+    /// negative or not finite, and for a total variance above 1e300.
     pub fn isotropic(dimension: usize, deviation: f64) -> Result<Self> {
         check::not_negative("deviation", deviation)?;
         Self::centered(dimension, Shape::Isotropic(deviation))
@@ -111,7 +111,8 @@ impl Gaussian {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] if it is not square,
-    /// [`Error::InvalidParameter`] if it is not symmetric or not positive semidefinite.
+    /// [`Error::InvalidParameter`] if it is not symmetric or not positive semidefinite, and for a
+    /// trace above 1e300.
     pub fn from_covariance<T, R, C, S>(covariance: &Matrix<T, R, C, S>) -> Result<Self>
     where
         T: Scalar,

@@ -2,11 +2,11 @@
 //! elsewhere, with errors.
 //!
 //! Batch normalisation makes the pre-activations `W H` of deep random networks nearly Gaussian.
-//! Lemma 2 and Corollary 3 of the paper bound the distance. It can be that of two laws, and every
-//! [`W2`] names [its law](Law). Given `H`, the matrix `W H` is Gaussian, its rows are N(0, C), and
-//! the paper's coupling is optimal. Over random `H`, one **row** is a mixture of those. It is far
-//! closer to Gaussian than the whole **matrix**, whose rows share one `H`: for n = 32 and a gap of
-//! 0.1 the coupling costs 0.111, while a row is at 3e-4.
+//! Lemma 2 and Corollary 3 of the paper bound the distance. It can be that of either of two laws,
+//! and every [`W2`] names [its law](Law). Given `H`, the matrix `W H` is Gaussian, its rows are
+//! N(0, C), and the paper's coupling is optimal. Over random `H`, one **row** is a mixture of
+//! those. It is far closer to Gaussian than the whole **matrix**, whose rows share one `H`: for n =
+//! 32 and a gap of 0.1 the coupling costs 0.111, while a row is at 3e-4.
 //!
 //! Samples are **rows** here (`N x n`): rows of `W H` are samples of the row law. `H` itself is
 //! `d x n`, and samples of the batch are its columns.

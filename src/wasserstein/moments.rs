@@ -55,7 +55,8 @@ impl RowMoments {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ShapeMismatch`] unless rows have n numbers,
-    /// [`Error::InvalidParameter`] where sums of squares would overflow.
+    /// [`Error::InvalidParameter`] where sums of squares would overflow, and for more than 2^53
+    /// rows in all.
     pub fn push_rows<T, R, C, S>(&mut self, rows: &Matrix<T, R, C, S>) -> Result<()>
     where
         T: Scalar,
@@ -82,8 +83,8 @@ impl RowMoments {
     /// Adds all rows of `other`.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for other dimensions, [`Error::InvalidParameter`] if together they are
-    /// more than 2^53 rows.
+    /// [`Error::ShapeMismatch`] unless the dimensions are equal, [`Error::InvalidParameter`] for
+    /// more than 2^53 rows in all.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.check_columns("the mean of the moments", 1, other.dimension())?;
         if other.count == 0 {

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 impl Sample {
     /// Returns the squared distance between the law of the lengths |x - m| of samples and that of
     /// the target $`N(m, \tau^2 I)`$, tau times a chi variable: a lower bound, since taking lengths
-    /// brings no two points farther apart. It is exact for every law that is symmetric about m, a
-    /// mixture of isotropic Gaussians or a sphere.
+    /// brings no two points farther apart. It is exact for every law that is invariant under
+    /// rotations about m, such as a mixture of isotropic Gaussians or a sphere.
     ///
     /// The bias is exact for normal samples of any variance about m, and right to first order in
     /// 1/N for others; one sample has none. The standard error is at least that of rounding squares

@@ -9,7 +9,7 @@ use crate::{Error, Gram, Purpose, Replicate, Result};
 /// One row of `W H` from each of many runs, where `W` has independent N(0, 1) entries and `H` is of
 /// Frobenius norm one.
 ///
-/// At large width a row is close to Gaussian: its squared distance is of the order $`n^4/(128 d^2)`$
+/// At large width a row is close to Gaussian: its squared distance is about $`n^4/(128 d^2)`$
 /// ([`row_squared_distance`](crate::theory::wasserstein_law::row_squared_distance)), below the noise of
 /// fewer than about $`d^2`$ rows.
 ///
@@ -56,7 +56,8 @@ impl RowLaw {
 
     /// Draws a row of `W H` given the final Gram matrix of a run, and adds it.
     ///
-    /// The row depends on the run alone: push one Gram matrix of each run. Cost: `r n` multiply-adds.
+    /// The normals of the row depend on the run alone, so push one Gram matrix of each run. Cost:
+    /// `r n` multiply-adds, and n numbers of memory for each run.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] of the batch size.
@@ -90,12 +91,14 @@ impl RowLaw {
         Sample::from_rows(&DMatrix::from_rows(&self.rows))
     }
 
-    /// Computes certified bounds on the squared distance of the row law to a Gaussian, among them the
-    /// coupling bound of Lemma 2, which is one to N(0, I/n): see [`Sample::bracket`]. The run draws
-    /// directions.
+    /// Computes certified bounds on the squared distance of the row law to a Gaussian: see
+    /// [`Sample::bracket`].
+    ///
+    /// The coupling bound of Lemma 2 is among them if the target is N(0, I/n), made by
+    /// [`Gaussian::isotropic`]. Directions are drawn from streams of `run`.
     ///
     /// # Errors
-    /// Those of [`Sample::bracket`].
+    /// Those of [`sample`](Self::sample) and of [`Sample::bracket`].
     pub fn bracket(&self, target: &Gaussian, run: impl Into<Replicate>) -> Result<Bracket> {
         let deviation = (self.batch_size as f64).sqrt().recip();
         let is_limit = target.isotropic_deviation().is_some_and(|tau| {

@@ -20,9 +20,9 @@ pub struct Entropic {
     /// marginals are exact. [`entropic`](Self::entropic) is too small by no more than this times
     /// the largest error of a potential.
     pub marginal_error: f64,
-    /// A bound on the minimum: it is at most [`entropic`](Self::entropic) plus this, and for an
-    /// epsilon up to 1024 times the largest cost not below [`entropic`](Self::entropic), up to
-    /// rounding.
+    /// A bound on the minimum: it is at most [`entropic`](Self::entropic) plus this. It is not
+    /// below [`entropic`](Self::entropic), up to rounding, for an epsilon up to 1024 times the
+    /// largest excess of a cost over the smallest one from the same point of the smaller sample.
     ///
     /// The plan is rounded to one whose marginals are exact (Altschuler, Weed and Rigollet, NeurIPS
     /// 2017); its value bounds the minimum from above, the dual value from below.
@@ -49,18 +49,20 @@ const BUDGET: usize = 20_000;
 impl Sample {
     /// Returns the entropic transport between two empirical laws at regularisation `epsilon`.
     ///
-    /// A statement about these samples. As an estimate of the distance between populations it inherits the
-    /// curse of [`assignment`](Self::assignment) for a small epsilon, and is biased upwards by a large one.
+    /// It is a statement about these samples. As an estimate of the distance between populations it
+    /// is as poor as [`assignment`](Self::assignment) for a small epsilon, and a large one biases
+    /// it upwards.
     ///
     /// Newton's method on the potentials of the smaller sample, with epsilon lowered step by step.
     /// The method works with sums of exponentials whose largest term is near 1, so no epsilon
     /// underflows. It ends where the [marginal error](Entropic::marginal_error) is 1e-11. An epsilon
     /// below 2^-52 of the largest squared distance is refused: the distances are not exact to that.
     ///
-    /// Cost: `N M` numbers of memory, and passes of `2 N M` multiply-adds: about 50 to 300 where
-    /// epsilon is of the order of the costs, more for a smaller one, never more than 20,000. Where
-    /// M is the smaller size, a step may solve a dense system with `M² N + M³/6` multiply-adds,
-    /// which counts as the passes of its cost.
+    /// Cost: `2 N M` numbers of memory, and passes of `2 N M` multiply-adds: about 50 to 300 where
+    /// epsilon is of the order of the costs, more for a smaller one. The search ends with the step
+    /// that reaches 20,000. Where M is the smaller size, a step may solve a dense system. That
+    /// takes `M² N + M³/6` multiply-adds and memory for `N M + M²` more numbers, and counts as the
+    /// passes of its cost.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};

@@ -67,8 +67,9 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) unless sample, target and directions have one dimension;
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for 2^31 samples or more.
+    /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) unless sample, target and directions
+    /// have the same dimension; [`Error::InvalidParameter`](crate::Error::InvalidParameter) for
+    /// 2^31 samples or more.
     pub fn sliced(&self, target: &Gaussian, directions: &Directions) -> Result<Sliced> {
         self.check_dimension("the target", target.dimension())?;
         self.check_dimension("a direction", directions.dimension())?;
@@ -149,7 +150,8 @@ impl Gaussian {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a deviation that is negative or not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a deviation that is negative
+    /// or not finite.
     pub fn sliced_to_isotropic(&self, deviation: f64) -> Result<f64> {
         check::not_negative("deviation", deviation)?;
         let n = self.dimension() as f64;

@@ -22,9 +22,9 @@ use crate::{Error, Result, Scalar};
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::ShapeMismatch`] unless there are as many weights as numbers,
-/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite or
-/// no number beside their sum, a mean that is not finite, or a deviation that is negative, and where
-/// squares would overflow.
+/// [`Error::NotFinite`], [`Error::InvalidParameter`] for a weight that is not positive and finite
+/// or whose share of their sum underflows, for 2^31 numbers or more, for a mean that is not finite,
+/// for a deviation that is negative or not finite, and where squares would overflow.
 pub fn weighted_line_w2<T: Scalar>(
     numbers: &[T],
     weights: &[f64],

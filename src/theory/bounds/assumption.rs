@@ -27,8 +27,8 @@ impl Width {
         Self::of(batch_size, width as f64)
     }
 
-    /// Returns a width `d >= n` beyond all integers, such as the smallest one at which Theorem 1 is
-    /// not vacuous.
+    /// Returns a width `d >= n` that need not be an integer or fit into one, such as the smallest
+    /// one at which Theorem 1 is not vacuous.
     ///
     /// ```
     /// use orthogap::theory::bounds::{A1, Version, Width, theorem_1};
@@ -54,8 +54,8 @@ impl Width {
 
 /// The hypothesis of Theorem 1: $`\sigma_n(H_k) \ge \alpha`$ for the layers `k = 1, ..., l`.
 ///
-/// At finite width no fixed α satisfies it almost surely for all `l`; what the theorem's proof
-/// bounds is the mean gap times the indicator of this event.
+/// At finite width no fixed α satisfies it almost surely for all `l`. The proof of the theorem
+/// bounds the mean of the gap times the indicator of this event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct A1 {
     pub(super) batch_size: usize,
@@ -77,7 +77,7 @@ impl A1 {
     /// ```
     pub fn new(batch_size: usize, alpha: f64, layers: u32) -> Result<Self> {
         nonempty(batch_size)?;
-        // A rounding of 1/sqrt(n) is forgiven: the largest alpha is the most interesting one.
+        // A rounding of 1/sqrt(n) is accepted: the largest alpha is the most interesting one.
         let largest = (batch_size as f64).sqrt().recip() * (1.0 + 4.0 * f64::EPSILON);
         let valid = alpha > 0.0 && alpha <= largest;
         check::parameter("alpha", alpha, valid, "0 < alpha <= 1/sqrt(n)")?;

@@ -93,7 +93,8 @@ fn power(rate: f64, layers: u32) -> f64 {
 /// ```
 ///
 /// # Errors
-/// [`InvalidParameter`](crate::Error::InvalidParameter) for a Lyapunov function outside 0 to 1/n.
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a Lyapunov function outside 0 to 1/n,
+/// [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.
 pub fn lemma_4(version: Version, batch_size: usize, lyapunov: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let lyapunov = within("lyapunov", lyapunov, 1.0 / n, "0 to 1/n")?;

@@ -12,7 +12,8 @@ const LARGEST_W2: f64 = 2.0;
 /// It is at most 2 without any assumption, by the independent coupling.
 ///
 /// # Errors
-/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean gap outside 0 to sqrt(1 - 1/n).
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean gap outside 0 to sqrt(1 - 1/n),
+/// [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.
 pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let mean_gap = within("mean gap", mean_gap, largest_gap(n), "0 to sqrt(1 - 1/n)")?;
@@ -33,7 +34,8 @@ pub fn lemma_2(batch_size: usize, mean_gap: f64) -> Result<Bound> {
 /// ```
 ///
 /// # Errors
-/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean squared gap outside 0 to 1 - 1/n.
+/// [`InvalidParameter`](crate::Error::InvalidParameter) for a mean squared gap outside
+/// 0 to 1 - 1/n, [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.
 pub fn lemma_2_sharp(batch_size: usize, mean_squared_gap: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let mean_squared_gap =

@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// The constant `c` is 2/3 as printed, and 2n/(n+2) by [`lemma_8`], which is sharp.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a Lyapunov function outside 0 to 1/n.
+/// [`Error::InvalidParameter`] for a Lyapunov function outside 0 to 1/n, [`Error::BatchTooSmall`]
+/// if `n` is 0.
 pub fn theorem_5(
     version: Version,
     batch_size: usize,
@@ -36,7 +37,8 @@ pub fn theorem_5(
 /// ```
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] for a smallest eigenvalue outside 0 to 1/n.
+/// [`Error::InvalidParameter`] for a smallest eigenvalue outside 0 to 1/n, [`Error::BatchTooSmall`]
+/// if `n` is 0.
 pub fn lemma_8(batch_size: usize, smallest_eigenvalue: f64) -> Result<Bound> {
     let n = nonempty(batch_size)?;
     let smallest = within("smallest eigenvalue", smallest_eigenvalue, 1.0 / n, "0 to 1/n")?;
@@ -57,9 +59,9 @@ pub fn lemma_8(batch_size: usize, smallest_eigenvalue: f64) -> Result<Bound> {
 /// the bound excludes neither, and as printed it is vacuous if d <= 36 n⁴.
 ///
 /// Proof: by [`theorem_5`] with its constant c, the mean of $`c \hat V \lambda_n`$ at layer k is at
-/// most $`E \hat V(H_k) - E \hat V(H_{k+1}) + 1/\sqrt d`$. The sum over k = 0, ..., l-1 telescopes,
-/// and what it leaves, $`-E \hat V(H_l)`$, makes up for the product at layer l, as c <= n. The bound
-/// so holds with layer 0 in the sum, too.
+/// most $`E \hat V(H_k) - E \hat V(H_{k+1}) + 1/\sqrt d`$. The sum over k = 0, ..., l-1 telescopes.
+/// Its last term, $`-E \hat V(H_l)`$, compensates for the product at layer l, since c <= n. So the
+/// bound also holds with layer 0 in the sum.
 ///
 /// ```
 /// use orthogap::theory::{bounds::{Version, Width, appendix_b1}, mean_field::MeanFieldChain};

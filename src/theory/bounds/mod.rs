@@ -55,7 +55,7 @@ use crate::check;
 pub struct Bound {
     /// The bound of the claim.
     pub value: f64,
-    /// The largest possible value of the quantity.
+    /// An upper bound on the quantity that holds without the claim.
     pub trivial: f64,
     /// Whether the claim is vacuous: `value >= trivial`.
     pub vacuous: bool,

@@ -4,7 +4,7 @@ use super::{KernelMap, cosine_in_range};
 use crate::theory::bounds::Version;
 use crate::{Error, Result};
 
-/// Which of four statements of the theorem applies.
+/// The one of the four statements of the theorem that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Case {
@@ -75,7 +75,8 @@ impl Attraction {
     /// ```
     ///
     /// # Errors
-    /// Those of [`KernelMap::fixed_point`]; [`Error::Unsupported`] of a linear map, which has none.
+    /// Those of [`KernelMap::fixed_point`]; [`Error::Unsupported`] for a linear map, which has no
+    /// attracting fixed point.
     pub fn new(map: &KernelMap, version: Version) -> Result<Self> {
         let Some(attracting) = map.fixed_point()? else {
             return Err(Error::Unsupported {
@@ -117,8 +118,9 @@ impl Attraction {
         self.rate
     }
 
-    /// Returns the bound on $`\lvert \rho_l - \rho^* \rvert`$ after `layers` layers from `start`;
-    /// infinite where the theorem does not apply, at ±1.
+    /// Returns the bound on $`\lvert \rho_l - \rho^* \rvert`$ after `layers` layers from `start`.
+    ///
+    /// It is infinite at ±1 if $`\rho^* < 1`$: the theorem does not apply there.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] unless `start` is a cosine.

@@ -13,9 +13,10 @@
 //! attracting fixed point there: where $`\kappa'(1) > 1`$. On [-1, 0) only -1 can be fixed, where F
 //! is odd. [`KernelMap::fixed_point`] finds the attracting one and the rate there.
 //!
-//! The maps are limits of infinite width at a fixed depth. A layer of width `d` adds noise of variance of the order
-//! 1/d and a bias of the order 1/d, which add up over layers where the rate is near 1: the limit holds for depths
-//! far below `d` (beyond, see Li, Nica and Roy 2022 and the example `shaped`).
+//! The maps are limits of infinite width at a fixed depth. A layer of width `d` adds noise with a
+//! variance of the order 1/d and a bias of the order 1/d, which add up over layers where the rate
+//! is near 1. So the limit holds for depths far below `d` (beyond, see Li, Nica and Roy 2022 and
+//! the example `shaped`).
 //!
 //! ```
 //! use orthogap::Activation;
@@ -44,8 +45,9 @@ use crate::{Activation, Result};
 
 /// The map $`\kappa`$ of the cosine of two samples by one layer of an activation.
 ///
-/// Closed forms for the identity, ReLU, leaky ReLU, sin and erf; else adaptive quadrature in the
-/// plane, to 1e-12. Cost of a value: nanoseconds, or about a millisecond.
+/// Closed forms for the identity, ReLU, leaky ReLU, sin and erf; otherwise adaptive quadrature in
+/// the plane, to 1e-12. Cost of a value: nanoseconds in closed form, about a millisecond by
+/// quadrature; for many declared kinks it grows as the cube of their number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelMap {
     activation: Activation,
@@ -55,7 +57,7 @@ pub struct KernelMap {
     second_moment: f64,
     /// The square of the weight of the skip connection.
     skip: f64,
-    /// What is subtracted from $`\kappa`$ before it is scaled to one at one: its value at zero.
+    /// The value at zero, which is subtracted from $`\kappa`$ before it is scaled to one at one.
     offset: f64,
 }
 
@@ -64,8 +66,9 @@ pub struct KernelMap {
 pub struct FixedPoint {
     /// The fixed point $`\rho^*`$.
     pub cosine: f64,
-    /// $`\kappa'(\rho^*)`$, the factor of the distance to it a layer. At 1 the distance falls like a
-    /// power of the depth: ReLU's $`1 - \rho_l`$ like $`9\pi^2/(2 l^2)`$.
+    /// $`\kappa'(\rho^*)`$, the factor by which a layer multiplies small distances to it. If it is
+    /// 1, the distance falls like a power of the depth: ReLU's $`1 - \rho_l`$ like
+    /// $`9\pi^2/(2 l^2)`$.
     pub rate: f64,
 }
 
@@ -125,9 +128,11 @@ impl KernelMap {
     /// Subtracts the mean of the activation:
     /// $`(\kappa(\rho) - \kappa(0))/(1 - \kappa(0))`$, which fixes zero.
     ///
+    /// A skip connection is added after it, in either order of the two methods.
+    ///
     /// # Errors
     /// [`Error::NotConverged`](crate::Error::NotConverged);
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of a constant activation.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a constant activation.
     pub fn centered(self) -> Result<Self> {
         let offset = product(&self.activation, &self.kinks, 0.0)? / self.second_moment;
         check::positive("share of the activation that is not constant", 1.0 - offset)?;
@@ -147,7 +152,7 @@ impl KernelMap {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of another cosine;
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for any other cosine;
     /// [`Error::NotConverged`](crate::Error::NotConverged).
     pub fn value(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
@@ -170,14 +175,15 @@ impl KernelMap {
     ///
     /// # Errors
     /// Those of [`value`](Self::value);
-    /// [`Error::MissingDerivative`](crate::Error::MissingDerivative) of a custom activation without one.
+    /// [`Error::MissingDerivative`](crate::Error::MissingDerivative) for a custom activation
+    /// without one.
     pub fn derivative(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
         let plain = derivative_product(&self.activation, &self.kinks, cosine)? / self.second_moment;
         Ok((1.0 - self.skip) * plain / (1.0 - self.offset) + self.skip)
     }
 
-    /// Returns the attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); none
+    /// Returns the attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); `None`
     /// if the map is the identity.
     ///
     /// # Errors
@@ -203,8 +209,8 @@ impl KernelMap {
         at(0.5 * (low + high))
     }
 
-    /// Returns the cosine of `layers` layers on, from the first on: an iterator that ends after an
-    /// error.
+    /// Returns an iterator over the cosines at layers 1, 2, ... from this input. It ends only after
+    /// an error.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -227,8 +233,8 @@ impl KernelMap {
     }
 
     /// Returns the number of layers from `cosine` until the distance to
-    /// [`fixed_point`](Self::fixed_point) is at most `tolerance`; none if `most` layers are not
-    /// enough, or there is no such point.
+    /// [`fixed_point`](Self::fixed_point) is at most `tolerance`; `None` if `most` layers are not
+    /// enough or there is no such point.
     ///
     /// # Errors
     /// Those of [`fixed_point`](Self::fixed_point).

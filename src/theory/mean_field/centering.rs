@@ -8,12 +8,12 @@ use crate::{Error, Gram, Result};
 /// Returns the Gram matrix of the batch after its mean has been subtracted from every sample:
 /// $`P C P`$, scaled to trace one, with $`P = I - \frac1n 1 1^\top`$.
 ///
-/// Centred batch normalisation acts on `C` only through it, so every law of this module and of
-/// [`mean_field_activation`](crate::theory::mean_field_activation) without centring, applied to it, is
-/// the law with centring. Its rank is at most `n - 1`.
+/// Centred batch normalisation depends on `C` only through this matrix. So a law without centring
+/// of this module or of [`mean_field_activation`](crate::theory::mean_field_activation), applied to
+/// it, is the law with centring. Its rank is at most `n - 1`.
 ///
-/// Centring cancels: of a factor with a relative error of 1e-16, samples that differ by a relative
-/// 1e-8 keep half of their digits. Cost: `O(n³)`.
+/// Centring cancels digits: if the factor has a relative error of 1e-16, samples that differ by a
+/// relative 1e-8 keep half of theirs. Cost: `O(n³)`.
 ///
 /// ```
 /// use orthogap::{Input, theory::mean_field::centered};

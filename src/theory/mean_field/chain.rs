@@ -71,7 +71,8 @@ impl MeanFieldChain {
     /// Creates the chain that begins with this Gram matrix. Cost: its spectrum, some 10 to 50 `n³`.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive eigenvalue is below 1e-280 times the largest.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive eigenvalue is
+    /// below 1e-280 times the largest.
     ///
     /// ```
     /// use orthogap::{Error, Gram, nalgebra, theory::mean_field::MeanFieldChain};
@@ -83,13 +84,14 @@ impl MeanFieldChain {
     pub fn new(gram: &Gram) -> Result<Self> {
         let (singular_values, axes) = gram.principal_axes();
         let eigenvalues: Vec<f64> = singular_values.iter().map(|sigma| sigma * sigma).collect();
-        map(&eigenvalues)?; // what it accepts now it accepts for ever: it brings them closer
+        map(&eigenvalues)?; // it brings eigenvalues closer, so it accepts those of later layers
         let layer = MeanFieldLayer { depth: 0, gram: gram.clone() };
         Ok(Self { axes: axes.transpose(), eigenvalues, layer })
     }
 
-    /// Centres rows over the batch before they are normalised, from the next
-    /// layer on: the eigenvalues and axes are those of the [`centered`] Gram matrix, and stay so.
+    /// Centres rows over the batch before they are normalised, from the next layer on.
+    ///
+    /// The chain continues with the eigenvalues and axes of the [`centered`] Gram matrix.
     ///
     /// ```
     /// use orthogap::{Input, theory::mean_field::MeanFieldChain};

@@ -7,7 +7,8 @@ use crate::{Gram, Result};
 /// The eigenvalues of a Gram matrix of trace one near orthogonality, as deviations
 /// $`\delta_i = \lambda_i - 1/n`$, which keep their digits however small they are.
 ///
-/// [`MeanFieldChain`](super::MeanFieldChain) cannot resolve gaps below 1e-15; this type can, down to 1e-300.
+/// [`MeanFieldChain`](super::MeanFieldChain) cannot resolve gaps below 1e-15; this type can, down
+/// to 1e-300.
 ///
 /// ```
 /// use orthogap::theory::{mean_field::Deviations, stationary};

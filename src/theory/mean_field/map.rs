@@ -8,9 +8,9 @@ const SMALLEST_RATIO: f64 = 1e-280;
 
 /// Returns the infinite-width map `p` of the eigenvalues `λ` of a Gram matrix.
 ///
-/// Any scale and any order; the result is in the same order and adds up to one. Zeros stay zeros.
-/// `p` keeps the order of size, raises the smallest eigenvalue and lowers the largest (relative to
-/// the sum), and has its fixed points where all positive eigenvalues are equal.
+/// Eigenvalues may have any scale and any order. The result is in the same order and adds up to
+/// one. Zeros stay zeros. The map keeps the order of size, raises the smallest positive eigenvalue
+/// and lowers the largest (relative to the sum). Its fixed points have equal positive eigenvalues.
 ///
 /// Relative error below 1e-14 of every entry, at any condition number. Cost: `200 n` to `600 n`
 /// divisions and multiplications, 0.4 ms for n = 512.
@@ -85,8 +85,9 @@ pub(super) fn map_scaled(eigenvalues: &[f64]) -> Vec<f64> {
 ///
 /// # Errors
 /// [`Error::Empty`] without deviations, [`Error::InvalidParameter`] unless each is finite and above
-/// -1/n, and no eigenvalue below 1e-280 times the largest. Their sum need not be zero, since the
-/// map does not depend on scale; that of the result is.
+/// -(1 - 1e-14)/n, below which the eigenvalue has no digits, and no eigenvalue is below 1e-280
+/// times the largest. The sum of the deviations need not be zero, since the map does not depend on
+/// scale; that of the result is zero.
 pub fn map_of_deviations(deviations: &[f64]) -> Result<Vec<f64>> {
     if deviations.is_empty() {
         return Err(Error::Empty { rows: 0, columns: 0 });

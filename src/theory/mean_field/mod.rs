@@ -19,10 +19,10 @@
 //! do, `C` is replaced by `P C P` with $`P = I - \frac1n 1 1^\top`$, and nothing else changes:
 //! [`centered`] makes that matrix, and [`MeanFieldChain::with_centering`] follows it.
 //!
-//! At finite width the mean of one layer is exact (z-scores at widths 6 and 64 in the tests). A chain
-//! of many layers is that of infinite width up to a relative 1/d in the mean and a gap of about
-//! $`\sqrt{n/d}/2`$ per run ([`stationary`](super::stationary)): where the gap of the mean-field chain
-//! is below that, simulations stay at it.
+//! At finite width the mean of one layer is exact (z-scores at widths 6 and 64 in the tests). A
+//! chain of many layers is that of infinite width up to a relative 1/d in the mean and a gap of
+//! about $`\sqrt{n/d}/2`$ per run ([`stationary`](super::stationary)). Where the gap of the
+//! mean-field chain is below that, simulations stay at about $`\sqrt{n/d}/2`$.
 
 mod centering;
 mod chain;

@@ -22,8 +22,8 @@ impl ActivationLayer {
         self.depth
     }
 
-    /// Returns the Gram matrix of the normalised rows before the activation, BN(W H); of layer 0 the
-    /// input.
+    /// Returns the Gram matrix of the normalised rows before the activation, BN(W H); at layer 0
+    /// that of the input.
     #[must_use]
     pub fn pre_activation(&self) -> &Gram {
         &self.pre_activation
@@ -52,7 +52,7 @@ impl ActivationLayer {
 ///
 /// At finite width, single runs spread about the chain by about $`\sqrt{n/d}/2`$ in Frobenius norm,
 /// and their mean differs by a relative O(1/d). ReLU without centring loses samples irreversibly,
-/// `n 2^-d` a layer, which the chain ignores.
+/// with a probability of about `n 2^-d` a layer; the chain ignores this.
 ///
 /// ```
 /// use orthogap::theory::mean_field_activation::ActivationChain;
@@ -79,7 +79,7 @@ impl ActivationChain {
     /// Creates the chain that begins with this Gram matrix. It needs no spectrum.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] of a batch norm with an epsilon.
+    /// [`Error::Unsupported`] for a batch norm with an epsilon.
     pub fn new(gram: &Gram, activation: &Activation, batch_norm: BatchNorm) -> Result<Self> {
         without_epsilon(&batch_norm)?;
         let (pre_activation, gram) = (gram.clone(), gram.clone());
@@ -110,7 +110,8 @@ impl ActivationChain {
     /// Computes the next layer and borrows it. Cost: that of [`relu`] or [`quasi_monte_carlo`].
     ///
     /// # Errors
-    /// Those of these functions, and with centring those of [`centered`]; the layer then stays.
+    /// Those of these functions and of [`MeanFieldChain::new`], and with centring those of
+    /// [`centered`]. The current layer is then unchanged.
     pub fn step(&mut self) -> Result<&ActivationLayer> {
         let source = match self.batch_norm.centering() {
             Centering::None => self.layer.gram.clone(),

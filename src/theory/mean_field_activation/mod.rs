@@ -37,9 +37,10 @@ use crate::{Gram, Result};
 /// Returns the Gram matrix of N(W F(H)) at infinite width, given `H` (`d x n`, samples are
 /// columns): the activation is applied to `H`, and [`MeanFieldChain`] goes one layer deeper.
 ///
-/// It is the order of the paper's Appendix F, and given `H` the mean of the next Gram matrix at any width,
-/// about which a layer of width `d` spreads by less than $`1/\sqrt d`$. Exact to about 1e-10 in every eigenvalue. Cost: a QR
-/// factorisation of F(H), `2 d n²`, and the spectrum of its Gram matrix.
+/// This is the order of the paper's Appendix F. Given `H`, it is the mean of the next Gram matrix
+/// at any width; a layer of width `d` deviates from it by less than $`1/\sqrt d`$ (root mean
+/// square). Exact to about 1e-10 in every eigenvalue. Cost: a QR factorisation of F(H), `2 d n²`,
+/// and the spectrum of its Gram matrix.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
@@ -53,8 +54,7 @@ use crate::{Gram, Result};
 ///
 /// # Errors
 /// [`Empty`](crate::Error::Empty), [`NotFinite`](crate::Error::NotFinite),
-/// [`ZeroMatrix`](crate::Error::ZeroMatrix) of F(H), and those of
-/// [`MeanFieldChain::new`].
+/// [`ZeroMatrix`](crate::Error::ZeroMatrix) for F(H), and those of [`MeanFieldChain::new`].
 pub fn normalized_product(columns: &DMatrix<f64>, activation: &Activation) -> Result<Gram> {
     let mut activated = columns.clone();
     activation.apply(activated.as_mut_slice());

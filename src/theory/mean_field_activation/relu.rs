@@ -10,18 +10,19 @@ use crate::{Gram, Result};
 /// Returns the next Gram matrix under batch normalisation without centring and ReLU, at infinite
 /// width.
 ///
-/// ReLU lets scales pass, so $`1/\lVert y \rVert^2 = \int e^{-t \lVert y \rVert^2} dt`$ makes of the
-/// mean an integral over t of the arc-cosine kernel κ ([`Kernel::ArcCosine`]) of a Gaussian whose
-/// eigenvalues are $`\lambda_i/(1 + 2 t \lambda_i)`$:
+/// ReLU is homogeneous, so $`1/\lVert y \rVert^2 = \int e^{-t \lVert y \rVert^2} dt`$ turns the
+/// mean into an integral over t of the arc-cosine kernel κ ([`Kernel::ArcCosine`]) of a Gaussian
+/// whose eigenvalues are $`\lambda_i/(1 + 2 t \lambda_i)`$:
 ///
 /// ```math
 /// E \, u u^\top = \int_0^\infty \prod_j (1 + 2 t \lambda_j)^{-1/2} \,
 ///   \kappa\!\left( C (I + 2 t C)^{-1} \right) dt
 /// ```
 ///
-/// At finite width it is the mean of one layer exactly, up to the normalisation of the trace, unless a
-/// sample dies, which has the probability `n 2^-d`. Absolute error about 1e-15 in every entry, so dependent samples stay so to rounding only.
-/// Cost: 200 to 600 times `n³`.
+/// At finite width it is exactly the mean of one layer, up to the normalisation of the trace,
+/// unless a sample dies, which has a probability of about `n 2^-d`. The absolute error is about
+/// 1e-15 in every entry, so samples that are dependent stay dependent only up to rounding. Cost:
+/// 200 to 600 times `n³`.
 ///
 /// ```
 /// use orthogap::{Input, theory::mean_field_activation::relu};
