@@ -1,16 +1,17 @@
-//! The gradient of a loss at one layer, as far as the batch can see it.
+//! The gradient of a loss at one layer, through its inner products over the batch.
 
 use nalgebra::DMatrix;
 
 use super::Scaled;
 use crate::{Error, Gram, Result};
 
-/// The gradient of a loss at one layer: by its representation `H`, `d x n`, and by its weights `W`.
+/// The gradient of a loss at one layer, with respect to its representation `H`, `d x n`, and to its
+/// weights `W`.
 ///
-/// It knows the gradient `G` by `H` through the `n x n` matrices $`G^\top G`$ and $`H^\top G`$, and the
-/// gradients $`\delta_j x_j^\top`$ of single samples by `W` through their inner products, where
-/// $`\delta_j`$ is the gradient by column `j` of the product $`W X`$. The layers of a
-/// [`Gradients`](super::Gradients) are such.
+/// The gradient `G` with respect to `H` is held as its norms, its Gram matrix and its cosines to
+/// `H`. The gradients $`\delta_j x_j^\top`$ of single samples with respect to `W` are held as their
+/// inner products, where $`\delta_j`$ is the gradient with respect to column `j` of the product
+/// $`W X`$. [`Gradients`](super::Gradients) yields one of these for each layer.
 ///
 /// ```
 /// use orthogap::backward::Top;
@@ -78,11 +79,12 @@ impl BatchGradient {
         self.depth
     }
 
-    /// Returns the Gram matrix of the gradient `G` by the representation, scaled to trace one, with all
-    /// its metrics; `None` if the gradient is zero.
+    /// Returns the Gram matrix of the gradient `G` with respect to the representation, scaled to
+    /// trace one, with all its metrics; `None` if the gradient is zero.
     ///
-    /// On the streamed engine it comes from sums of products: singular values below about 3e-8 of the
-    /// largest are rounding and count as zero, in `f32` below about 1e-6.
+    /// On the streamed engine it comes from sums of products. A direction counts as zero if its
+    /// share of every sample is rounding: below about $`1.5 \cdot 10^{-8} \sqrt n`$ of the sample's
+    /// length, or in `f32` below 5e-7 if that is larger.
     ///
     /// ```
     /// use orthogap::backward::Top;
@@ -101,21 +103,22 @@ impl BatchGradient {
         self.gram.as_ref()
     }
 
-    /// Returns the natural logarithm of the Frobenius norm of the gradient by the representation, minus
-    /// infinity if it is zero.
+    /// Returns the natural logarithm of the Frobenius norm of the gradient with respect to the
+    /// representation, minus infinity if it is zero.
     #[must_use]
     pub fn log_norm(&self) -> f64 {
         self.log_norm
     }
 
-    /// Returns the natural logarithms of the norms of the gradients by each sample, the columns of `G`.
+    /// Returns the natural logarithms of the norms of the gradients with respect to each sample,
+    /// the columns of `G`.
     #[must_use]
     pub fn log_sample_norms(&self) -> &[f64] {
         &self.log_sample_norms
     }
 
-    /// Returns the cosine of sample `i` of the representation and the gradient by sample `j`; 0 if
-    /// either is zero.
+    /// Returns the cosine of the angle between sample `i` of the representation and the gradient
+    /// with respect to sample `j`; 0 if either is zero.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a sample that is not in the batch.
@@ -136,18 +139,20 @@ impl BatchGradient {
     }
 
     /// Returns the natural logarithm of the Frobenius norm of the gradient
-    /// $`\sum_j \delta_j x_j^\top`$ by the weights that lead to this layer; `None` for the input.
+    /// $`\sum_j \delta_j x_j^\top`$ with respect to the weights that lead to this layer; `None` for
+    /// the input.
     #[must_use]
     pub fn log_weights_norm(&self) -> Option<f64> {
         self.weights.as_ref().map(|weights| weights.log_norm)
     }
 
-    /// Returns the inner products of the samples' shares $`\delta_j x_j^\top`$ of the gradient by the
-    /// weights, $`(\Delta^\top \Delta) \circ (X^\top X)`$ of a dense layer, `n x n`; `None` for the
-    /// input.
+    /// Returns the inner products of the samples' shares $`\delta_j x_j^\top`$ of the gradient with
+    /// respect to the weights, `n x n`; `None` for the input. In a dense layer they are
+    /// $`(\Delta^\top \Delta) \circ (X^\top X)`$.
     ///
-    /// The squared norms of the shares are its diagonal. Under [`Top::ReadOut`](super::Top::ReadOut),
-    /// without normalisation across samples, it is the layer's term of the tangent kernel.
+    /// The squared norms of the shares are on the diagonal. With
+    /// [`Top::ReadOut`](super::Top::ReadOut) and without normalisation across samples, the matrix
+    /// is the layer's term of the tangent kernel.
     #[must_use]
     pub fn weights_products(&self) -> Option<&Scaled<f64>> {
         self.weights.as_ref().map(|weights| &weights.products)

@@ -8,8 +8,8 @@ use crate::{Engine, Error, Input, Network, Replicate, Result, Scalar};
 
 /// The gradients of a loss at the layers of a network, from the output down to the input.
 ///
-/// As an iterator it yields the top layer first and ends with the input, layer 0, or after an error.
-/// [`Network::gradients`] makes one.
+/// As an iterator it yields the top layer first and ends with the input, layer 0, or after an
+/// error. [`Network::gradients`] creates one.
 ///
 /// ```
 /// use orthogap::backward::Top;
@@ -39,28 +39,30 @@ enum State<T: Scalar> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// Goes forward `depth` layers and returns the reverse pass of a loss whose gradient at the output
-    /// is `top`.
+    /// Goes forward `depth` layers and returns the reverse pass of a loss whose gradient at the
+    /// output is `top`.
     ///
-    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain).
-    /// In a linear network without normalisation a chain draws no rows, and the layers only have
-    /// its law. The gradients have exactly the law of the explicit reverse pass: given the forward
-    /// pass, the reverse pass is Markov in `n x n` matrices, too. With weights
-    /// $`W \sim N(0, s^2/m)`$ on $`X = Q F`$, `m x n`, and the gradient $`\Delta`$ by the product
-    /// `W X`, the gradient by `X` is
+    /// On the [streamed engine](Engine::Streamed) the layers are those of [`chain`](Self::chain),
+    /// except in a linear network without normalisation: there a chain draws no rows, and the
+    /// layers have the same law but other random numbers. The gradients have exactly the law of the
+    /// explicit reverse pass: given the forward pass, the reverse pass is Markov in `n x n`
+    /// matrices, too. With weights $`W \sim N(0, s^2/m)`$ on $`X = Q F`$, `m x n`, and the gradient
+    /// $`\Delta`$ with respect to the product `W X`, the gradient with respect to `X` is
     ///
     /// ```math
     /// G = Q \, (W Q)^\top \Delta + (I - Q Q^\top) Z B, \qquad
     /// B^\top B = \tfrac{s^2}m \Delta^\top \Delta,
     /// ```
     ///
-    /// with a fresh standard normal `Z`. Rows are drawn again, block by block, from the streams of the
-    /// chain, and `Z` from [`Purpose::Gradients`](crate::Purpose::Gradients). Cost: `5 d n` normals and
-    /// about `12 d n²` multiply-adds a layer; `O(L n²)` memory at any width. Results have the same bits
-    /// on any number of threads.
+    /// with a fresh standard normal `Z`. Rows are drawn again, block by block, from the streams of
+    /// the chain, and `Z` from [`Purpose::Gradients`](crate::Purpose::Gradients). Cost: `5 d n`
+    /// normals and about `12 d n²` multiply-adds a layer; `O(L n²)` memory at any width. Results
+    /// have the same bits on any number of threads.
     ///
-    /// Every other recipe, and a batch larger than the width, goes through the explicit reverse pass on
-    /// the layers of [`explicit_chain`](Self::explicit_chain), in `O(L d n + d²)` memory.
+    /// Every other recipe, and a batch larger than the width, goes through the explicit reverse
+    /// pass on the layers of [`explicit_chain`](Self::explicit_chain), in `O(L d n + d²)` memory.
+    /// A convolution takes more: the patches of a layer, and `n` matrices of the size of its
+    /// weights, in `f64`.
     ///
     /// ```
     /// use orthogap::backward::Top;
@@ -81,8 +83,8 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// Those of [`chain`](Self::chain) and its steps, on explicit weights of
-    /// [`explicit_chain`](Self::explicit_chain); [`Error::MissingDerivative`] of a custom activation
-    /// without one.
+    /// [`explicit_chain`](Self::explicit_chain). On the streamed engine also
+    /// [`Error::MissingDerivative`] of a custom activation without one.
     pub fn gradients(
         &self,
         input: &Input,
@@ -134,10 +136,13 @@ impl<T: Scalar> Gradients<T> {
     ///
     /// # Errors
     /// [`Error::Overflow`] if gradients leave the range of `T` within a layer, because a nearly
-    /// zero row or sample was normalised; [`Error::ScaleOutOfRange`] if the rows of a layer
-    /// determine a direction so weakly that it is lost in their products; those of the
-    /// normalisation, and on explicit weights of [`Tape::pull_back`](super::Tape::pull_back).
-    /// [`Error::Unsupported`] below the input.
+    /// zero row or sample was normalised; [`Error::SumOutOfRange`]; [`Error::RankDeficient`] if the
+    /// factor of a layer's Gram matrix has dependent rows; those of the normalisation, and on
+    /// explicit weights of [`Tape::new`](super::Tape::new) and
+    /// [`Tape::pull_back`](super::Tape::pull_back). [`Error::Unsupported`] below the input.
+    ///
+    /// On the streamed engine the pass stays at the layer. On explicit weights it cannot continue
+    /// after an error.
     pub fn step(&mut self) -> Result<BatchGradient> {
         self.step_with(&mut SingleProcess)
     }

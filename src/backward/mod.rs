@@ -1,19 +1,20 @@
 //! Reverse passes: exact gradients of a loss through a random network.
 //!
-//! [`Network::gradients`] is the reverse pass of a random network, layer by layer. Of each gradient
-//! it has the norm with respect to `H` and to `W`, the Gram matrix and the angles to `H`. The
-//! streamed engine holds neither weights nor representations, and is exact in law at any width.
-//! [`Network::gradient_norms`] is its short form, and [`Network::tangent_kernel`] one reverse pass
-//! of all outputs at once.
+//! [`Network::gradients`] is the reverse pass of a random network, layer by layer. At each layer it
+//! gives the norms of the gradients with respect to `H` and `W`, the Gram matrix of the gradient
+//! with respect to `H`, and its angles to `H`. The streamed engine holds neither weights nor
+//! representations, and is exact in law at any width. [`Network::gradient_norms`] returns the norms
+//! only. [`Network::tangent_kernel`] takes one reverse pass for all outputs.
 //!
-//! A [`Tape`] records a layer with given weights. It turns the gradient of a loss by the layer's
-//! output into those by its input and its weights. The formulas of the reverse pass are at the
-//! operators ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
+//! A [`Tape`] records a layer with given weights. From the gradient of a loss with respect to the
+//! layer's output it computes the gradients with respect to its input and its weights. The formulas
+//! of the reverse pass are at the operators
+//! ([`BatchNorm::pullback`](crate::normalization::BatchNorm::pullback),
 //! [`Convolution::fold`](crate::convolution::Convolution::fold),
 //! [`Activation::derivative`](crate::Activation::derivative)); this module applies them in order.
 //!
-//! Everything is in logarithmic units ([`Scaled`]), so neither a vanilla network nor the explosion of
-//! gradients under batch normalisation leaves the range of floating point at any depth.
+//! Everything is in logarithmic units ([`Scaled`]), so neither a vanilla network nor the explosion
+//! of gradients under batch normalisation leaves the range of floating point at any depth.
 
 mod batch_gradient;
 mod explicit;
@@ -58,15 +59,15 @@ impl GradientNorms {
         self
     }
 
-    /// Returns the log norms of the gradients by the representations. Entry `l` is that of layer
-    /// `l`, from the input, 0, to the output.
+    /// Returns the log norms of the gradients with respect to the representations. Entry `l` is
+    /// that of layer `l`, from the input, 0, to the output.
     #[must_use]
     pub fn representations(&self) -> &[f64] {
         &self.representations
     }
 
-    /// Returns the log norms of the gradients by the weights. Entry `l - 1` is that of layer `l`,
-    /// from 1 to the last.
+    /// Returns the log norms of the gradients with respect to the weights. Entry `l - 1` is that of
+    /// layer `l`, from 1 to the last.
     #[must_use]
     pub fn weights(&self) -> &[f64] {
         &self.weights
@@ -96,16 +97,18 @@ deserialize_checked!(
 );
 
 impl<T: Scalar> Network<T> {
-    /// Draws the norms of the gradients by every layer of a loss that is linear in the output, in a
-    /// random direction of norm one: those of [`gradients`](Self::gradients) with
-    /// [`Top::RandomDirection`], at the cost and on the engine stated there.
+    /// Draws the norms of the gradients of a loss at every layer. The loss is linear in the output,
+    /// in a random direction of norm one.
+    ///
+    /// They are the norms of [`gradients`](Self::gradients) with [`Top::RandomDirection`], at the
+    /// cost and on the engine stated there.
     ///
     /// Batch normalisation makes gradients explode (Yang et al. 2019, *A mean field theory of batch
     /// normalization*): some rows are nearly zero, and dividing by their length stretches the
-    /// gradient. In a wide linear network with Gaussian weights the squared norm grows by (n -
-    /// 1)/(n - 2) from layer to layer, backwards: the part of it across a row is (n - 1)/n, and the
-    /// mean of the squared length over that of its inverse is n/(n - 2). Centred rows have one
-    /// dimension less, which gives (n - 2)/(n - 3).
+    /// gradient. In a wide linear network with Gaussian weights the squared norm grows backwards by
+    /// (n - 1)/(n - 2) a layer. Its part across a row is (n - 1)/n, and the mean of the squared
+    /// length times the mean of its inverse is n/(n - 2). Centred rows have one dimension less,
+    /// which gives (n - 2)/(n - 3).
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed};
@@ -134,16 +137,17 @@ impl<T: Scalar> Network<T> {
         Ok(norms.in_order_of_layers())
     }
 
-    /// Returns the gradient by every layer of any loss, by its gradient at the output of `depth`
-    /// layers.
+    /// Returns the norms of the gradients of any loss at every layer, given its gradient at the
+    /// output of `depth` layers.
     ///
     /// Layers are those of [`explicit_chain`](Self::explicit_chain). `loss_gradient` gets the
-    /// true representation `H`, `d x n` (of images `C x (S n)`), and gives the gradient by it, of
-    /// its shape: a matrix, or a [`Scaled`] one.
+    /// true representation `H`, `d x n` (of images `C x (S n)`), and returns the gradient with
+    /// respect to it, of its shape: a matrix, or a [`Scaled`] one.
     ///
-    /// Cost: twice the weights of the chain and about three times its multiply-adds; every `H` is
-    /// held, `d n` numbers a layer, and one weight matrix at a time. The result does not depend on
-    /// the number of threads. The last digits of products can depend on the instruction set.
+    /// Cost: every weight matrix is drawn twice, with about three times the multiply-adds of the
+    /// chain. Every `H` is held, `d n` numbers a layer, and one weight matrix at a time. The result
+    /// does not depend on the number of threads. The last digits of products can depend on the
+    /// instruction set.
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed, normalization::Normalization, weights::Gaussian};
@@ -160,7 +164,7 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`explicit_chain`](Self::explicit_chain) and of its steps, and of
+    /// Those of [`explicit_chain`](Self::explicit_chain) and of its steps, and of [`Tape::new`] and
     /// [`Tape::pull_back`].
     pub fn gradient_norms_of<G: Into<Scaled<T>>>(
         &self,

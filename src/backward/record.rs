@@ -157,7 +157,7 @@ impl<T: Scalar> Record<T> {
         self.images
     }
 
-    /// What batch normalisation normalises, where there is a scale and a shift.
+    /// The matrix that is normalised, if there is a normalisation.
     pub(crate) fn normalized<'r>(&'r self, input: &'r Scaled<T>) -> Option<&'r DMatrix<T>> {
         let normalizes =
             |step: &Step| matches!(step, Step::Operation { operation: Operation::Normalize, .. });
@@ -234,11 +234,12 @@ impl<T: Scalar> Record<T> {
         Ok(())
     }
 
-    /// Takes the gradient of a loss by the output of the layer to that by its input.
+    /// Replaces the gradient of a loss with respect to the output of the layer by the gradient with
+    /// respect to its input.
     ///
-    /// `visit` sees every step before its pullback, with the gradient by its output and its input.
-    /// Nobody asks for the gradient by the first input of a network: without `to_input` all ends
-    /// with the visit of the first step that has parameters.
+    /// `visit` gets every step before its pullback, with the gradient with respect to its output,
+    /// and its input. The gradient with respect to the first input of a network is not needed:
+    /// without `to_input` the pass ends with the visit of the first step that has parameters.
     pub(crate) fn pull_back<'r>(
         &'r self,
         input: &'r Scaled<T>,

@@ -97,8 +97,8 @@ impl<T: Scalar> Scaled<T> {
         Ok(())
     }
 
-    /// Returns the same in `f64`, in a unit in which fourth powers of entries, and sums of them, are
-    /// numbers: its own unless entries are large or small.
+    /// Returns the same matrix in `f64`, in a unit in which fourth powers of entries, and sums of
+    /// them, are in range: its own unless entries are large or small.
     pub(super) fn in_safe_unit(&self) -> Scaled<f64> {
         const SAFE: i32 = 200; // of exponents of two
         let power = match exponent(largest(self.matrix.as_slice())) {

@@ -5,17 +5,18 @@ use nalgebra::DMatrix;
 use super::{Scaled, Top};
 use crate::{Error, Input, Network, Replicate, Result, Scalar};
 
-/// The empirical neural tangent kernel of a batch of `n`: the inner products of the gradients of the
-/// outputs $`f(x_j) = v^\top h_j`$ by all weights and by the read-out `v`.
+/// The empirical neural tangent kernel of a batch of `n`: the inner products of the gradients of
+/// the outputs $`f(x_j) = v^\top h_j`$ with respect to all weights and to the read-out `v`.
 ///
 /// ```math
 /// K = \sum_{l=1}^L (\Delta_l^\top \Delta_l) \circ (X_{l-1}^\top X_{l-1}) + H_L^\top H_L
 /// ```
 ///
-/// Column `j` of $`\Delta_l`$ is the gradient of $`f(x_j)`$ by column `j` of $`W_l X_{l-1}`$, and
-/// $`\circ`$ is the entrywise product. Gradients are by the weights themselves (the standard
-/// parametrisation); those by $`\omega`$ in $`W_l = s\, \omega / \sqrt m`$ (Jacot, Gabriel and Hongler
-/// 2018) multiply the term of layer `l` by $`s^2/m`$.
+/// Column `j` of $`\Delta_l`$ is the gradient of $`f(x_j)`$ with respect to column `j` of
+/// $`W_l X_{l-1}`$, and $`\circ`$ is the entrywise product. Gradients are with respect to the
+/// weights themselves (the standard parametrisation). With respect to $`\omega`$ in
+/// $`W_l = s\, \omega / \sqrt m`$ (Jacot, Gabriel and Hongler 2018), the term of layer `l` is
+/// $`s^2/m`$ times as large.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TangentKernel {
     layers: Vec<Scaled<f64>>,
@@ -37,9 +38,10 @@ impl TangentKernel {
 
     /// Returns the kernel `K`, `n x n`, the sum of all terms.
     ///
-    /// Its entries fluctuate over weights: of one sample, $`\log(E K^2 / (E K)^2)`$ at depth `L` is about
-    /// $`1.3 \, L/d`$ in a linear network and $`3.7 \, L/d`$ in a rectified one with He weights (measured for
-    /// $`L/d \le 0.2`$ and `L` from 5 to 20; the form is that of Hanin and Nica 2020).
+    /// Its entries fluctuate over weights. For one sample, $`\log(E K^2 / (E K)^2)`$ at depth `L`
+    /// is about $`1.3 \, L/d`$ in a linear network and $`3.7 \, L/d`$ in a rectified one with He
+    /// weights (measured for $`L/d \le 0.2`$ and `L` from 5 to 20; the form is that of Hanin and
+    /// Nica 2020).
     ///
     /// ```
     /// use orthogap::normalization::Normalization;
@@ -75,10 +77,10 @@ impl<T: Scalar> Network<T> {
     /// $`v_i \sim N(0, 1/d)`$, exactly in law at any width.
     ///
     /// Without normalisation across samples the output of a sample depends on that sample alone, so
-    /// one [reverse pass](Self::gradients) with `v` in every column gives the gradients of all outputs.
-    /// On the streamed engine that is `O(d n²)` work a layer and `O(L n²)` memory. Any normalisation of
-    /// single samples, residual connections, convolutions and other weights go through the explicit
-    /// reverse pass.
+    /// one [reverse pass](Self::gradients) with `v` in every column gives the gradients of all
+    /// outputs. On the streamed engine that is `O(d n²)` work a layer and `O(L n²)` memory. Any
+    /// normalisation of single samples, residual connections, convolutions and other weights go
+    /// through the explicit reverse pass.
     ///
     /// ```
     /// use orthogap::normalization::Normalization;
@@ -94,8 +96,8 @@ impl<T: Scalar> Network<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unsupported`] under batch normalisation, mean-only or not, where every output depends on all
-    /// samples; those of [`gradients`](Self::gradients) and its steps.
+    /// [`Error::Unsupported`] under batch normalisation, mean-only or not, where every output
+    /// depends on all samples; those of [`gradients`](Self::gradients) and its steps.
     pub fn tangent_kernel(
         &self,
         input: &Input,

@@ -51,8 +51,10 @@ impl<'a, T: Scalar> Tape<'a, T> {
     /// # Errors
     /// [`Error::ShapeMismatch`] of the weights, which must be `width x d`, of a convolution
     /// `width x (C k²)`, or of the images; [`Error::Empty`] and [`Error::NotFinite`] of the input;
-    /// [`Error::Overflow`] of the product or the output; [`Error::InvalidParameter`] for a network of width 0;
-    /// [`Error::Unsupported`] for a dense network with pooling; those of the normalisation, the convolution, the pooling, and [`Residual::weight`].
+    /// [`Error::Overflow`] of the product or the output, or if a weight is not finite;
+    /// [`Error::InvalidParameter`] for a network of width 0, or a unit of the input that is not
+    /// finite; [`Error::Unsupported`] for a dense network with pooling; those of the normalisation,
+    /// the convolution, the pooling, and [`Residual::weight`].
     ///
     /// [`Residual::weight`]: crate::Residual::weight
     pub fn new(
@@ -86,7 +88,7 @@ impl<'a, T: Scalar> Tape<'a, T> {
         self.record.output()
     }
 
-    /// Returns the shape of the images that it is, in a convolutional network.
+    /// Returns the shape of the output as images, in a convolutional network.
     #[must_use]
     pub fn images(&self) -> Option<Images> {
         self.record.images()
@@ -94,15 +96,16 @@ impl<'a, T: Scalar> Tape<'a, T> {
 }
 
 impl<T: Scalar> Tape<'_, T> {
-    /// Returns the gradients of a loss by the input and by the weights, given its gradient by the
-    /// output of the layer.
+    /// Returns the gradients of a loss with respect to the input and to the weights, given its
+    /// gradient with respect to the output of the layer.
     ///
     /// Cost: `d² n` multiply-adds and `O(d n)` for every step.
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless the gradient has the shape of the output;
-    /// [`Error::NotFinite`]; [`Error::Overflow`] if it leaves the range of `T` within the layer,
-    /// because a nearly zero row or sample was normalised.
+    /// [`Error::NotFinite`] of the gradient, [`Error::InvalidParameter`] of its unit;
+    /// [`Error::Overflow`] if it leaves the range of `T` within the layer, because a nearly zero
+    /// row or sample was normalised; [`Error::MissingDerivative`] of a custom activation.
     pub fn pull_back(&self, gradient: Scaled<T>) -> Result<LayerGradient<'_, T>> {
         let (found, expected) = (gradient.matrix.shape(), self.output().matrix.shape());
         if found != expected {
@@ -123,7 +126,7 @@ impl<T: Scalar> Tape<'_, T> {
     }
 }
 
-/// The gradients of a loss by the input and by the weights of a layer.
+/// The gradients of a loss with respect to the input and to the weights of a layer.
 #[derive(Clone, Debug)]
 pub struct LayerGradient<'a, T: Scalar> {
     input: Scaled<T>,
@@ -134,13 +137,13 @@ pub struct LayerGradient<'a, T: Scalar> {
 }
 
 impl<T: Scalar> LayerGradient<'_, T> {
-    /// Returns the gradient by the input of the layer, of its shape.
+    /// Returns the gradient with respect to the input of the layer, of its shape.
     #[must_use]
     pub fn input(&self) -> &Scaled<T> {
         &self.input
     }
 
-    /// Returns the gradient by the input, for the layer before.
+    /// Returns the gradient with respect to the input, for the layer before.
     #[must_use]
     pub fn into_input(self) -> Scaled<T> {
         self.input
@@ -151,8 +154,8 @@ impl<T: Scalar> LayerGradient<'_, T> {
         (&self.product, self.multiplied)
     }
 
-    /// Returns the gradient $`G X^\top`$ by the weights, of their shape, where `G` is the gradient
-    /// by the product `W X`.
+    /// Returns the gradient $`G X^\top`$ with respect to the weights, of their shape, where `G` is
+    /// the gradient with respect to the product `W X`.
     ///
     /// Cost: `d² n` multiply-adds.
     ///
@@ -171,8 +174,9 @@ impl<T: Scalar> LayerGradient<'_, T> {
     /// Returns the natural logarithm of the Frobenius norm of [`weights`](Self::weights), minus
     /// infinity if it is zero.
     ///
-    /// Where there are fewer columns than inputs the `d x d` gradient is not formed: with
-    /// $`X^\top X = R^\top R`$, the norm is that of $`G R^\top`$. Cost: `d n²`.
+    /// If there are fewer columns than inputs, the `d x d` gradient is not formed: with
+    /// $`X^\top X = R^\top R`$, the norm is that of $`G R^\top`$. Cost: `d n²` then, otherwise that
+    /// of [`weights`](Self::weights).
     ///
     /// # Errors
     /// Those of [`weights`](Self::weights).

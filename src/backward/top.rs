@@ -1,6 +1,6 @@
 //! The gradient at the top of a reverse pass.
 
-/// The gradient of a loss by the output `H` (`d x n`) of a network, row by row.
+/// The gradient of a loss with respect to the output `H` (`d x n`) of a network.
 ///
 /// | | gradient | loss |
 /// | --- | --- | --- |
@@ -29,7 +29,7 @@ pub enum Top {
     RandomDirection,
     /// The representation itself: the gradient of half its squared norm.
     Representation,
-    /// A random linear read-out `v` that all samples share, of independent $`N(0, 1/d)`$ entries: the
-    /// gradient of the sum of the outputs $`v^\top h_j`$.
+    /// A random linear read-out `v` of independent $`N(0, 1/d)`$ entries, the same for all samples:
+    /// the gradient of the sum of the outputs $`v^\top h_j`$.
     ReadOut,
 }

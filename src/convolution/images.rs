@@ -5,7 +5,7 @@ use nalgebra::{DMatrix, DMatrixView, Dyn};
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
 
-/// The most numbers that a batch may hold: more fit no memory.
+/// The most numbers that a batch may hold: more do not fit memory.
 const MAX_LEN: u64 = 1 << 40;
 
 /// The shape of each image of a batch: channels, height and width in pixels.
@@ -101,8 +101,8 @@ impl Images {
 
     /// Returns a view of the batch with one column a sample, `(C S) x n`. Nothing is copied.
     ///
-    /// A column has the channels innermost, not outermost as in frameworks. The Gram matrix, and
-    /// with it every metric, does not see the order of rows.
+    /// A column has the channels innermost, not outermost as in frameworks. The Gram matrix and
+    /// every metric of it do not depend on the order of rows.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -134,7 +134,7 @@ impl Images {
     /// Returns the batch `C x (S n)` of images flattened one a column, `(C S) x n`, in the order
     /// of frameworks (NCHW: channels outermost, then rows, then columns of the image).
     ///
-    /// Moves every number once; NaN and infinity are moved like any other.
+    /// Copies every number once, NaN and infinities included.
     ///
     /// # Errors
     /// [`Error::Empty`]; [`Error::ShapeMismatch`] unless `columns` has `C S` rows.

@@ -8,8 +8,8 @@
 //! Y = W P, \qquad P = \mathrm{unfold}(H).
 //! ```
 //!
-//! Every map comes with its adjoint, so a reverse pass needs nothing else. For the gradient `G` of
-//! a loss by `Y`:
+//! Every map has its adjoint here, so a reverse pass needs nothing else. If `G` is the gradient of
+//! a loss with respect to `Y`, then
 //!
 //! ```math
 //! \nabla_W = G P^\top, \qquad \nabla_H = \mathrm{fold}(W^\top G).
@@ -99,7 +99,7 @@ impl Convolution {
         Ok(Self { kernel, stride: 1, padding: Padding::Zeros, padding_width: kernel / 2 })
     }
 
-    /// Sets the distance of windows in pixels.
+    /// Sets the distance between windows in pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a stride of 0.
@@ -139,7 +139,7 @@ impl Convolution {
         self.kernel
     }
 
-    /// Returns the distance `s` of windows in pixels.
+    /// Returns the distance `s` between windows in pixels.
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
@@ -157,7 +157,8 @@ impl Convolution {
         self.padding_width
     }
 
-    /// Returns the number `C k²` of inputs of an output: the columns of the weights of `shape`.
+    /// Returns the number `C k²` of inputs of an output: the columns of the weights for images of
+    /// this shape.
     #[must_use]
     pub fn fan_in(&self, shape: Images) -> usize {
         shape.channels().saturating_mul(self.kernel.pow(2))
@@ -193,8 +194,8 @@ impl Convolution {
 
     /// Returns the patches of a batch: `C x (S n)` to `(C k²) x (S' n)`, one window a column.
     ///
-    /// `S'` is the number of pixels of the [`output`](Self::output). Copies `C k² S' n` numbers, in
-    /// runs of `C k` away from the border.
+    /// `S'` is the number of pixels of the [`output`](Self::output). Copies `C k² S' n` numbers,
+    /// away from the border in runs of `C k`.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -241,8 +242,8 @@ impl Convolution {
         Ok(())
     }
 
-    /// Adds every patch to the pixels that [`unfold`](Self::unfold) copies it from, of which it is the adjoint:
-    /// `(C k²) x (S' n)` to `C x (S n)`.
+    /// Adds every patch to the pixels that [`unfold`](Self::unfold) copies it from,
+    /// `(C k²) x (S' n)` to `C x (S n)`. It is the adjoint of `unfold`:
     ///
     /// ```math
     /// \langle \mathrm{unfold}(H), P \rangle = \langle H, \mathrm{fold}(P) \rangle
@@ -285,9 +286,9 @@ impl Convolution {
     /// Convolves a batch, `C x (S n)` to `C' x (S' n)`: the weights, `C' x (C k²)`, times
     /// the patches.
     ///
-    /// Cost: `C' C k² S' n` multiply-adds. Patches are unfolded and multiplied a few samples at a
-    /// time, about a hundred thousand numbers but at least one sample, so their memory does not grow with
-    /// the batch. Every sum is taken in the order of the patch, one fused multiply-add a term.
+    /// Cost: `C' C k² S' n` multiply-adds. Each thread unfolds and multiplies a few samples at a
+    /// time, about a hundred thousand numbers or one sample. So the memory of patches does not grow
+    /// with the batch. Every sum is taken in the order of the patch, one fused multiply-add a term.
     ///
     /// # Errors
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::ShapeMismatch`]
@@ -339,8 +340,8 @@ impl Convolution {
         check_overflow("convolution", result)
     }
 
-    /// Returns weights `C' x (C k²)` from those of frameworks, of shape (C', C, k, k), flattened to
-    /// `C' x (C k²)` with the input channel outermost.
+    /// Returns weights `C' x (C k²)` in the order of this crate from those of frameworks: their
+    /// shape is (C', C, k, k), flattened to `C' x (C k²)` with the input channel outermost.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};

@@ -14,8 +14,8 @@ use crate::{Error, Result, Scalar};
 
 /// The average or the maximum of every channel over windows that tile the image.
 ///
-/// Windows of `k x k` pixels, `k` apart. Where `k` does not divide a side, the rest at the right
-/// and at the bottom is dropped, as in PyTorch.
+/// Windows have `k x k` pixels and are `k` apart. If `k` does not divide a side, the rest at the
+/// right or at the bottom is dropped, as in PyTorch.
 ///
 /// ```
 /// use orthogap::nalgebra::{self, dmatrix};
@@ -44,7 +44,7 @@ enum Summary {
 }
 
 impl Pooling {
-    /// Creates averages over windows of `side x side` pixels.
+    /// Creates the average over windows of `side x side` pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a side of 0.
@@ -52,7 +52,7 @@ impl Pooling {
         Self::new(Summary::Average, side)
     }
 
-    /// Creates maxima over windows of `side x side` pixels.
+    /// Creates the maximum over windows of `side x side` pixels.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for a side of 0.
@@ -60,7 +60,7 @@ impl Pooling {
         Self::new(Summary::Max, side)
     }
 
-    /// Returns the average over the whole image: one pixel is left.
+    /// Creates the average over the whole image, which leaves one pixel.
     #[must_use]
     pub fn global_average() -> Self {
         Self { summary: Summary::Average, side: None }
@@ -137,10 +137,11 @@ impl Pooling {
     }
 
     /// Applies the adjoint derivative of [`apply`](Self::apply) at `h`: maps the gradient of a loss
-    /// by the pooled batch, `C x (S' n)`, to its gradient by `h`, `C x (S n)`.
+    /// with respect to the pooled batch, `C x (S' n)`, to the gradient with respect to `h`,
+    /// `C x (S n)`.
     ///
-    /// An average gives each of its pixels an equal share, for every `h`; a maximum gives all of it
-    /// to the pixel that attained it, the first of several (row by row). Cost: `O(C S n)`.
+    /// An average gives each of its pixels an equal share, for every `h`. A maximum gives the whole
+    /// gradient to the pixel that attains it, the first of several (row by row). Cost: `O(C S n)`.
     ///
     /// # Errors
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::ShapeMismatch`]

@@ -71,8 +71,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Returns that of the paper, $`\mathrm{diag}(M M^\top)^{-1/2} M`$: no centring, no epsilon,
-    /// unit row norm.
+    /// Returns the operator of the paper, $`\mathrm{diag}(M M^\top)^{-1/2} M`$: no centring, no
+    /// epsilon, unit row norm.
     #[must_use]
     pub fn paper() -> Self {
         Self { centering: Centering::None, epsilon: 0.0, row_scale: RowScale::UnitNorm }
@@ -138,16 +138,18 @@ impl BatchNorm {
 
     /// Normalises `h` (`d x n`) in place.
     ///
-    /// Sums are taken in `f64`, and relative to the largest entry of a row where they would over- or
-    /// underflow. The result of a row depends on its entries alone. Cost: `O(d n)`; `h` is read twice,
-    /// the first time to check it. On an error `h` is left as it was.
+    /// Sums are taken in `f64`, and relative to the largest entry of a row where they would over-
+    /// or underflow. The result of a row depends on its entries alone. Cost: `O(d n)`. `h` is read
+    /// twice, the first time to check it; rows too long to be packed whole (see below) are read up
+    /// to five times. On an error `h` is left as it was.
     ///
-    /// From half a million entries on, the threads of the current rayon pool share the rows; bits do not
-    /// depend on them.
+    /// From half a million entries on, the threads of the current rayon pool share the rows; bits
+    /// do not depend on them.
     ///
-    /// Any view does. Blocks of rows are copied to packed memory first, which is fastest where the
-    /// entries of a column are adjacent, as they are in a matrix and its parts. Each thread keeps that
-    /// memory, a quarter of a mebibyte, and allocates it once.
+    /// Any view is accepted. Blocks of rows are copied to packed memory first, which is fastest
+    /// where the entries of a column are adjacent, as they are in a matrix and its parts. Rows of
+    /// more than 2048 entries (4096 in `f32`) are packed part by part. Each thread keeps the packed
+    /// memory, less than half a mebibyte, for the next call.
     ///
     /// ```
     /// use orthogap::nalgebra::Matrix3;
@@ -188,7 +190,8 @@ impl BatchNorm {
     /// Normalises `h` into `output`, a matrix or view of the same shape; see
     /// [`normalize_mut`](Self::normalize_mut).
     ///
-    /// Reads `h` once. An error may leave `output` half written.
+    /// Reads `h` once, or up to three times if rows are too long to be packed whole. An error may
+    /// leave `output` half written.
     ///
     /// # Errors
     /// Those of [`normalize_mut`](Self::normalize_mut), and [`Error::ShapeMismatch`].
@@ -229,19 +232,20 @@ impl BatchNorm {
         Ok(output)
     }
 
-    /// Pulls back at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
-    /// gradient by `h`; both are `d x n`.
+    /// Pulls a gradient back at `h`: replaces the gradient of a loss with respect to the normalised
+    /// matrix by the gradient with respect to `h`, both `d x n`.
     ///
-    /// With `D` the divisor of a row, so that $`u = (y - m)/D`$, and a mean of zero unless rows are
-    /// centred,
+    /// Let `D` be the divisor of a row, so that $`u = (y - m)/D`$. Then
     ///
     /// ```math
     /// \nabla_y = \frac1D \left(g - \mathrm{mean}(g) - \frac{u \cdot g}{\rho^2} \, u\right).
     /// ```
     ///
-    /// It scales inversely with the norm of a row. Without epsilon it has no component along the row. Sums
-    /// and blocks are those of [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`; both
-    /// are read once. An error may leave the gradient half done.
+    /// The term mean(g) is left out unless rows are centred. Without epsilon the result scales
+    /// inversely with the norm of a row and has no component along it. Sums and blocks are those of
+    /// [`normalize_mut`](Self::normalize_mut). Cost: `O(d n)`. Both matrices are read once, or up
+    /// to three times if rows have more than 1024 entries (2048 in `f32`). An error may leave the
+    /// gradient half done.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};
@@ -255,7 +259,7 @@ impl BatchNorm {
     /// ```
     ///
     /// # Errors
-    /// Those of [`normalize_mut`](Self::normalize_mut), [`Error::NotFinite`] of the gradient, too;
+    /// Those of [`normalize_mut`](Self::normalize_mut), also [`Error::NotFinite`] of the gradient;
     /// [`Error::ShapeMismatch`]; [`Error::Overflow`] where rows are so small that the result
     /// exceeds the range of `T`.
     pub fn pullback_mut<T, R, C, S, R2, C2, S2>(

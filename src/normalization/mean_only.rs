@@ -7,8 +7,8 @@ use crate::{Error, Result, Scalar, check};
 
 /// Subtracts from every row of `h` (`d x n`) its mean over the batch.
 ///
-/// It is its own pullback, since the projection $`I - 1 1^\top / n`$ is symmetric. Sums are taken in
-/// `f64`, relative to the first column, and corrected once.
+/// It is its own pullback, since the projection $`I - 1 1^\top / n`$ is symmetric. Sums are taken
+/// in `f64`, relative to the first column, and corrected once.
 ///
 /// # Errors
 /// [`Error::BatchTooSmall`] for one column; [`Error::NotFinite`] of `h`; [`Error::Overflow`] if

@@ -40,10 +40,12 @@ pub enum Normalization {
     None,
     /// Batch normalisation of every row (neuron) over the batch.
     BatchNorm(BatchNorm),
-    /// Mean-only batch normalisation (Salimans and Kingma 2016): the mean over the batch is subtracted
-    /// from every row, and nothing is rescaled. The scale is held as in a vanilla network.
+    /// Mean-only batch normalisation (Salimans and Kingma 2016): the mean over the batch is
+    /// subtracted from every row, and nothing is rescaled. The scale is held as in a vanilla
+    /// network.
     ///
-    /// On Gram matrices it is $`C \mapsto P C P`$ with $`P = I - 1 1^\top / n`$.
+    /// On Gram matrices it is $`C \mapsto P C P`$, scaled to trace one, with
+    /// $`P = I - 1 1^\top / n`$.
     ///
     /// ```
     /// use orthogap::{Input, Network, Seed, normalization::Normalization};
@@ -101,8 +103,8 @@ impl Normalization {
         }
     }
 
-    /// Returns the normalisation of representations that are held in units of exp(`log_unit`): they
-    /// are smaller than the truth, so epsilon is, too.
+    /// Returns the normalisation of representations that are held in units of exp(`log_unit`): its
+    /// epsilon is divided by the square of the unit.
     pub(crate) fn in_units(self, log_unit: f64) -> Result<Self> {
         let scale = (-2.0 * log_unit).exp();
         let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
@@ -128,7 +130,7 @@ impl Normalization {
         }
     }
 
-    /// Takes the gradient of a loss with respect to the normalised matrix, in place to that with
+    /// Replaces the gradient of a loss with respect to the normalised matrix by the gradient with
     /// respect to `h`; a sample has `pixels` columns.
     pub(crate) fn pullback_mut<T: Scalar>(
         self,
@@ -144,11 +146,12 @@ impl Normalization {
         }
     }
 
-    /// Returns what has the parameters and the running statistics of this normalisation over `width`
-    /// rows, if it has any.
+    /// Returns a layer of `width` rows with the parameters and running statistics of this
+    /// normalisation; `None` if it has none.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] of a batch normalisation that has none.
+    /// [`Error::Unsupported`] for batch normalisation that is mean-only or not
+    /// [`BatchNorm::standard`].
     pub(crate) fn trainable<T: Scalar>(
         self,
         width: usize,

@@ -30,8 +30,9 @@ use crate::{Error, Result, Scalar};
 /// | [`SampleNorm::rms`] (Zhang and Sennrich 2019) | 0 | 1 |
 /// | [`SampleNorm::group`] (Wu and He 2018) | of the group | as given |
 ///
-/// It couples the rows of `H`, so a chain under it holds `H`. It acts on samples one by one, so it
-/// does not make them more orthogonal.
+/// It couples the rows of `H`, so a chain with it holds `H`. It acts on samples one by one:
+/// [`rms`](Self::rms) keeps the angles between samples, and centring removes only what is constant
+/// over the features of a group.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -76,9 +77,10 @@ impl SampleNorm {
     /// Creates group normalisation: the features of a sample form `groups` equal consecutive
     /// groups, each centred and scaled to unit root mean square.
     ///
-    /// Of images a group is some channels of all pixels, as in PyTorch. In a dense layer that
-    /// normalises flattened images before its linear map it is all channels of some pixels, since
-    /// channels are innermost: see [`Classifier::new`](crate::train::Classifier::new).
+    /// A group of an image consists of some channels of all pixels, as in PyTorch. If a dense layer
+    /// normalises flattened images before its linear map, a group consists of all channels of some
+    /// pixels, since channels are innermost: see
+    /// [`Classifier::new`](crate::train::Classifier::new).
     ///
     /// ```
     /// use orthogap::approx::assert_relative_eq;
@@ -194,8 +196,8 @@ impl SampleNorm {
         Ok(output)
     }
 
-    /// Pulls back at `h`: takes the gradient of a loss by the normalised matrix, in place, to its
-    /// gradient by `h`; both are `d x n`, samples are columns.
+    /// Pulls a gradient back at `h`: replaces the gradient of a loss with respect to the normalised
+    /// matrix by the gradient with respect to `h`, both `d x n`; samples are columns.
     ///
     /// It is [`BatchNorm::pullback_mut`] of every group of features. Cost: `O(d n)`, and memory of
     /// two groups, which each thread keeps. An error may leave the gradient half done.
@@ -212,7 +214,7 @@ impl SampleNorm {
     /// ```
     ///
     /// # Errors
-    /// Those of [`normalize_mut`](Self::normalize_mut), [`Error::NotFinite`] of the gradient, too;
+    /// Those of [`normalize_mut`](Self::normalize_mut), also [`Error::NotFinite`] of the gradient;
     /// [`Error::ShapeMismatch`]; [`Error::Overflow`] where samples are so small that the result
     /// exceeds the range of `T`.
     pub fn pullback_mut<T, R, C, S, R2, C2, S2>(

@@ -1,4 +1,4 @@
-//! Batch normalisation as the frameworks have it: parameters, running statistics, inference.
+//! Batch normalisation of the frameworks: parameters, running statistics, inference.
 
 mod inference;
 mod rows;
@@ -18,11 +18,11 @@ use crate::{Error, Result, Scalar};
 
 /// A batch normalisation layer of `d` neurons with scale, shift and running statistics.
 ///
-/// In training, a row is normalised by the statistics of the batch, in inference by the running
-/// ones; then it is scaled by `gamma` and shifted by `beta`. After each training batch a running
-/// statistic `s` becomes `(1 - momentum) s + momentum b`, where `b` is that of the batch and the
-/// variance is unbiased (`n - 1`), as in PyTorch's `BatchNorm1d`. So a momentum of 1 keeps the
-/// statistics of the last batch exactly.
+/// In training a row is normalised by the statistics of the batch, in inference by the running
+/// statistics. Then it is scaled by `gamma` and shifted by `beta`. After each training batch a
+/// running statistic `s` becomes `(1 - momentum) s + momentum b`, where `b` is the statistic of the
+/// batch. Running variances are unbiased (`n - 1`), as in PyTorch's `BatchNorm1d`. A momentum of 1
+/// keeps exactly the statistics of the last batch.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -53,8 +53,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// PyTorch's defaults are `epsilon` 1e-5 and `momentum` 0.1.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a width of 0, a negative epsilon, or a momentum outside
-    /// 0 to 1.
+    /// [`Error::InvalidParameter`] for a width of 0, an epsilon that is negative or not finite, or
+    /// a momentum outside 0 to 1.
     pub fn new(width: usize, epsilon: f64, momentum: f64) -> Result<Self> {
         check::count("width", width, width > 0, "a width of at least 1")?;
         let valid = (0.0..=1.0).contains(&momentum);
@@ -113,7 +113,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     ///
     /// # Errors
     /// [`Error::ShapeMismatch`] unless there is a mean and a variance for every neuron;
-    /// [`Error::InvalidParameter`] if a variance is negative or something is not finite.
+    /// [`Error::InvalidParameter`] if a variance is negative, or a mean or a variance is not
+    /// finite.
     pub fn with_running_statistics(
         self,
         running_mean: DVector<T>,
@@ -149,9 +150,8 @@ impl<T: Scalar> TrainableBatchNorm<T> {
 
     /// Normalises a training batch `h` (`d x n`) in place and updates the running statistics.
     ///
-    /// Cost: `O(d n)`; `h` is read twice, the first time to check it, in packed blocks like those of
-    /// [`BatchNorm::normalize_mut`]. Each thread keeps two numbers a neuron for the next batch. On an
-    /// error nothing has changed.
+    /// Blocks, reads and cost are those of [`BatchNorm::normalize_mut`]. Each thread that calls
+    /// this keeps two numbers a neuron for the next batch. On an error nothing has changed.
     ///
     /// # Errors
     /// Those of [`BatchNorm::normalize_mut`], [`Error::ShapeMismatch`] unless `h` has `d` rows, and
@@ -174,15 +174,16 @@ impl<T: Scalar> TrainableBatchNorm<T> {
         })
     }
 
-    /// Moves the running statistics towards those of a training batch `h` (`d x n`), which stays as
-    /// it is: the part of [`train_mut`](Self::train_mut) that has a memory.
+    /// Moves the running statistics towards those of a training batch `h` (`d x n`), as
+    /// [`train_mut`](Self::train_mut) does, without normalising it.
     ///
-    /// On an error nothing has changed.
+    /// A constant row is accepted, even without epsilon. On an error nothing has changed.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] unless `h` has `d` rows; [`Error::BatchTooSmall`] for fewer than two
-    /// samples; [`Error::NotFinite`]; [`Error::Overflow`] if the variance of a row exceeds the range
-    /// of `T`.
+    /// [`Error::ShapeMismatch`] unless `h` has `d` rows; [`Error::BatchTooSmall`] for fewer than
+    /// two samples; [`Error::NotFinite`]; [`Error::Overflow`] if the variance of a row exceeds the
+    /// range of `T`; [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts
+    /// have another length or are not finite.
     pub fn remember<R, C, S>(&mut self, h: &Matrix<T, R, C, S>) -> Result<()>
     where
         R: Dim,
@@ -256,7 +257,9 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// Normalises a training batch into `output`, of the same shape; see
     /// [`train_mut`](Self::train_mut).
     ///
-    /// Reads `h` once. On an error the layer has not changed, but `output` may be half written.
+    /// Reads `h` once, or up to three times if rows are too long to be packed whole (see
+    /// [`BatchNorm::normalize_mut`]). On an error the layer has not changed, but `output` may be
+    /// half written.
     ///
     /// # Errors
     /// Those of [`train_mut`](Self::train_mut), and [`Error::ShapeMismatch`].

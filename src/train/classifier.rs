@@ -59,7 +59,8 @@ pub(super) struct Layer<T: Scalar> {
 }
 
 impl<T: Scalar> Classifier<T> {
-    /// Creates layers of given recipes and weights, and a head.
+    /// Creates a classifier from the recipes and weights of its layers, and the weights of its
+    /// head.
     ///
     /// The law of the weights in a recipe does not matter here.
     ///
@@ -79,10 +80,10 @@ impl<T: Scalar> Classifier<T> {
     /// ```
     ///
     /// A dense layer, or the head, may follow convolutions. It takes their images flattened with
-    /// channels innermost: of images of `C` channels and `S` pixels, feature `p C + c` is channel `c`
-    /// of pixel `p`. In PyTorch, which flattens NCHW, that is feature `c S + p`. For parameters from
-    /// PyTorch this permutation applies to the columns of the weights, and to scale, shift and running
-    /// statistics of a batch normalisation before the linear map
+    /// channels innermost: in images of `C` channels and `S` pixels, feature `p C + c` is channel
+    /// `c` of pixel `p`. In PyTorch, which flattens NCHW, that is feature `c S + p`. For parameters
+    /// from PyTorch this permutation applies to the columns of the weights, and to scale, shift and
+    /// running statistics of a batch normalisation before the linear map
     /// ([`Order::NormActivationLinear`](crate::Order::NormActivationLinear)). If a
     /// [`Residual`](crate::Residual) connection adds the flattened images, the output is in this
     /// order, too. The permutation then also applies to the rows of the weights, to a batch
@@ -113,9 +114,10 @@ impl<T: Scalar> Classifier<T> {
     /// PyTorch has groups of channels. No permutation of parameters makes them equal.
     ///
     /// # Errors
-    /// [`Error::Empty`] without layers or classes; [`Error::InvalidParameter`] for a layer of width 0;
-    /// [`Error::ShapeMismatch`] of weights that do not fit; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without
-    /// running statistics; those of convolutions and poolings.
+    /// [`Error::Empty`] without layers or classes; [`Error::InvalidParameter`] for a layer of width
+    /// 0; [`Error::ShapeMismatch`] of weights that do not fit, or of a convolution after a dense
+    /// layer; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without running
+    /// statistics, or of pooling in a dense layer; those of convolutions and poolings.
     pub fn new(
         layers: impl IntoIterator<Item = (Network<T>, DMatrix<T>)>,
         head: DMatrix<T>,
@@ -146,12 +148,15 @@ impl<T: Scalar> Classifier<T> {
         Ok(Self { layers: stack, head, dimension })
     }
 
-    /// Draws layers of given recipes with weights of their laws, and a head of the last one's law.
+    /// Draws a classifier: layers of given recipes with weights of their laws, and a head with
+    /// weights of the last recipe's law.
     ///
-    /// Layer `l` is drawn from [`Purpose::Weights`] and `l`, from 1; the head comes after the last.
+    /// Layer `l`, counted from 1, is drawn from the stream of [`Purpose::Weights`] and `l`; the
+    /// head is drawn as the layer after the last.
     ///
     /// # Errors
-    /// Those of [`new`](Self::new); [`Error::StreamExhausted`] beyond 2^32 layers.
+    /// Those of [`new`](Self::new); [`Error::ShapeMismatch`] unless `dimension` is that of the
+    /// images of a convolution; [`Error::StreamExhausted`] beyond 2^32 layers.
     pub fn sample(
         recipes: &[Network<T>],
         dimension: usize,
@@ -226,7 +231,7 @@ impl<T: Scalar> Classifier<T> {
         self.head.nrows()
     }
 
-    /// Numbers in a sample, of images `C S`.
+    /// Returns the numbers in a sample, of images `C S`.
     #[must_use]
     pub fn dimension(&self) -> usize {
         self.dimension

@@ -1,12 +1,12 @@
 //! Weights for other frameworks: `safetensors` and NumPy's `.npy`.
 //!
 //! Both formats are a header and the numbers, so writing them needs no dependency. The crate does
-//! not read them. The tests read them with the reference implementations.
+//! not read them.
 //!
 //! Frameworks store the weights of a dense layer row by row with shape (out, in), those of a
-//! convolution with shape (out, in, k, k); nalgebra stores matrices column by column, and this
-//! crate has the channels of a window, and of flattened images, innermost. A [`Tensor`] has the
-//! frameworks' shape and order, so a network that flattens (C, H, W) reads it unchanged.
+//! convolution with shape (out, in, k, k). In nalgebra matrices are stored column by column, and in
+//! this crate the channels of a window, and of flattened images, are innermost. A [`Tensor`] has
+//! the frameworks' shape and order, so a network that flattens (C, H, W) reads it unchanged.
 //!
 //! ```
 //! use orthogap::{Activation::{Identity, Relu}, Input, Seed};
@@ -27,6 +27,8 @@
 //!
 //! # Reading it
 //!
+//! These functions read networks of dense layers with rectifiers between them.
+//!
 //! PyTorch:
 //!
 //! ```text
@@ -45,8 +47,8 @@
 #![doc = include_str!("export/load_burn.rs")]
 //! ```
 //!
-//! The last two return an error if a layer is missing or has another shape. Of weights of `f64` candle
-//! returns an error, too; burn keeps their precision.
+//! The last two return an error if a layer is missing or has another shape. candle also returns an
+//! error for weights in `f64`; burn keeps their precision.
 
 use std::collections::HashSet;
 use std::io::{self, Write};

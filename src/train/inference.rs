@@ -18,12 +18,12 @@ impl<T: Scalar> Classifier<T> {
     /// Returns the loss of samples, `dimension x n` (images flattened as frameworks do, NCHW), in
     /// inference mode: batch normalisation uses its running statistics.
     ///
-    /// Holds every layer of some samples at a time, 2²⁵ numbers or one sample.
+    /// Holds every layer of some samples at a time: about 2²⁵ numbers, or one sample.
     ///
     /// # Errors
-    /// [`Empty`](crate::Error::Empty), [`ShapeMismatch`](crate::Error::ShapeMismatch) and
-    /// [`NotFinite`](crate::Error::NotFinite) of the samples; [`LabelOutOfRange`](crate::Error::LabelOutOfRange);
-    /// those of normalisations.
+    /// [`Empty`](crate::Error::Empty) and [`ShapeMismatch`](crate::Error::ShapeMismatch) of the
+    /// samples; [`NotFinite`](crate::Error::NotFinite) of the samples or the logits;
+    /// [`LabelOutOfRange`](crate::Error::LabelOutOfRange); those of normalisations.
     pub fn evaluate(&self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
         self.check_samples(samples)?;
         check_labels((self.classes(), samples.ncols()), labels)?;
@@ -35,7 +35,8 @@ impl<T: Scalar> Classifier<T> {
         Ok(loss)
     }
 
-    /// Returns the logits of samples in inference mode, `classes x n`.
+    /// Returns the logits of samples in inference mode, `classes x n`. Memory is that of
+    /// [`evaluate`](Self::evaluate).
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate).
@@ -49,7 +50,8 @@ impl<T: Scalar> Classifier<T> {
         Ok(all)
     }
 
-    /// Visits the logits of some samples after the other: memory does not grow with their number.
+    /// Visits the logits of some samples at a time: the memory of layers does not grow with their
+    /// number.
     fn infer(
         &self,
         samples: &DMatrix<T>,
@@ -66,8 +68,8 @@ impl<T: Scalar> Classifier<T> {
         Ok(())
     }
 
-    /// About as many numbers as a forward pass holds of a sample: the factor of the weights in every
-    /// layer, the product and its activation.
+    /// About as many numbers as a forward pass holds for a sample: the factor of the weights in
+    /// every layer, the product and its activation.
     fn numbers_per_sample(&self) -> usize {
         let of_layer = |layer: &Layer<T>| {
             let pixels = layer.images.map_or(1, |images| images.pixels());
@@ -77,8 +79,10 @@ impl<T: Scalar> Classifier<T> {
     }
 
     /// Returns the Gram matrices of a batch: of the input (entry 0), of the output of every layer,
-    /// and of the logits (the last entry), in training mode: batch normalisation uses the
-    /// statistics of the batch.
+    /// and of the logits (the last entry). The pass is in training mode: batch normalisation uses
+    /// the statistics of the batch.
+    ///
+    /// Holds every layer of the whole batch.
     ///
     /// ```
     /// use orthogap::train::Classifier;

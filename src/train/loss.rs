@@ -23,9 +23,8 @@ pub struct Loss {
 impl Loss {
     /// Returns the loss of logits, `classes x n`, against labels from 0 to `classes - 1`.
     ///
-    /// Taken relative to the largest logit of a sample, in `f64`: no logit overflows, and a loss
-    /// near zero keeps its digits. Cost: `O(classes n)`. Logits that are not finite give a loss
-    /// that is not.
+    /// Exponentials are taken relative to the largest logit of a sample, in `f64`: none overflows,
+    /// and a loss near zero keeps its digits. Cost: `O(classes n)`.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};

@@ -3,9 +3,10 @@
 //! A [`Classifier`] is a stack of layers with given recipes and weights. A [`Trainer`] minimises
 //! its [`Loss`] by [`Sgd`]. Everything is generic over `f32` and `f64`.
 //! [`Classifier::gradient_error`] measures whether the precision is enough: under deep batch
-//! normalisation that of `f32` is not.
+//! normalisation `f32` is not.
 //!
-//! Initial weights follow the law of a recipe, or come from [`init`], which can use a batch.
+//! Initial weights follow the law of a recipe, or come from [`init`], where they can depend on a
+//! batch.
 //! [`export`] writes weights for other frameworks.
 //!
 //! ```

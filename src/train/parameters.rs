@@ -13,14 +13,14 @@ pub struct Parameters<T> {
     pub(super) head: DMatrix<T>,
 }
 
-/// The parameters of a layer.
+/// A number for every parameter of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerParameters<T> {
-    /// By the weights, `d_out x d_in`, of a convolution `C' x (C k²)`.
+    /// The numbers for the weights, `d_out x d_in`, of a convolution `C' x (C k²)`.
     pub weights: DMatrix<T>,
-    /// By the scale of batch normalisation; empty without it.
+    /// The numbers for the scale of batch normalisation; empty without it.
     pub gamma: DVector<T>,
-    /// By the shift of batch normalisation; empty without it.
+    /// The numbers for the shift of batch normalisation; empty without it.
     pub beta: DVector<T>,
 }
 
@@ -37,7 +37,7 @@ impl<T: Scalar> Parameters<T> {
         &self.layers
     }
 
-    /// Returns those of the head, `classes x features`.
+    /// Returns the parameters of the head, `classes x features`.
     #[must_use]
     pub fn head(&self) -> &DMatrix<T> {
         &self.head

@@ -3,7 +3,7 @@
 use crate::check;
 use crate::{Result, Scalar};
 
-/// Stochastic gradient descent as PyTorch's `SGD` has it.
+/// Stochastic gradient descent as in PyTorch's `SGD`.
 ///
 /// With gradient `g`, velocity `v` (zero at first) and parameter `w`, one step is
 ///
@@ -11,8 +11,8 @@ use crate::{Result, Scalar};
 /// g \leftarrow g + \lambda w, \qquad v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v.
 /// ```
 ///
-/// Weight decay acts on all parameters, those of batch normalisation too. There is no dampening and
-/// no Nesterov momentum.
+/// Weight decay acts on all parameters, including those of batch normalisation. There is no
+/// dampening and no Nesterov momentum.
 ///
 /// ```
 /// use orthogap::train::Sgd;
@@ -33,7 +33,8 @@ impl Sgd {
     /// Creates plain descent with step size $`\eta`$.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if the learning rate is negative or not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if the learning rate is negative
+    /// or not finite.
     pub fn new(learning_rate: f64) -> Result<Self> {
         let learning_rate = check::not_negative("learning rate", learning_rate)?;
         Ok(Self { learning_rate, momentum: 0.0, weight_decay: 0.0 })
@@ -42,15 +43,15 @@ impl Sgd {
     /// Sets the momentum $`\mu`$.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless it is at least 0 and less than 1.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless it is at least 0 and less
+    /// than 1.
     pub fn with_momentum(self, momentum: f64) -> Result<Self> {
         let valid = (0.0..1.0).contains(&momentum);
         let momentum = check::parameter("momentum", momentum, valid, "0 <= momentum < 1")?;
         Ok(Self { momentum, ..self })
     }
 
-    /// Sets the weight decay $`\lambda`$, the weight of half the squared norm in the
-    /// loss.
+    /// Sets the weight decay $`\lambda`$, the weight of half the squared norm in the loss.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if it is negative or not finite.
@@ -95,7 +96,8 @@ impl Sgd {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of the learning rate or the weight decay.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) of the learning rate or the
+    /// weight decay.
     pub fn check<T: Scalar>(&self) -> Result<()> {
         for (name, value) in
             [("learning rate", self.learning_rate), ("weight decay", self.weight_decay)]

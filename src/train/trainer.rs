@@ -15,8 +15,9 @@ use crate::{Error, Purpose, Replicate, Result, Scalar};
 /// A [`Classifier`] in training.
 ///
 /// Batch normalisation uses the statistics of the batch, and averages them for inference. After
-/// the first step, steps of a dense network on batches as large allocate nothing. The same seed gives the same bits on any number of threads, and training that was
-/// [resumed](Trainer::resume) the same bits as training that was not interrupted.
+/// the first step of a dense network, steps on batches of the same size allocate nothing.
+/// The same seed gives the same bits on any number of threads. Training that was
+/// [resumed](Trainer::resume) gives the same bits as training that was not interrupted.
 ///
 /// ```
 /// use orthogap::nalgebra::DMatrix;
@@ -71,7 +72,8 @@ pub struct Epoch {
     pub number: usize,
     /// The loss of its batches, each before its step.
     pub loss: Loss,
-    /// The Frobenius norm of the gradient by every weight matrix, the head last: means over steps.
+    /// The Frobenius norm of the gradient with respect to every weight matrix, the head last: means
+    /// over steps.
     pub gradient_norms: Vec<f64>,
 }
 
@@ -154,14 +156,15 @@ impl<T: Scalar> Trainer<T> {
         self.progress
     }
 
-    /// Returns the gradient of the last step, zero before the first.
+    /// Returns the gradient of the last step, zero before the first. After a step that was not
+    /// taken it is not defined.
     #[must_use]
     pub fn gradient(&self) -> &Parameters<T> {
         &self.gradient
     }
 
-    /// Returns the Frobenius norms of the [`gradient`](Self::gradient) by every weight matrix, the
-    /// head last; empty before the first step.
+    /// Returns the Frobenius norms of the gradient of the last step that was taken, with respect to
+    /// every weight matrix, the head last; empty before the first step.
     #[must_use]
     pub fn gradient_norms(&self) -> &[f64] {
         &self.gradient_norms
@@ -176,9 +179,11 @@ impl<T: Scalar> Trainer<T> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the batch;
-    /// [`Error::LabelOutOfRange`]; those of [`Sgd::check`] and of normalisations;
-    /// [`Error::Diverged`] where a loss, a gradient, a running statistic or a new parameter is not
-    /// finite. The step is then not taken: classifier, velocity and progress are as they were.
+    /// [`Error::LabelOutOfRange`]; those of [`Sgd::check`], of normalisations and of
+    /// [`Residual::weight`](crate::Residual::weight); [`Error::MissingDerivative`] of a custom
+    /// activation; [`Error::Diverged`] if a loss, a gradient, a running statistic or a new
+    /// parameter is not finite. The step is then not taken: classifier, velocity and progress are
+    /// as they were.
     pub fn step(&mut self, samples: &DMatrix<T>, labels: &[usize]) -> Result<Loss> {
         self.classifier.check_samples(samples)?;
         check_labels((self.classifier.classes(), samples.ncols()), labels)?;
@@ -188,11 +193,13 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// Takes a step for each batch of `batch_size` samples, in an order drawn from the seed and the
-    /// number of the epoch. The last batch may be smaller.
+    /// number of the epoch. The last batch may be smaller. If it is a single sample, dense layers
+    /// with batch normalisation refuse it after the other steps.
     ///
     /// # Errors
-    /// Those of [`step`](Self::step), and [`Error::InvalidParameter`] for a batch size of 0. Steps
-    /// that were taken before an error stay; [`epoch_with`](Self::epoch_with) reports their losses.
+    /// Those of [`step`](Self::step); [`Error::InvalidParameter`] for a batch size of 0;
+    /// [`Error::StreamExhausted`] beyond 2^32 epochs. Steps that were taken before an error stay;
+    /// [`epoch_with`](Self::epoch_with) reports their losses.
     pub fn epoch(
         &mut self,
         samples: &DMatrix<T>,
@@ -202,8 +209,8 @@ impl<T: Scalar> Trainer<T> {
         self.epoch_with(samples, labels, batch_size, |_, _| ())
     }
 
-    /// Does an [`epoch`](Self::epoch) that reports after every step: the samples done, and the loss
-    /// of the batch.
+    /// Does an [`epoch`](Self::epoch) that reports the samples done and the loss of the batch after
+    /// every step.
     ///
     /// # Errors
     /// Those of [`epoch`](Self::epoch).

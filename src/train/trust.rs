@@ -12,7 +12,7 @@ use crate::normalization::TrainableBatchNorm;
 use crate::scalar::norm;
 use crate::{Error, Purpose, Replicate, Result, Scalar};
 
-/// The relative error of the gradient of a loss by every weight matrix.
+/// The relative error of the gradient of a loss with respect to every weight matrix.
 ///
 /// See [`Classifier::gradient_error`].
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +24,9 @@ impl GradientError {
     /// The largest error that leaves two digits of a gradient right.
     pub const TRUSTED: f64 = 0.01;
 
-    /// Returns the error of the gradient by every weight matrix, the head last: the Frobenius norm
-    /// of the difference over that of the true gradient, the largest of the three. Infinite where
-    /// the true gradient is zero and the computed one is not.
+    /// Returns the error of the gradient with respect to every weight matrix, the head last: the
+    /// Frobenius norm of the difference over that of the true gradient, the largest of three
+    /// comparisons. Infinite if the true gradient is zero and the computed one is not.
     #[must_use]
     pub fn relative(&self) -> &[f64] {
         &self.relative
@@ -39,9 +39,10 @@ impl GradientError {
     }
 
     /// Returns whether two digits of every gradient are right: no error exceeds
-    /// [`TRUSTED`](Self::TRUSTED). An error of `e`
-    /// below 1 turns the gradient by an angle whose sine is at most `e`; one above 1 leaves nothing
-    /// of its direction.
+    /// [`TRUSTED`](Self::TRUSTED).
+    ///
+    /// An error of `e` below 1 turns the gradient by an angle whose sine is at most `e`. One above
+    /// 1 leaves nothing of its direction.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.largest() <= Self::TRUSTED
@@ -53,11 +54,16 @@ impl GradientError {
 const NUDGES: u32 = 3;
 
 impl<T: Scalar> Classifier<T> {
-    /// Returns the loss of a batch in training mode, and its gradient by every parameter.
+    /// Returns the loss of a batch in training mode, and its gradient with respect to every
+    /// parameter.
+    ///
+    /// Holds every layer of the whole batch.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the batch or within the
-    /// network; [`Error::LabelOutOfRange`]; those of normalisations.
+    /// network; [`Error::LabelOutOfRange`]; [`Error::Overflow`] if the loss is not finite;
+    /// [`Error::MissingDerivative`] of a custom activation; those of normalisations and of
+    /// [`Residual::weight`](crate::Residual::weight).
     pub fn gradient(
         &self,
         samples: &DMatrix<T>,
@@ -83,10 +89,9 @@ impl<T: Scalar> Classifier<T> {
     ///
     /// Every weight of the other classifiers is larger or smaller by the share
     /// [`T::EPSILON`](Scalar::EPSILON), with signs drawn by the run. Numbers of type `T` hardly
-    /// distinguish the classifiers, so where their gradients differ, the digits that `T` keeps do
+    /// distinguish the classifiers. So where their gradients differ, the digits that `T` keeps do
     /// not determine the gradient. In `f32` the difference contains the rounding errors of the
-    /// pass, too. In `f64` it is an estimate of the order of magnitude of amplified rounding
-    /// errors.
+    /// pass, too. In `f64` it estimates the order of magnitude of amplified rounding errors.
     ///
     /// A difference is a random number, and three of them are no bound. Measured on rectified `f32`
     /// networks of width 48 with batches of 4, at depths 16 to 24, where the error passes 0.01: of
@@ -126,7 +131,8 @@ impl<T: Scalar> Classifier<T> {
     /// # Ok::<(), orthogap::Error>(())
     /// ```
     ///
-    /// Cost: a pass in `T` and three in `f64`, and a copy of the weights in `f64`.
+    /// Cost: a pass in `T` and three in `f64`. Holds every layer of the whole batch, and in `f64` a
+    /// copy of the weights and a gradient.
     ///
     /// # Errors
     /// Those of [`gradient`](Self::gradient).

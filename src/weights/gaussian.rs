@@ -7,7 +7,8 @@ use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
-/// Independent Gaussian weights N(0, gain²/m) for a layer with `m` inputs.
+/// Independent Gaussian weights N(0, gain²/m) for a layer with `m` inputs, or
+/// N(0, 2 gain²/(m + rows)) if they come from [`xavier`](Self::xavier).
 ///
 /// The default has gain 1: the variance 1/m that every Wasserstein statement of the theory assumes.
 /// The gain has no effect under the paper's batch normalisation. It matters with an epsilon, and in
@@ -29,7 +30,7 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Creates weights of standard deviation `gain / sqrt(m)`.
+    /// Creates weights with standard deviation `gain / sqrt(m)`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
@@ -38,13 +39,14 @@ impl Gaussian {
         Ok(Self { gain: check::positive("gain", gain)?, fan: Fan::In })
     }
 
-    /// Creates weights of variance 2/m, which keeps the second moment under ReLU (He et al. 2015).
+    /// Creates weights with variance 2/m, which keeps the second moment under ReLU (He et al.
+    /// 2015).
     #[must_use]
     pub fn he() -> Self {
         Self { gain: std::f64::consts::SQRT_2, fan: Fan::In }
     }
 
-    /// Creates weights of variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
+    /// Creates weights with variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
     #[must_use]
     pub fn xavier() -> Self {
         Self { gain: 1.0, fan: Fan::Average }

@@ -8,14 +8,14 @@ use crate::factorization::orthonormal;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
-/// A gain times a Haar matrix: orthonormal columns, or rows if `W` (`rows x m`) has more columns
-/// than rows, and a law that no rotation from either side changes.
+/// A gain times a Haar matrix, which has orthonormal columns, or orthonormal rows if `W`
+/// (`rows x m`) has more columns than rows. No rotation from either side changes its law.
 ///
 /// With batch normalisation and a batch as large as the width, `n = d`, they drive the
 /// orthogonality gap of a linear network to zero with depth, and gradients do not explode (Meterez
 /// et al., ICLR 2024). For `n < d` the rows of `W H` differ in length even if the samples are
-/// orthogonal, batch normalisation continues to perturb them, and the gap converges to a positive
-/// value, lower than with Gaussian weights.
+/// orthogonal. Batch normalisation then perturbs the samples in every layer, and the gap converges
+/// to a positive value, lower than with Gaussian weights.
 ///
 /// ```
 /// use orthogap::approx::assert_relative_eq;
@@ -33,7 +33,7 @@ pub struct Haar {
 }
 
 impl Haar {
-    /// Creates orthonormal vectors times `gain`.
+    /// Creates a Haar matrix times `gain`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
@@ -52,7 +52,7 @@ impl Default for Haar {
 }
 
 impl WeightInit for Haar {
-    /// Cost: a QR factorisation of the larger shape, in `T`.
+    /// Cost: a QR factorisation of a matrix of this shape, or of its transpose, in `T`.
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, _: Fans, stream: Stream) {
         let (rows, columns) = weights.shape();
         let frame = frame(rows.max(columns), rows.min(columns), stream) * T::of(self.gain);

@@ -150,8 +150,10 @@ from_law!(Gaussian, Uniform, Haar, Spherical);
 
 /// A law of weight matrices, such as an initialisation.
 ///
-/// The laws of this crate are drawn through the product `W H` ([`product_law`](Self::product_law));
-/// any other law draws `W`, at `d²` numbers a layer. [`Weights::custom`] makes a value of it.
+/// A chain draws the product `W H` without `W` if its law is known
+/// ([`product_law`](Self::product_law)), as it is for [`Gaussian`], [`Haar`] and [`Spherical`]
+/// weights. Otherwise it draws `W`, `d²` numbers a layer. [`Weights::custom`] makes a value of a
+/// user-defined law.
 pub trait WeightInit: Debug + Send + Sync {
     /// Draws a weight matrix, `rows x m`, from the beginning of a stream.
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream);
@@ -194,16 +196,18 @@ pub struct Fans {
     pub outputs: usize,
 }
 
-/// The law of `W H` given `H`, by which it can be drawn without `W`.
+/// The law of `W H` given `H`, with which it can be drawn without `W`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ProductLaw {
-    /// Entries of `W` are independent N(0, deviation²), so rows of `W H` are N(0, deviation² HᵀH).
+    /// Entries of `W` are independent N(0, deviation²), so rows of `W H` are
+    /// N(0, deviation² HᵀH).
     Gaussian {
         /// Standard deviation of an entry.
         deviation: f64,
     },
-    /// `W` is `gain` times a Haar matrix, so `W H` is a uniform frame times any `R`, `RᵀR = HᵀH`.
+    /// `W` is `gain` times a Haar matrix, so `W H` is `gain` times a uniform frame times any `R`
+    /// with `RᵀR = HᵀH`.
     Orthogonal {
         /// The factor of the orthonormal matrix.
         gain: f64,

@@ -11,7 +11,7 @@ use crate::{Result, Scalar, Stream};
 /// `gain g/|g|` with `g` Gaussian, so uniform on a sphere.
 ///
 /// The squared norm of a row is `gain²`, the mean of that of a [`Gaussian`](super::Gaussian) row.
-/// Batch normalisation without an epsilon removes any scale of a row, so under it these weights
+/// Batch normalisation without an epsilon removes the scale of every row, so with it these weights
 /// have the effect of Gaussian ones.
 ///
 /// ```

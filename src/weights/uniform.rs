@@ -8,7 +8,8 @@ use crate::check;
 use crate::serialization::deserialize_checked;
 use crate::{Result, Scalar, Stream};
 
-/// Independent weights, uniform on an interval around 0, of variance gain²/fan.
+/// Independent weights, uniform on an interval around 0, with variance gain²/m, or
+/// 2 gain²/(m + rows) if they come from [`xavier`](Self::xavier).
 ///
 /// ```
 /// use orthogap::{Seed, weights::{Uniform, WeightInit}};
@@ -25,20 +26,20 @@ pub struct Uniform {
 }
 
 impl Uniform {
-    /// Creates weights of variance 2/m (He et al. 2015).
+    /// Creates weights with variance 2/m (He et al. 2015).
     #[must_use]
     pub fn he() -> Self {
         Self { gain: std::f64::consts::SQRT_2, fan: Fan::In }
     }
 
-    /// Creates weights of variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
+    /// Creates weights with variance 2/(m + rows), with gain 1 (Glorot and Bengio 2010).
     #[must_use]
     pub fn xavier() -> Self {
         Self { gain: 1.0, fan: Fan::Average }
     }
 
-    /// Sets the gain, to which the standard deviation is proportional. PyTorch's
-    /// `Linear` draws `Uniform::he().with_gain(1/sqrt(3))`.
+    /// Sets the gain, to which the standard deviation is proportional. PyTorch's `Linear` draws
+    /// `Uniform::he().with_gain(1/sqrt(3))`.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and

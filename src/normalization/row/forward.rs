@@ -160,8 +160,8 @@ pub(in crate::normalization) fn map<T: Scalar>(
     }
 }
 
-/// Maps the centred entries of a block; those of rows that the kernels leave alone, or that come near
-/// the end of the range, by `slow_entry`.
+/// Maps the centred entries of a block. Entries of rows that the kernels leave alone, or whose
+/// results come near the end of the range, are mapped by `slow_entry`.
 pub(in crate::normalization) fn map_checked<T: Scalar, E: Target<T>>(
     level: Level,
     block: &Block,

@@ -4,7 +4,7 @@ use super::entries::{Place, Target};
 use super::scratch::{Scratch, with_scratch};
 use crate::{Result, Scalar, parallel};
 
-/// How a matrix is cut into parts that have nothing to do with each other.
+/// How a matrix is cut into independent parts.
 pub(in crate::normalization) trait Parts: Sized + Send {
     type Part;
 
@@ -26,8 +26,8 @@ pub(in crate::normalization) trait Pass<T: Scalar, P: Parts>:
         scratch: &mut Scratch<T>,
     ) -> Result<()>;
 
-    /// Visits all parts, each thread with the memory that it keeps. Returns the error of the first part
-    /// that has one.
+    /// Visits all parts, each thread with the memory that it keeps. Returns the error of the first
+    /// part that has one.
     fn run<E: Target<T>>(&self, entries: &mut E, parts: P) -> Result<()> {
         match parts.halves().filter(|_| parallel::is_shared()) {
             None => with_scratch(|scratch| {

@@ -1,4 +1,4 @@
-//! Trainable batch normalisation in inference: by its running statistics.
+//! Inference of trainable batch normalisation, by its running statistics.
 
 use nalgebra::{
     DefaultAllocator, Dim, Matrix, OMatrix, RawStorage, RawStorageMut, allocator::Allocator,
@@ -14,7 +14,8 @@ use crate::{Error, Result, Scalar};
 impl<T: Scalar> TrainableBatchNorm<T> {
     /// Normalises `h` (`d x n`, any `n`) in place by the running statistics.
     ///
-    /// Cost: `O(d n)`; `h` is read twice, the first time to check it. On an error nothing has changed.
+    /// Cost: `O(d n)`; `h` is read twice, the first time to check it. On an error `h` is left as it
+    /// was.
     ///
     /// ```
     /// use orthogap::nalgebra::{self, dmatrix};

@@ -9,9 +9,9 @@ use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
 /// An initialisation of a layer: a law of weights, or a function of the batch at its input.
 ///
-/// Every [`WeightInit`] is one that ignores the batch;
+/// Every [`WeightInit`] is an initialisation that ignores the batch;
 /// [`IterativeOrthogonalization`](super::IterativeOrthogonalization) and [`Lsuv`](super::Lsuv) use
-/// it. A [`LayerwiseInit`](super::LayerwiseInit) initialises a network with them, layer by layer.
+/// it. A [`LayerwiseInit`](super::LayerwiseInit) initialises a network layer by layer.
 pub trait LayerInit: Debug + Send + Sync {
     /// Returns the weights, `rows x m`, of a layer with the input `inputs`, `m x n`: columns are
     /// samples, or the windows of a convolution.
@@ -43,8 +43,9 @@ impl<W: WeightInit> LayerInit for W {
 
 /// The place of a layer among the random streams of a run.
 ///
-/// Weights that ignore the batch are those of the layer with this number in an
-/// [`ExplicitChain`](crate::ExplicitChain) of the same run.
+/// Weights of a law other than a Gaussian one are those of the layer with this number in an
+/// [`ExplicitChain`](crate::ExplicitChain) of the same run. Gaussian weights have the same law, but
+/// are other numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
     run: Replicate,

@@ -14,8 +14,8 @@ use crate::{Error, Replicate, Result, Scalar};
 /// The initial weights of a network, drawn layer by layer while a batch passes: one interface for
 /// all initialisations, whether they [depend on the batch](LayerInit) or not.
 ///
-/// Layers are `H -> F(W H)`, without biases. `H` (`d x n`, samples are columns; of images
-/// `C x (S n)`) is held, not its history.
+/// Layers are `H -> F(W H)`, without biases. Only the current `H` is held (`d x n`, samples are
+/// columns; of images `C x (S n)`).
 ///
 /// ```
 /// use orthogap::{Activation::{Identity, Relu}, Input, Seed};
@@ -123,8 +123,10 @@ impl<T: Scalar> LayerwiseInit<T> {
     /// Adds a dense layer of some width; images are flattened before it.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for width 0; [`Error::ZeroMatrix`] if the product is zero,
-    /// [`Error::NotFinite`] if it overflows; those of the initialisation. The stack stays as it was.
+    /// [`Error::InvalidParameter`] for width 0 or a slope that is not finite in `f32`;
+    /// [`Error::ZeroMatrix`] if the product is zero, [`Error::NotFinite`] if it overflows;
+    /// [`Error::ShapeMismatch`] if the initialisation returns another shape; those of the
+    /// initialisation. The stack stays as it was.
     pub fn dense(
         &mut self,
         init: &impl LayerInit,
@@ -145,11 +147,13 @@ impl<T: Scalar> LayerwiseInit<T> {
 
     /// Adds a convolution into `channels` channels.
     ///
-    /// Holds all windows of the batch at once: `C k² S' n` numbers.
+    /// Holds all windows of the batch at once, `C k² S' n` numbers, and copies of them: one for the
+    /// gap, and during [`IterativeOrthogonalization`](super::IterativeOrthogonalization) up to two
+    /// in `f64`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if there are no images here; [`Error::InvalidParameter`] for 0 channels; those of
-    /// [`Convolution::unfold`], and of [`dense`](Self::dense).
+    /// [`Error::Unsupported`] if there are no images here; [`Error::InvalidParameter`] for 0
+    /// channels; those of [`Convolution::unfold`], and of [`dense`](Self::dense).
     pub fn convolution(
         &mut self,
         init: &impl LayerInit,

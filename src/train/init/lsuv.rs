@@ -11,10 +11,11 @@ use crate::{Error, Result, Scalar};
 /// [arXiv 1511.06422](https://arxiv.org/abs/1511.06422)): orthonormal weights, scaled so that the
 /// pre-activations `W H` of the batch have root mean square one.
 ///
-/// Mishkin and Matas divide by the standard deviation over neurons and samples together, whose
-/// mean is near zero for random weights; here it is the root mean square itself, so one division
-/// is exact and nothing is repeated. It keeps the scale of forward signals at any depth and under any
-/// activation, but not the angles: samples become as parallel as with He's or Xavier's weights.
+/// Mishkin and Matas divide by the standard deviation over neurons and samples together, whose mean
+/// is near zero for random weights. Here the divisor is the root mean square itself, so one
+/// division is exact and nothing is repeated. It keeps the scale of forward signals at any depth
+/// and under any activation, but not the angles: samples become as parallel as with He's or
+/// Xavier's weights.
 ///
 /// ```
 /// use orthogap::train::init::{LayerwiseInit, Lsuv};

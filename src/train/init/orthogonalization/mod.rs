@@ -92,17 +92,19 @@ use principal::Principal;
 /// A singular value below 1e-6 of the largest counts as zero (see
 /// [`accuracy`](Self#accuracy)). Where fewer than `d` are left, `r < d`, as with fewer samples
 /// than inputs, $`V' \Sigma^{-p} U^\top`$ has rank `r` and ignores directions that the batch did not
-/// contain. `recommended` sends as many of these directions as fit, at random, to
-/// the neurons' directions that the batch leaves idle, with the root mean square of the gains of
-/// those in use. On the batch this changes nothing. With n at least `d`, and better 3 `d` as in the
-/// paper, it is not needed after the first layer.
+/// contain. `recommended` maps as many of these directions as fit, at random, to directions of the
+/// output that the batch does not use. Their gain is the root mean square of the gains in use. On
+/// the batch this changes nothing. With n at least `d`, and better 3 `d` as in the paper, it is not
+/// needed after the first layer.
 ///
 /// # Accuracy
 ///
 /// `U` and the singular values come from the eigenvectors of the smaller of $`H H^\top`$ and
 /// $`H^\top H`$, in `f64`: relative errors of $`\varepsilon (\sigma_1/\sigma_i)^2`$, 1e-10 at a
 /// thousandth of the largest. Axes are orthonormal to rounding.
-/// Cost: `m n min(m, n)` multiply-adds and two eigendecompositions, of order `min(m, n)` and `d`.
+///
+/// Cost: `m n min(m, n)` multiply-adds, twice that if `m > n`, and two eigendecompositions, of
+/// order `min(m, n)` and at most `d`. Memory: two copies of `H` in `f64`.
 ///
 /// ```
 /// use orthogap::train::init::{IterativeOrthogonalization, LayerwiseInit};
@@ -190,7 +192,8 @@ impl IterativeOrthogonalization {
     /// Sets the power `p` of the singular values.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 < p <= 1: elsewhere the gap grows or need not fall.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless 0 < p <= 1: elsewhere the
+    /// gap grows or need not fall.
     pub fn with_power(self, power: f64) -> Result<Self> {
         let valid = power > 0.0 && power <= 1.0;
         let power = check::parameter("power", power, valid, "a number above 0, at most 1")?;
@@ -206,7 +209,8 @@ impl IterativeOrthogonalization {
     /// Sets the scale.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless a root mean square is positive and finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless a root mean square is
+    /// positive and finite.
     pub fn with_scale(self, scale: Scale) -> Result<Self> {
         if let Scale::RootMeanSquare(value) = scale {
             check::positive("root mean square", value)?;
@@ -214,8 +218,9 @@ impl IterativeOrthogonalization {
         Ok(Self { scale, ..self })
     }
 
-    /// Restricts it to layers with as many outputs as inputs (convolutions: channels).
-    /// Others get Xavier's uniform weights with the gain of ReLU, as in the paper's experiments.
+    /// Sets whether it is restricted to layers with as many outputs as inputs (convolutions:
+    /// channels). Other layers then get Xavier's uniform weights with the gain of ReLU, as in the
+    /// paper's experiments.
     #[must_use]
     pub fn with_square_only(self, square_only: bool) -> Self {
         Self { square_only, ..self }
@@ -225,7 +230,7 @@ impl IterativeOrthogonalization {
         Uniform::xavier().with_gain(std::f64::consts::SQRT_2).expect("a positive finite gain")
     }
 
-    /// $`V' \Sigma^{-p} U^\top`$ for a batch, with unseen directions if these are wanted.
+    /// $`V' \Sigma^{-p} U^\top`$ for a batch, with unseen directions unless `blind`.
     fn unscaled(&self, principal: &Principal, rows: usize, site: Site) -> Result<DMatrix<f64>> {
         let used = principal.rank().min(rows);
         let axes = principal.axes.columns(0, used);
@@ -271,9 +276,10 @@ fn slice(principal: &Principal, rows: usize, used: usize) -> DMatrix<f64> {
 
 impl LayerInit for IterativeOrthogonalization {
     /// # Errors
-    /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite), [`Error::ZeroMatrix`](crate::Error::ZeroMatrix) (all samples have died, or the
-    /// first `d` in a slice); [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far from that of
-    /// `W H` that the weights leave the range of their type.
+    /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite),
+    /// [`Error::ZeroMatrix`](crate::Error::ZeroMatrix) (all samples are zero, or the first `d` in a
+    /// slice); [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far
+    /// below that of `W H` that the weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
