@@ -67,9 +67,9 @@ struct Options {
     quick: bool,
 }
 
-/// A finished layer and the seconds that it took.
+/// A finished layer and its time in seconds.
 type Record = (Layer, f64);
-/// Those so far, which a signal may ask for at any time.
+/// The records so far, which a signal handler may read at any time.
 type Records = Mutex<Vec<Record>>;
 
 fn locked(records: &Records) -> MutexGuard<'_, Vec<Record>> {
@@ -81,7 +81,7 @@ fn row((layer, seconds): &Record) -> String {
     format!("{:5}  {gap:9.3e}  {smallest:18.3e}  {seconds:7.2}", layer.depth())
 }
 
-/// The most memory that this process ever held, as Linux counts it; unknown elsewhere.
+/// The peak memory of this process, as Linux counts it; unknown elsewhere.
 fn peak_memory() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -89,8 +89,8 @@ fn peak_memory() -> Option<String> {
     Some(format!("{:.1} MiB", kibibytes / 1024.0))
 }
 
-/// Goes through the layers and prints each, until `stop`, which is told how many rows of all
-/// layers are done. Keeps what is finished, and returns why there is no more.
+/// Draws the layers and prints each, until `stop`, which gets the number of finished rows of all
+/// layers. Keeps the finished layers, and returns the error that ended it.
 fn simulate<T: Scalar>(
     options: &Options,
     records: &Records,
@@ -119,7 +119,7 @@ fn simulate<T: Scalar>(
     let started = Instant::now();
     let outcome = (1..=layers).try_for_each(|layer| {
         let (above, started) = (progress.position(), Instant::now());
-        // A layer too narrow to be cut into pieces cannot be broken off: ask between them, too.
+        // A layer too narrow to be cut into pieces cannot be interrupted: ask between layers, too.
         if stop(above) {
             return Err(Error::Interrupted { layer, rows: 0 });
         }
@@ -155,8 +155,8 @@ fn csv(records: &[Record]) -> String {
     text
 }
 
-/// Goes down from the top, which takes the layers once more, and prints each gradient. Returns the rows
-/// of its CSV, and why there is no more.
+/// Draws the layers once more, goes down from the top, and prints each gradient. Returns the rows
+/// of the CSV, and the error that ended it.
 fn pull_back<T: Scalar>(
     options: &Options,
     stop: impl Fn() -> bool,
@@ -191,7 +191,7 @@ fn publish(options: &Options, records: &Records) -> Result<()> {
     artifact::publish([(&*options.csv, Some(csv.into()))])
 }
 
-/// The whole job. Whatever ends it, the layers that are done are written.
+/// The whole job. The layers that are done are written, even after an error or a signal.
 fn experiment(
     options: &Options,
     records: &Records,
@@ -201,7 +201,7 @@ fn experiment(
     command::check_batch(options.batch_size, &[options.width])?;
     let grams = [2, options.batch_size, options.batch_size];
     memory::check("the state of a chain", &grams, size_of::<f64>())?;
-    // The chain is made in the pool, too: it makes room for as many threads as it finds.
+    // The chain is also created in the pool: it allocates memory for the threads of its pool.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let mut ended = pool.install(|| match options.scalar {
         Precision::Double => simulate::<f64>(options, records, &stop),
@@ -236,7 +236,7 @@ fn main() -> ExitCode {
         let shared = Arc::new((options, Records::default()));
         let (handler, stop) = (shared.clone(), asked.clone());
         ctrlc::set_handler(move || {
-            // The second signal does not wait for the layer to be broken off.
+            // The second signal does not wait for the layer to be interrupted.
             if asked.swap(true, Ordering::Relaxed) {
                 let (options, records) = &*handler;
                 if let Err(error) = publish(options, records) {

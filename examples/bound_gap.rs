@@ -1,9 +1,9 @@
-//! How far the bounds of the paper are from simulations, against the width.
+//! The bounds of the paper and simulations, against the width.
 //!
 //! Left the stationary orthogonality gap, right the squared Wasserstein-2 distance of a layer's law
-//! to a Gaussian: simulated, predicted by the large-width law, and bounded by Theorem 1, Lemma 2
-//! and Corollary 3, as printed, repaired and with sharp constants, under the most favourable
-//! assumption. Writes CSV and SVG. `--help` lists the options.
+//! to a Gaussian. Each is simulated, predicted by the large-width law, and bounded by Theorem 1,
+//! Lemma 2 and Corollary 3: as printed, repaired and with sharp constants, under the most
+//! favourable assumption. Writes CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -51,10 +51,10 @@ fn batch_size(text: &str) -> command::Result<usize> {
 /// The widest networks that are simulated.
 const WIDEST: usize = 8192;
 
-/// What is known of one width.
+/// All numbers of one width.
 struct Row {
     width: usize,
-    /// Only where the width is simulated.
+    /// `None` if the width is not simulated.
     simulated: Option<Simulated>,
     gap: Predictions,
     distance: Predictions,
@@ -63,16 +63,16 @@ struct Row {
 /// Stationary means over independent runs.
 struct Simulated {
     gap: Moments,
-    /// From above: the mean of the distances given H.
+    /// An upper bound: the mean of the distances given H.
     coupling: Moments,
-    /// From below: the one-dimensional distance of an image.
+    /// A lower bound: the one-dimensional distance of an image.
     lower: Moments,
     /// Lemma 2 with the simulated gap.
     lemma_2: f64,
     lemma_2_sharp: f64,
 }
 
-/// What theory says of one quantity.
+/// The predictions and bounds of one quantity.
 struct Predictions {
     law: f64,
     printed: f64,
@@ -147,7 +147,8 @@ fn after_weights(input: &Input, width: usize, run: orthogap::Replicate) -> Resul
 
 fn rows(options: &Options) -> Result<Vec<Row>> {
     let n = options.batch_size;
-    // From twice the critical width on, where no direction is lost, to where bounds speak.
+    // From well above the critical width, where no direction is lost, to where bounds are not
+    // vacuous.
     let first = (n * n).max(2 * n).next_power_of_two();
     let (simulated, last, runs) = if options.quick { (4, 16, 8) } else { (10, 18, 32) };
     let widths = (0..last).map(|power| first << power);

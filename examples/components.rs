@@ -114,7 +114,7 @@ impl Record {
     }
 }
 
-/// One run: its layers, the input first, and why there are no more.
+/// One run: its layers, the input first, and the error that ended it.
 struct Descent {
     records: Vec<Record>,
     ended: Option<orthogap::Error>,
@@ -134,7 +134,7 @@ impl Descent {
         Self { records, ended }
     }
 
-    /// The first irreversible event: its layer and what it was.
+    /// The first irreversible event: its layer and its text.
     fn event(&self) -> Option<(usize, String)> {
         let seen = self.records.iter().position(|record| !record.event.is_empty());
         let seen = seen.map(|layer| (layer, self.records[layer].event.clone()));
@@ -151,12 +151,12 @@ struct Case {
 }
 
 impl Case {
-    /// The mean of a quantity of a layer over the runs that got there.
+    /// The mean of a quantity of a layer over the runs that reached it.
     fn at(&self, layer: usize, quantity: fn(&Record) -> f64) -> Moments {
         self.runs.iter().filter_map(|run| run.records.get(layer)).map(quantity).collect()
     }
 
-    /// The stationary mean of the gap where the library knows it.
+    /// The stationary mean of the gap, if the library has its law.
     fn predicted_gap(&self, batch_size: usize) -> Option<f64> {
         self.component.linear_chain.then(|| stationary::mean_gap(batch_size, self.width))
     }
@@ -207,7 +207,7 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
             theory.map_or(String::new(), |gap| format!("{gap:.4}")),
             mean(depth, |record| record.effective_rank),
             mean(depth, |record| record.min_singular_value),
-            // The first layer leaves the scale of the images behind.
+            // The scale before the first layer is that of the images.
             (scale(depth) - scale(1)) / (depth - 1).max(1) as f64,
             happened(&case.runs)
         );
@@ -216,7 +216,8 @@ fn table(cases: &[&Case], family: Family, options: &Options) -> String {
     text
 }
 
-/// In how many runs there was an irreversible event, what was the first, and how many runs it ended.
+/// The number of runs with an irreversible event, the first of them, and the number of runs that
+/// ended.
 fn happened(runs: &[Descent]) -> String {
     let events: Vec<_> = runs.iter().filter_map(Descent::event).collect();
     let Some((_, first)) = events.iter().min_by_key(|event| event.0) else {

@@ -1,7 +1,7 @@
 //! Figure 2a of the paper: the orthogonality gap falls with depth to a level that the width sets.
 //!
-//! Four samples of very unequal length in a narrow and a wide network; means of the logarithm of the
-//! gap over runs, layer by layer. `--help` lists the options.
+//! Four samples of very unequal length pass through a narrow and a wide network. Prints means of
+//! the logarithm of the gap over runs, layer by layer. `--help` lists the options.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Figure 2b of the paper: the orthogonality gap falls with the width.
 //!
-//! Four samples of very unequal length, gaps averaged over 500 layers of a run, the logarithm of that
-//! over runs, against the width. `--help` lists the options.
+//! Four samples of very unequal length. The gap is averaged over the 500 layers of a run, and the
+//! logarithm of that over runs, against the width. `--help` lists the options.
 
 use std::process::ExitCode;
 
@@ -26,12 +26,12 @@ const PAPER: Paper = Paper {
 const BATCH: usize = 4;
 const WIDTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
 const LAYERS: usize = 500;
-/// How long the start is felt.
+/// The number of layers that depend on the start.
 const TRANSIENT: usize = 100;
 /// The logarithm of a run's mean gap over all layers, and over those after the transient.
 const OBSERVABLES: [&str; 2] = ["all", "late"];
 
-/// What one run at a width returns.
+/// The observables of one run at a width.
 fn log_mean_gaps(width: usize, input: &Input, run: Replicate) -> orthogap::Result<[f64; 2]> {
     let chain = Network::<f64>::new(width).chain(input, run)?.take(LAYERS);
     let gaps = chain.map(|layer| Ok(layer?.orthogonality_gap()));
@@ -40,7 +40,7 @@ fn log_mean_gaps(width: usize, input: &Input, run: Replicate) -> orthogap::Resul
     Ok([log_mean(&gaps), log_mean(&gaps[TRANSIENT..])])
 }
 
-/// The points of a curve, and the line through their logarithms, all widths counting the same.
+/// The points of a curve, and the line through their logarithms with equal weights.
 struct Curve {
     points: Vec<(f64, f64)>,
     line: Line,

@@ -33,16 +33,16 @@ const DEPTH: usize = 30;
 /// Neurons of a layer of the MLP, channels of the ConvNet.
 const WIDTH: usize = 100;
 const KERNEL: usize = 3;
-/// What the authors take from pixels, and divide by.
+/// The mean that the authors subtract from pixels, and the deviation by which they divide.
 const PIXELS: (f64, f64) = (0.1307, 0.3081);
-/// Of frameworks.
+/// The epsilon of frameworks.
 const EPSILON: f64 = 1e-5;
 const GAP: &str = "orthogonality_gap";
 
 const ARCHITECTURES: [&str; 2] = ["MLP", "ConvNet"];
 const NORMALIZATIONS: [&str; 2] = ["with batch norm", "without"];
 
-/// A batch as the authors' networks see it; networks of all kinds meet the same batches.
+/// A batch, normalised as by the authors; networks of all kinds get the same batches.
 fn batch(images: &Images, run: Replicate, batches: u32) -> orthogap::Result<Input> {
     let (mean, deviation) = PIXELS;
     let pixels = images
@@ -55,7 +55,7 @@ fn at(summary: &Summary, layer: usize) -> &Observable {
     summary.at(layer, GAP).expect("observed")
 }
 
-/// The gap of parallel samples, and the least that samples around their mean can have.
+/// The gap of parallel samples, and the least gap of centred samples.
 fn extremes() -> (f64, f64) {
     let n = BATCH as f64;
     ((1.0 - 1.0 / n).sqrt(), (n * (n - 1.0)).sqrt().recip())

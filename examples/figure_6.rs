@@ -32,7 +32,7 @@ const WIDTHS: [usize; 5] = [16, 32, 64, 128, 256];
 /// Layers that are averaged over, after those that forget the start.
 const LAYERS: Layers = Layers { first: 101, last: 1100 };
 
-/// An activation and what is known of it from one run of a thousand layers at each width.
+/// An activation, and known numbers from one run of a thousand layers at each width.
 struct Case {
     name: &'static str,
     activation: Activation,
@@ -61,11 +61,11 @@ static CASES: [Case; 5] = [
     case("1 + tanh", ShiftedTanh, [0.0794, 0.0401], -0.452, 0.7902),
 ];
 
-/// What is looked at in a layer.
+/// The observable of a layer.
 #[derive(Clone, Copy)]
 enum Observe {
-    /// The mean off-diagonal entry of the Gram matrix: samples are exchangeable, so this and the
-    /// diagonal, 1/n, is all there is to the stationary mean.
+    /// The mean off-diagonal entry of the Gram matrix: samples are exchangeable, so the stationary
+    /// mean has no other number, except for the diagonal, 1/n.
     OffDiagonal,
     /// The distance to the matrix with this off-diagonal.
     Distance(f64),
@@ -75,7 +75,7 @@ const OBSERVABLE: &str = "observable";
 
 impl Observe {
     fn of(self, layer: &Layer) -> orthogap::Result<f64> {
-        // Samples that a rectifier kills never come back: what follows is another chain.
+        // A sample that a rectifier sets to zero stays zero: the rest is another chain.
         let mut columns = layer.factor().column_iter();
         if let Some(column) = columns.position(|column| column.amax() == 0.0) {
             return Err(Error::ZeroColumn { column });
@@ -109,7 +109,7 @@ fn job<'a>(width: usize, case: &Case, input: &'a Input, observe: Observe) -> Job
     }
 }
 
-/// What was found of one activation: a summary at each width, and the slopes.
+/// The results of one activation: a summary at each width, and the line of the distances.
 struct Curve<'a> {
     case: &'a Case,
     off_diagonals: &'a [Summary],
@@ -136,8 +136,8 @@ impl<'a> Curve<'a> {
         Ok(Self { case, off_diagonals, distances, line })
     }
 
-    /// The line of n times the off-diagonal against 1/d, for d from 64 on: its intercept is what is
-    /// left at infinite width.
+    /// The line of n times the off-diagonal against 1/d, for d from 64 on: its intercept is the
+    /// value at infinite width.
     fn limit(&self) -> Result<Line> {
         let n = BATCH as f64;
         let wide = WIDTHS.iter().zip(self.off_diagonals).filter(|&(&width, _)| width >= 64);
@@ -150,7 +150,7 @@ impl<'a> Curve<'a> {
         Ok(Line::with_errors(&points, Weighting::InverseVariance)?)
     }
 
-    /// Puts what is known beside what was found.
+    /// Adds the comparisons of known numbers with measured ones.
     fn compare(&self, comparisons: &mut Vec<Comparison>) -> Result<()> {
         let Case { name, distances, slope, off_diagonal, .. } = *self.case;
         for (width, distance) in [64, 256].into_iter().zip(distances) {
@@ -237,9 +237,9 @@ fn scaled(summary: &Summary, factor: f64) -> (f64, f64) {
     (factor * moments.mean(), factor * moments.standard_error())
 }
 
-/// How many of the runs at the smallest width should lose a sample to the rectifier, and did: all
-/// of its `d` neurons are negative with probability `2^-d`, in each layer anew. Now and then samples
-/// die together, so runs are fewer by some 2 %.
+/// The shares of runs at the smallest width that should lose a sample to the rectifier, and that
+/// did. All `d` neurons of a sample are negative with probability `2^-d`, independently in each
+/// layer. Sometimes samples die together, so the share is smaller by about 2 %.
 fn dead_samples(curve: &Curve) -> Comparison {
     let of_layer = BATCH as f64 * 0.5f64.powi(WIDTHS[0] as i32);
     let expected = 1.0 - (1.0 - of_layer).powi(LAYERS.last as i32);
@@ -263,7 +263,7 @@ fn experiment(options: &Options) -> Result<Outcome> {
         Job { name, ..job(width, case, &input, observe) }
     };
     let jobs = kinds().map(|(case, width)| named(case, width, Observe::OffDiagonal));
-    // The mean must not know the runs whose distance from it is measured.
+    // The mean must be independent of the runs whose distance from it is measured.
     let off_diagonals = run_all(&jobs.collect::<Vec<_>>(), options, 0)?;
     let jobs = kinds().zip(&off_diagonals).map(|((case, width), summary)| {
         named(case, width, Observe::Distance(cell(summary).moments().mean()))

@@ -81,7 +81,7 @@ struct Options {
     quick: bool,
 }
 
-/// The two laws that the distance is of.
+/// The two laws whose distances are bounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Law {
     Matrix,
@@ -122,7 +122,7 @@ impl Record {
     }
 }
 
-/// What no depth gets the printed bound of Corollary 3 below: that at the largest alpha.
+/// The limit of the printed bound of Corollary 3 in depth, at the largest alpha: no bound is lower.
 fn corollary_3_floor(batch_size: usize, width: usize) -> orthogap::Result<f64> {
     let a1 = A1::new(batch_size, (batch_size as f64).sqrt().recip(), u32::MAX)?;
     Ok(corollary_3(Version::Printed, a1, Width::finite(batch_size, width)?).value)
@@ -260,7 +260,7 @@ fn figure(records: &[Record], options: &Options, images: &str) -> orthogap::Resu
             for record in of_width() {
                 let bracket = record.bracket(law);
                 let Interval { low, high } = bracket.confidence_interval(0.95)?;
-                // What may be zero is noise on a logarithmic axis.
+                // A bound that may be zero is noise on a logarithmic axis.
                 let lower = if low > 0.0 { bracket.lower().1.debiased() } else { f64::NAN };
                 bounds.points.push((record.layer as f64, lower));
                 bounds.band.push((low, high));

@@ -1,10 +1,11 @@
-//! How fast gradients grow, a layer, from the output of a random network to its input, against the width.
+//! The growth of gradients a layer, from the output of a random network to its input, against the
+//! width.
 //!
-//! The log squared norm of the gradient by `H`, of the paper's batch norm, the centred one, that
-//! with rectifiers, and vanilla networks with He weights, on the streamed reverse pass; and of Haar
-//! weights, on explicit ones up to width 128. The law with rectifiers is that of an infinite batch.
-//! Prints growth rates with the laws of `theory::backward` and writes them as CSV and SVG. `--help`
-//! lists the options.
+//! The growth is that of the log squared norm of the gradient with respect to `H`. The streamed
+//! reverse pass takes networks with the paper's batch norm, the centred one, the centred one with
+//! rectifiers, and vanilla networks with He weights. Explicit passes up to width 128 take Haar
+//! weights. The law with rectifiers is that of an infinite batch. Prints growth rates with the laws
+//! of `theory::backward`, and writes them as CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -62,7 +63,7 @@ struct Options {
 }
 
 impl Options {
-    /// What `--quick` leaves of the options.
+    /// The options under `--quick`.
     fn reduced(self) -> Self {
         match self.quick {
             true => Self { runs: self.runs.min(4), layers: self.layers.min(8), power: 3, ..self },
@@ -75,7 +76,7 @@ impl Options {
 struct Recipe {
     name: &'static str,
     network: Network<f64>,
-    /// The law of the rate at a width, where there is one.
+    /// The law of the rate at a width, if there is one.
     law: fn(batch: usize, width: usize) -> Option<f64>,
 }
 
@@ -108,7 +109,7 @@ fn recipes(width: usize) -> Result<Vec<Recipe>> {
         Recipe {
             name: "rectified",
             network: rectified,
-            // The law of an infinite batch: at n = 8 the rate is half as large again.
+            // The law of an infinite batch: at n = 8 the rate is 1.5 times as large.
             law: |n, _| (n >= 32).then(|| RECTIFIED_SQUARED_GROWTH.ln()),
         },
         Recipe { name: "vanilla", network: vanilla, law: |_, d| Some(rectified_log_growth(d)) },
@@ -116,7 +117,7 @@ fn recipes(width: usize) -> Result<Vec<Recipe>> {
     ])
 }
 
-/// Two widths a power of ten, from the batch to the largest.
+/// Two widths for each power of ten, from twice the batch to the largest.
 fn widths(options: &Options) -> impl Iterator<Item = usize> {
     let most = 10usize.pow(options.power);
     let batch = usize::from(options.batch);
@@ -125,8 +126,8 @@ fn widths(options: &Options) -> impl Iterator<Item = usize> {
         .filter(move |width| (2 * batch..=most).contains(width))
 }
 
-/// The growth of the log squared norm a layer in one run; without normalisation, whose law is that of
-/// one sample, by the first sample.
+/// The growth of the log squared norm a layer in one run. Without normalisation the law is that of
+/// one sample, so the gradient is that with respect to the first sample.
 fn growth(network: &Network<f64>, input: &Input, options: &Options, run: u32) -> Result<f64> {
     let layers = usize::from(options.layers);
     let run = Seed(options.seed).replicate(run);

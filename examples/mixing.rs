@@ -1,9 +1,9 @@
 //! How fast a network forgets its input: the contraction of two chains with the same random numbers,
 //! against the width, for several batches.
 //!
-//! Prints the fall of the log distance of both Gram matrices, a layer, with its interval, beside that of
-//! infinite width, log(1 + 2/n), for two ways to make rows of the same normals, and writes them as CSV
-//! and SVG. `--help` lists the options.
+//! Prints the fall of the log distance of both Gram matrices a layer, with its interval, and that
+//! of infinite width, log(1 + 2/n). There are two ways to make rows from the same normals. Writes
+//! CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ struct Options {
 }
 
 impl Options {
-    /// What `--quick` leaves of the options.
+    /// The options under `--quick`.
     fn reduced(self) -> Self {
         match self.quick {
             true => Self { runs: self.runs.min(8), power: self.power.min(8), ..self },
@@ -88,7 +88,7 @@ impl Rate {
     }
 }
 
-/// Powers of two from four times the batch, and a half of its square, on: narrower networks lose rank.
+/// Powers of two from four times the batch and half its square on: narrower networks lose rank.
 fn widths(batch: usize, power: u32) -> impl Iterator<Item = usize> {
     (1..=power).map(|power| 1 << power).filter(move |&d| d >= 4 * batch && 2 * d >= batch * batch)
 }

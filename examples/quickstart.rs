@@ -100,8 +100,8 @@ impl Kind {
         })
     }
 
-    /// The gap that the large-width theory predicts: stationary under batch normalisation, and
-    /// without it that of the input, for infinitely wide linear layers keep every angle.
+    /// The gap that the large-width theory predicts: the stationary one under batch normalisation,
+    /// and that of the input without it, because infinitely wide linear layers keep every angle.
     fn predicted_gap(self, width: usize, input: &Input) -> f64 {
         match self {
             Self::BatchNorm => stationary::mean_gap(input.batch_size(), width),
@@ -140,13 +140,13 @@ struct Case {
 }
 
 impl Case {
-    /// A quantity of a layer, over the runs that got there.
+    /// A quantity of a layer, over the runs that reached it.
     fn at(&self, layer: usize, quantity: fn(&Record) -> f64) -> Vec<f64> {
         self.runs.iter().filter_map(|run| run.get(layer)).map(quantity).collect()
     }
 }
 
-/// One run; if it ends early, what went before is kept and the reason returned.
+/// One run. If it ends early, returns its earlier records and the reason.
 fn run(
     options: &Options,
     case: (usize, Kind),

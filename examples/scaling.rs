@@ -20,7 +20,7 @@ use orthogap_examples::{artifact, say};
 const BATCH: usize = 16;
 /// The width of the sweep over batches.
 const WIDTH: usize = 4096;
-/// The number of batches of layers of which the fastest counts.
+/// The number of timed batches of layers, of which the fastest counts.
 const REPEATS: usize = 7;
 
 /// Microseconds per layer of a linear network with the paper's batch normalisation, on one thread
@@ -37,7 +37,7 @@ struct Options {
     quick: bool,
 }
 
-/// What a sweep varies.
+/// The variable of a sweep.
 #[derive(Clone, Copy, PartialEq)]
 enum Sweep {
     Width,

@@ -1,9 +1,9 @@
 //! Shaped networks against their stochastic equation: leaky ReLU with slopes 1 + c/(2 sqrt(d)) and
 //! 1 - c/(2 sqrt(d)), as deep as they are wide (Li, Nica and Roy 2022).
 //!
-//! The cosine of two samples stays random in such networks, of any width; its law is that of a stochastic
-//! equation in layer/width. Prints mean and standard deviation of both, and writes them as CSV and SVG.
-//! `--help` lists the options.
+//! The cosine of two samples stays random in such networks of any width. Its law is that of a
+//! stochastic equation in layer/width. Prints mean and standard deviation of both, and writes them
+//! as CSV and SVG. `--help` lists the options.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use orthogap_examples::{artifact, say};
 
 /// Points of a curve.
 const POINTS: usize = 25;
-/// Differences of the slopes times the root of the width.
+/// Differences of the two slopes, times the root of the width.
 const STRENGTHS: [f64; 3] = [0.0, 1.0, 2.0];
 
 /// Cosines in shaped networks, and the stochastic equation that they follow
@@ -53,7 +53,7 @@ struct Options {
 }
 
 impl Options {
-    /// What `--quick` leaves of the options.
+    /// The options under `--quick`.
     fn reduced(self) -> Self {
         match self.quick {
             true => Self { runs: self.runs.min(400), width: self.width.min(50), ..self },

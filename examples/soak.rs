@@ -43,22 +43,22 @@ struct Options {
     quick: bool,
 }
 
-/// Layers that a mean is taken over: far more than a chain remembers.
+/// The number of layers in a mean: far more than the correlation of a chain.
 const BATCH: u64 = 100;
 
-/// What a recipe did.
+/// The result of a recipe.
 struct Outcome {
     name: &'static str,
     layers: usize,
     halves: [Moments; 2],
     /// The gap that theory predicts.
     predicted: Option<f64>,
-    /// Whether the gap is to stay where it is: without batch norm it grows, samples becoming alike.
+    /// Whether the gap must be stationary: without batch norm it grows, as samples become parallel.
     steady: bool,
 }
 
 impl Outcome {
-    /// By how many standard errors the halves of the run differ.
+    /// The difference of the halves of the run in standard errors.
     fn drift(&self) -> f64 {
         let [first, second] = &self.halves;
         let error = first.standard_error().hypot(second.standard_error());
@@ -219,7 +219,7 @@ fn table(outcomes: &[Outcome]) -> orthogap::Result<Table> {
     Ok(table)
 }
 
-/// Memory of this process that is in use, where the system says.
+/// The resident memory of this process, if the system reports it.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

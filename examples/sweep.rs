@@ -22,7 +22,7 @@ use orthogap_examples::command::{self, Result, at_least, positive, threads};
 use orthogap_examples::figure::{Dash, Figure, Panel, Series};
 use orthogap_examples::{artifact, memory, say};
 
-/// What normalises.
+/// The normalisation of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -40,7 +40,7 @@ fn word(value: impl ValueEnum) -> String {
     value.to_possible_value().expect("no value is skipped").get_name().to_owned()
 }
 
-/// What the results of all cells depend on.
+/// The configuration on which the results of all cells depend.
 #[derive(Args, Clone, Copy, Serialize)]
 struct Configuration {
     /// Layers; the gap is averaged over the last half [quick: 40]
@@ -224,7 +224,7 @@ fn mean_gap(summary: &Summary) -> Option<(f64, f64)> {
     (moments.count() > 1).then(|| (moments.mean(), moments.standard_error()))
 }
 
-/// Cells that differ in their width alone.
+/// Cells that differ only in their width.
 struct Family {
     /// One of them, without its width.
     cell: Cell,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All that must hold of orthogap-mpi: its tests under mpirun, lints and docs, an example whose CSV and
+# All checks of orthogap-mpi: its tests under mpirun, lints and docs, an example whose CSV and
 # folder have the same bytes from 1 to 4 ranks of 1 and 2 threads, and the cost model beside 1 to 4 ranks.
 #
 # Installs an MPI library and libclang (for the bindings) where one is missing and apt-get is there.

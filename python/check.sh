@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All that must hold of the Python package: lints, its tests against NumPy and against the bits of Rust,
+# All checks of the Python package: lints, its tests against NumPy and against the bits of Rust,
 # types, stubs and the examples' figures.
 #
 # Packages go into target/orthogap/python-venv. PYTHON chooses the interpreter, 3.11 or later (the

@@ -1,8 +1,8 @@
-//! A claim, the number that shows what becomes of it, and the verdict that follows from that.
+//! A claim, the number that tests it, and the verdict that follows.
 
 use std::fmt::Write;
 
-/// What a claim says about its number.
+/// The relation between the number of a claim and its bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// The paper: at most the bound.
@@ -17,15 +17,15 @@ pub enum Kind {
     Near(f64),
 }
 
-/// What becomes of a claim.
+/// The verdict on a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Holds,
-    /// Holds, and no smaller bound would.
+    /// Holds, and a smaller bound does not.
     Tight,
     Repaired,
     FalseAsPrinted,
-    /// A law of this crate failed: a bug, or a discovery.
+    /// A law of this crate or a repaired claim does not hold.
     Broken,
 }
 
@@ -47,29 +47,29 @@ impl Verdict {
 /// One row of the table.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// A name of its own.
+    /// A unique name.
     pub name: String,
-    /// Where it stands.
+    /// Its source.
     pub source: &'static str,
-    /// What it says.
+    /// Its statement.
     pub statement: &'static str,
     pub kind: Kind,
-    /// How the number was found.
+    /// The experiment that gave the number.
     pub evidence: String,
     /// The number.
     pub value: f64,
-    /// What the claim says about it.
+    /// The bound or the prediction for it.
     pub bound: f64,
     /// The standard error of the number; 0 without randomness.
     pub standard_error: f64,
-    /// Whether the bound says nothing.
+    /// Whether the bound is vacuous.
     pub vacuous: bool,
 }
 
 impl Claim {
     /// The verdict, at four standard errors.
     pub fn verdict(&self) -> Verdict {
-        /// A bound is tight that a case comes this close to.
+        /// A bound is tight if a case comes this close to it.
         const TIGHT: f64 = 0.99;
         const ROUNDING: f64 = 1e-9;
         let error = 4.0 * self.standard_error;

@@ -91,7 +91,7 @@ fn appendix_f_of(effort: Effort, name: &str, activation: &Activation) -> Result<
             let matrices: Result<Vec<_>> =
                 (0..layers).map(|_| Ok(chain.step()?.matrix())).collect();
             let matrices = matrices?;
-            // Samples are exchangeable, so two numbers make the stationary mean.
+            // Samples are exchangeable, so the stationary mean has two numbers.
             let (mut diagonal, mut others) = (Moments::new(), Moments::new());
             for matrix in &matrices {
                 diagonal.push(matrix.trace() / n as f64);
@@ -118,7 +118,7 @@ fn appendix_f_of(effort: Effort, name: &str, activation: &Activation) -> Result<
     })
 }
 
-/// A sample that all neurons rectify to zero never comes back.
+/// A sample that all neurons rectify to zero stays zero.
 fn dead_samples(effort: Effort) -> Result<Claim> {
     let (n, d) = (4, 10); // three samples of four at once would be a collapse: one run in 10^8
     let mut dead = Moments::new();

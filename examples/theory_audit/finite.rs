@@ -1,4 +1,4 @@
-//! Claims about finite width, held against simulation.
+//! Claims about finite width, tested by simulation.
 
 use orthogap::experiment::critical_width as measured;
 use orthogap::metric::MinSingularValue;
@@ -11,7 +11,7 @@ use orthogap::{Gram, Input, Network, Result, Seed};
 
 use super::claim::{Claim, Kind};
 
-/// How much is simulated, from which seed.
+/// The amount of simulation, and the seed.
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub quick: bool,
@@ -29,7 +29,7 @@ impl Effort {
     }
 }
 
-/// Those of theorems and laws.
+/// The claims of theorems and laws.
 pub fn claims(effort: Effort) -> Result<Vec<Claim>> {
     let mut claims = one_layer(effort)?;
     claims.push(without_assumption(effort)?);
@@ -137,7 +137,8 @@ fn one_layer(effort: Effort) -> Result<Vec<Claim>> {
     ])
 }
 
-/// Appendix B.1: a mean over the first layers of two samples, at a width at which it says something.
+/// Appendix B.1: a mean over the first layers of two samples, at a width at which it is not
+/// vacuous.
 fn without_assumption(effort: Effort) -> Result<Claim> {
     let (n, d, layers) = (2, 1024, 100);
     let input = Input::near_collinear(n, 0.01)?;
@@ -190,7 +191,7 @@ fn late_means<const K: usize>(
     Ok(moments)
 }
 
-/// Section 5 of the theory, and what the paper's bounds say in the same place.
+/// The stationary law, and the bounds of the paper on the same quantities.
 fn stationary_law(effort: Effort) -> Result<Vec<Claim>> {
     let (n, d) = (4, 512);
     let [gap, square, lyapunov, coupling] = late_means(effort, (n, d), |gram| {
@@ -222,7 +223,8 @@ fn stationary_law(effort: Effort) -> Result<Vec<Claim>> {
             bounds::lemma_6(Width::INFINITE),
         )
     };
-    // The kindest assumption: alpha = 1/sqrt n on so many layers that the first term is gone.
+    // The most favourable assumption: alpha = 1/sqrt n on so many layers that the first term
+    // vanishes.
     let a1 = A1::new(n, 0.5, 10_000)?;
     let width = Width::finite(n, d)?;
     let theorem_1 = "E V(H_{l+1}) <= 2 (1 - 2 alpha/3)^l + 3n/(alpha sqrt d), alpha = 1/sqrt n";
@@ -292,7 +294,7 @@ fn stationary_law(effort: Effort) -> Result<Vec<Claim>> {
     ])
 }
 
-/// Section 6: the distance between the laws of W H and G/sqrt n, from below.
+/// A lower bound on the distance between the laws of W H and G/sqrt n.
 fn wasserstein(effort: Effort) -> Result<Claim> {
     let (n, d) = (4, 512);
     let groups = effort.scaled(32);

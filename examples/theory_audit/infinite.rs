@@ -40,7 +40,7 @@ pub fn claims(quick: bool) -> Result<Vec<Claim>> {
 
 const DETERMINISTIC: &str = "infinite width, nothing random";
 
-/// A start and a number of layers, what happens there and what was claimed.
+/// A start and a number of layers, the gap there and its bound.
 #[derive(Clone, Copy)]
 struct Case {
     /// Multiplicity of the larger squared singular value.
@@ -65,7 +65,7 @@ impl Case {
     }
 }
 
-/// What a search over starts with two levels found.
+/// The results of a search over starts with two levels.
 struct Explored {
     /// The first violation, or else the closest approach, of the printed claim.
     theorem_1: Case,
@@ -85,7 +85,7 @@ impl Explored {
 }
 
 /// Follows the path from every start of a grid, with alpha the true minimum so far, until the gap
-/// is beneath what `f64` can hold.
+/// falls below the range of `f64`.
 fn explore(n: usize, grid: u32) -> Result<Explored> {
     let none = Case::NONE;
     let mut found = Explored { theorem_1: none, corollary_3: none, repaired: none, sharp: none };
@@ -128,7 +128,7 @@ fn follow(n: usize, k: usize, n_s0: f64, found: &mut Explored) -> Result<()> {
             [(Version::Repaired, &mut found.repaired), (Version::Sharp, &mut found.sharp)]
         {
             let bound = bounds::theorem_1(version, a1, Width::INFINITE);
-            // A bound that is hardly below the trivial one is no achievement to come close to.
+            // Every path comes close to a bound that is hardly below the trivial one.
             if bound.value < 0.1 * bound.trivial {
                 closest(kept, case(gap, bound.value));
             }
@@ -213,7 +213,8 @@ fn corollary_3_printed(n: usize, case: &Case) -> Claim {
     }
 }
 
-/// The smallest batch at which the printed rate is too small must fail in the end.
+/// The smallest batch at which the printed rate is too small, so that the claim fails at some
+/// depth.
 fn corollary_3_rate() -> Claim {
     let printed = |n: usize| 1.0 - 2.0 / (3.0 * (n as f64).sqrt());
     let true_rate = |n: usize| stationary::decay_rate(n).powi(2);
@@ -275,7 +276,7 @@ fn closest_spectrum(
             let next = 1.0 / n as f64 - mean_field::map(&spectrum)?[n - 1];
             let bound = bound(n, spectrum[n - 1])?;
             let ratio = next / bound.value;
-            // Close to the largest value possible everything is close to everything.
+            // Close to the largest possible value, every ratio is close to one.
             let speaks = bound.value < 0.9 * bound.trivial || ratio > 1.0;
             if closest.is_none() || speaks && ratio > largest {
                 largest = ratio;

@@ -1,7 +1,7 @@
 //! Runs that can be stopped at any time and resumed to the same bits.
 //!
-//! A file holds what a run was asked for, what was measured so far, and, as `safetensors`, the
-//! network and its velocity; a checksum shows whether it is whole. It is replaced after every
+//! A file holds the configuration of a run, the measurements so far, and, as `safetensors`, the
+//! network and its velocity. A checksum shows whether it is complete. It is replaced after every
 //! epoch.
 
 use std::fmt::{Display, Write};
@@ -21,10 +21,10 @@ use crate::options::Options;
 
 const FIRST_LINE: &str = "orthogap train checkpoint 2";
 
-/// The file of a run, if runs are kept at all.
+/// The file of a run, if runs are saved.
 pub struct Checkpoint {
     path: Option<PathBuf>,
-    /// What the run was asked for, entry by entry.
+    /// The configuration of the run, entry by entry.
     configuration: Vec<(&'static str, String)>,
     job: Job,
     shape: Shape,
@@ -71,11 +71,11 @@ impl Checkpoint {
         }
     }
 
-    /// What was saved, if anything was: the course so far, and training as it was then.
+    /// Reads the saved state, if there is one: the course so far, and the trainer.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Damaged`] of what is no checkpoint, or none that is whole;
-    /// [`Error::ConfigurationMismatch`] if the run was asked for something else.
+    /// [`Error::File`]; [`Error::Damaged`] for a file that is no checkpoint, or an incomplete one;
+    /// [`Error::ConfigurationMismatch`] if the run had another configuration.
     pub fn load<T: Scalar>(&self) -> Result<Option<State<T>>> {
         let Some(path) = &self.path else { return Ok(None) };
         let bytes = match std::fs::read(path) {
@@ -112,7 +112,7 @@ impl Checkpoint {
         self.contents(rest).ok_or_else(|| damaged("it does not hold this run")).map(Some)
     }
 
-    /// What comes behind the configuration.
+    /// The state, which comes after the configuration.
     fn contents<T: Scalar>(&self, mut rest: &[u8]) -> Option<State<T>> {
         let gradient_error = number(next(&mut rest)?.strip_prefix("gradient error = ")?)?;
         let ended = next(&mut rest)?.strip_prefix("ended = ")?;
@@ -170,7 +170,7 @@ impl Checkpoint {
         Trainer::resume(network, self.optimizer, self.run, velocity, progress).ok()
     }
 
-    /// Replaces what was saved.
+    /// Replaces the saved state.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -200,7 +200,7 @@ impl Checkpoint {
     }
 }
 
-/// Everything that training needs to go on, by name.
+/// Everything that training needs to continue, by name.
 fn tensors<T: Scalar>(trainer: &Trainer<T>) -> Vec<(String, Tensor<T>)> {
     let (network, velocity) = (trainer.classifier(), trainer.velocity());
     let mut tensors = Vec::new();
@@ -249,7 +249,7 @@ fn vector<T: Scalar>(tensors: &SafeTensors, name: &str) -> Option<DVector<T>> {
     (matrix.ncols() == 1).then(|| DVector::from_column_slice(matrix.as_slice()))
 }
 
-/// The first line, and what comes after it.
+/// The first line, and the rest.
 fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
@@ -262,7 +262,7 @@ fn next<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
     Some(line)
 }
 
-/// A number that reads back as it is.
+/// A number as a text that reads back to the same bits.
 fn shown(number: Option<f64>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
 }

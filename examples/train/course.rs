@@ -1,4 +1,4 @@
-//! A run: a network that is initialised, trained epoch by epoch and measured after each.
+//! A run: a network that is initialised, trained epoch by epoch, and measured after each.
 
 use orthogap::train::{Classifier, Loss, Trainer};
 use orthogap::{Result, Scalar};
@@ -24,7 +24,7 @@ impl Job {
     }
 }
 
-/// What is measured of an epoch; nothing where it cannot be.
+/// The measurements of an epoch; `None` if a number is not defined.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Record {
     pub loss: Option<f64>,
@@ -37,7 +37,7 @@ pub struct Record {
     pub head_gradient: Option<f64>,
 }
 
-/// How many numbers a record has.
+/// The number of numbers in a record.
 pub const NUMBERS: usize = 8;
 
 impl Record {
@@ -89,7 +89,7 @@ impl Record {
         }
     }
 
-    /// Of a network as it is, after an epoch of some loss and gradient norms.
+    /// Measures a network after an epoch with this loss and these gradient norms.
     fn of<T: Scalar>(
         network: &Classifier<T>,
         data: &Data<T>,
@@ -112,14 +112,14 @@ impl Record {
     }
 }
 
-/// What became of a run.
+/// The results of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Course {
     /// The largest relative error of the gradients at initialisation.
     pub gradient_error: Option<f64>,
     /// Before training, and after each epoch.
     pub records: Vec<Record>,
-    /// Why there are no more.
+    /// The reason why there are no more.
     pub ended: Option<Ended>,
 }
 
@@ -131,12 +131,13 @@ pub struct Ended {
     pub record: Record,
 }
 
-/// A run in the middle of its course.
+/// An unfinished run.
 pub type State<T> = (Course, Trainer<T>);
 
-/// Trains a network, or goes on from its checkpoint; calls `told` after every so many images.
+/// Trains a network from the beginning or from its checkpoint; calls `told` with the number of
+/// images after each batch.
 ///
-/// A run that diverges, or cannot begin, is an outcome; only a checkpoint that cannot be read or
+/// A run that diverges, or cannot begin, is a result; only a checkpoint that cannot be read or
 /// written is an error.
 pub fn train<T: Scalar>(
     job: Job,
@@ -181,7 +182,7 @@ pub fn train<T: Scalar>(
         }
         checkpoint.save(&course, &trainer)?;
     }
-    // The checkpoint may have gone further than is asked for now.
+    // The checkpoint may have more epochs than this experiment.
     if course.records.len() > options.epochs {
         course.records.truncate(1 + options.epochs);
         course.ended = None;

@@ -7,10 +7,10 @@ use orthogap_examples::images::Images;
 
 use crate::options::Options;
 
-/// Digits that are kept aside, the last ones.
+/// The number of test digits, the last ones.
 const DIGITS_ASIDE: usize = 297;
 
-/// Images in columns, values from -1 to 1, and what they show.
+/// Images in columns, values from -1 to 1, and their labels.
 pub struct Labelled<T: Scalar> {
     pub samples: DMatrix<T>,
     pub labels: Vec<usize>,
@@ -25,19 +25,19 @@ impl<T: Scalar> Labelled<T> {
     }
 }
 
-/// Everything that a run sees.
+/// The images of a run.
 pub struct Data<T: Scalar> {
     pub name: &'static str,
     pub shape: convolution::Images,
     pub train: Labelled<T>,
     pub test: Labelled<T>,
-    /// What initialisations look at: the first images of those to train on.
+    /// The batch of data-dependent initialisations: the first of the training images.
     pub init: DMatrix<T>,
-    /// What the first gradient is measured on.
+    /// The batch of the first gradient.
     pub first: Labelled<T>,
     /// Test images whose gap is measured.
     pub fresh: DMatrix<T>,
-    /// A number that other images hardly have.
+    /// A hash of all images and labels.
     pub fingerprint: u64,
 }
 
@@ -85,7 +85,7 @@ fn fingerprint<T: Scalar>(sets: &[&Labelled<T>]) -> u64 {
     hash.0
 }
 
-/// FNV-1a, 64 bits, of whatever numbers.
+/// FNV-1a, 64 bits, of numbers.
 pub struct Hash(pub u64);
 
 impl Default for Hash {

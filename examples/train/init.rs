@@ -1,4 +1,4 @@
-//! The initialisations that are compared, and the networks that they make.
+//! The initialisations that are compared, and their networks.
 
 use std::f64::consts::SQRT_2;
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Init {
     He,
     /// Haar, with gain sqrt 2.
     Haar,
-    /// Orthonormal weights, scaled by what they do to a batch.
+    /// Orthonormal weights, scaled so that their products with a batch have root mean square one.
     Lsuv,
     /// Iterative orthogonalisation as the library recommends it.
     IterativeOrthogonalization,
@@ -89,7 +89,7 @@ impl Shape {
         Ok(if self.pools(index) { layer.with_pooling(Pooling::max(2)?) } else { layer })
     }
 
-    /// Whether images are pooled behind a layer.
+    /// Whether images are pooled after a layer.
     fn pools(self, index: usize) -> bool {
         let behind = index + 1;
         behind < self.depth

@@ -27,7 +27,7 @@ use course::{Course, Job, Record};
 use data::Data;
 use options::{Arguments, Options};
 
-/// Trains everything, several runs at a time; the result does not depend on the number of threads.
+/// Trains all networks, several at a time; the result does not depend on the number of threads.
 fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>> {
     let jobs = jobs(options);
     let cost = |job: &Job, images: usize| (job.depth * images) as u64;
@@ -48,7 +48,7 @@ fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>>
     };
     show();
     let work = || {
-        // Each run has threads of its own: none waits for another's products.
+        // Each run has its own threads, so none waits for the products of another.
         let share = threads.div_ceil(workers);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(share).build()?;
         loop {
@@ -102,7 +102,7 @@ fn experiment(options: &Options) -> Result<()> {
 fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
     let started = Instant::now();
     options.optimizer.check::<T>()?;
-    // Of each run, any one: that the folder can be written to.
+    // Any file name shows whether the folder can be written to.
     let checkpoint = options.checkpoint.iter().map(|folder| folder.join("any.checkpoint"));
     file::check([&options.csv, &options.svg].into_iter().cloned().chain(checkpoint))?;
     let fan_in =

@@ -1,4 +1,4 @@
-//! What the command line asks for, and the protocols of the paper's figures.
+//! The options, and the protocols of the paper's figures.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -45,7 +45,7 @@ impl FromStr for Protocol {
 }
 
 impl Protocol {
-    /// What the paper did, in words.
+    /// The protocol of the paper as a text.
     pub fn of_the_paper(self) -> &'static str {
         match self {
             Self::Fig3a => {
@@ -88,7 +88,7 @@ pub struct Options {
     pub svg: PathBuf,
 }
 
-/// What depends on the protocol, or on haste.
+/// The defaults, which depend on the protocol and on `--quick`.
 struct Defaults {
     inits: Vec<Init>,
     convolutional: bool,
@@ -204,7 +204,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The experiment that is asked for, with the defaults of its protocol.
+    /// The experiment, with the defaults of its protocol.
     pub fn options(self) -> Result<Options> {
         let default = Defaults::of(self.protocol, self.quick, self.convolutional);
         let width = self.width.unwrap_or(default.width);
@@ -235,7 +235,7 @@ impl Arguments {
     }
 }
 
-/// Each item once, in the order of their first.
+/// Each item once, in the order of first appearance.
 fn distinct<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {

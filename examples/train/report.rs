@@ -21,7 +21,7 @@ pub struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// The mean of a quantity after an epoch, over the runs that got there and have it.
+    /// The mean of a quantity after an epoch, over the runs that reached it and have it.
     fn at(&self, epoch: usize, quantity: fn(&Record) -> Option<f64>) -> Option<Moments> {
         let records = self.courses.iter().filter_map(|course| course.records.get(epoch));
         let moments: Moments = records.filter_map(quantity).collect();
@@ -44,7 +44,7 @@ impl Outcome<'_> {
     }
 }
 
-/// Runs by depth and initialisation, in the order that was asked for.
+/// Runs by depth and initialisation, in the order of the options.
 pub fn outcomes<'a>(options: &Options, runs: &'a [(Job, Course)]) -> Vec<Outcome<'a>> {
     let mut outcomes = Vec::new();
     for &depth in &options.depths {
@@ -57,7 +57,7 @@ pub fn outcomes<'a>(options: &Options, runs: &'a [(Job, Course)]) -> Vec<Outcome
     outcomes
 }
 
-/// What the paper did, if it did this, and what is done here.
+/// The scale of the paper's experiment, if there is one, and of this one.
 pub fn scale<T: Scalar>(options: &Options, data: &Data<T>) -> String {
     let mut text = String::new();
     if let Some(protocol) = options.protocol {
@@ -87,7 +87,7 @@ pub fn scale<T: Scalar>(options: &Options, data: &Data<T>) -> String {
     text
 }
 
-/// How wide the networks are, in words.
+/// The width of the networks as a text.
 fn width(options: &Options) -> String {
     let width = options.width;
     if options.convolutional {
@@ -159,7 +159,7 @@ pub fn table(options: &Options, outcomes: &[Outcome]) -> String {
     text
 }
 
-/// In how many runs training ended early, where first and why.
+/// The number of runs in which training ended early, the first epoch, and its reason.
 fn ended(outcome: &Outcome, epochs: usize) -> String {
     let all = outcome.courses.len();
     let early = outcome.courses.iter().filter_map(|course| {
@@ -272,7 +272,7 @@ fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Stac
         }
     };
     let epochs = options.epochs;
-    // A run that diverged has no loss then.
+    // A run that diverged has no loss in the last epoch.
     let loss =
         row(format!("training loss, epoch {epochs}"), &|outcome| outcome.mean(epochs, LOSS.1));
     let gap = row("initial gap of logits".to_owned(), &|outcome| outcome.mean(0, GAP.1));
@@ -281,7 +281,7 @@ fn against_depth(options: &Options, outcomes: &[Outcome], title: String) -> Stac
     Stack { rows }
 }
 
-/// The curve of an initialisation: the same everywhere, whatever it is compared with.
+/// The curve of an initialisation, with the same colour in all figures.
 fn series(init: Init, points: Vec<(f64, f64)>) -> Series {
     let (colour, dash) = match init {
         Init::Xavier => (0, Dash::Solid),

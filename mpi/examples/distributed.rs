@@ -65,7 +65,7 @@ struct Options {
     quick: bool,
 }
 
-/// The table of layers and replicates, on all ranks.
+/// The table of layers, replicates and cells, on all ranks.
 fn compute(options: &Options, ranks: &mut Ranks) -> Result<String> {
     let input = Input::near_collinear(options.batch_size, 1e-3)?;
     let mut csv = String::from("network,index,orthogonality_gap\n");

@@ -18,7 +18,7 @@ use orthogap_mpi::simulated::{Link, WeakScaling, exchanged_bytes, simulate};
 
 /// Batches of the table.
 const BATCHES: [usize; 2] = [16, 64];
-/// Rows of the layers that are timed: so many for each pair of samples as take about a tenth of a second.
+/// Multiply-adds of the layers that are timed, over 16: about a tenth of a second of work.
 const TIMED: usize = 150_000_000;
 /// A super-block is 2^23 multiply-adds of n (n + 16) a row.
 const SUPER_BLOCK: f64 = 8_388_608.0;
@@ -34,7 +34,7 @@ struct Options {
     threads: u32,
 }
 
-/// Seconds of a layer of so many rows, the shortest of five, on all ranks together.
+/// The time of a layer of so many rows in seconds, the shortest of five, on all ranks together.
 fn time_layer(team: &mut impl Communicator, width: usize, n: usize) -> Result<f64> {
     let mut chain = Network::<f32>::new(width).chain(&Input::near_collinear(n, 1e-3)?, Seed(1))?;
     chain.step_with(team)?;
@@ -48,7 +48,7 @@ fn time_layer(team: &mut impl Communicator, width: usize, n: usize) -> Result<f6
     Ok(best)
 }
 
-/// Seconds of an exchange of so many bytes, the mean of many.
+/// The time of an exchange of so many bytes in seconds, the mean of many.
 fn time_exchange(team: &mut impl Communicator, bytes: usize) -> Result<f64> {
     let mut numbers = vec![0; bytes / 8];
     team.all_reduce_sum(&mut numbers)?;
@@ -59,7 +59,7 @@ fn time_exchange(team: &mut impl Communicator, bytes: usize) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64() / f64::from(times))
 }
 
-/// One to 64 ranks of threads: the bits of one, and what the exchange costs.
+/// One to 64 ranks that are threads: the bits of one, and the cost of the exchange.
 fn simulated(is_first: bool) -> Result<()> {
     if !is_first {
         return Ok(());
@@ -100,7 +100,7 @@ fn simulated(is_first: bool) -> Result<()> {
     Ok(())
 }
 
-/// The ranks that this program runs on: what they take, and what the model says.
+/// The times of the ranks that this program runs on, and those of the model.
 fn measured(ranks: &mut Ranks) -> Result<()> {
     let (count, is_first) = (ranks.count(), ranks.is_first());
     // The link, by the smallest and a large exchange.
@@ -116,7 +116,7 @@ fn measured(ranks: &mut Ranks) -> Result<()> {
     for n in BATCHES {
         let width = TIMED / (n * (n + 16)) * 16;
         let exchange = time_exchange(ranks, exchanged_bytes(n))?;
-        // What each rank has to do, by itself, while the others do the same.
+        // The work of each rank by itself, while the others do the same.
         let work = time_layer(&mut orthogap::chain::SingleProcess, width / count, n)?;
         let layer = time_layer(ranks, width, n)?;
         let rows = SUPER_BLOCK / (n * (n + 16)) as f64;

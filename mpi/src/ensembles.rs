@@ -12,15 +12,15 @@ use serde::de::DeserializeOwned;
 use crate::jobs::perform;
 use crate::{Ranks, Result};
 
-/// Runs that a thread does between two messages.
+/// The number of runs that a thread does between two messages.
 const CHUNK: u32 = 16;
 
 impl Ranks {
-    /// The first `runs` runs of an ensemble, dealt out to ranks: on all of them the summary, to the bit, that
-    /// [`Ensemble::run`] gives.
+    /// Returns the first `runs` runs of an ensemble, which all ranks share. Every rank gets the
+    /// summary of [`Ensemble::run`], with the same bits.
     ///
-    /// A thread that is free takes the next 16 runs. Rank 0 takes the records in, in the order of runs,
-    /// and sends the summary to all.
+    /// A thread that is free takes the next 16 runs. Rank 0 adds the records in the order of runs,
+    /// and sends the summary to all. It holds the records that come before their turn.
     ///
     /// ```no_run
     /// use orthogap::experiment::{ChainExperiment, Ensemble};
@@ -40,7 +40,10 @@ impl Ranks {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Job`](crate::Error::Job) with the error of the experiment, on all ranks.
+    /// On all ranks: [`Error::Job`](crate::Error::Job) with the error of the experiment, where a
+    /// job is 16 runs; [`Error::Rank`](crate::Error::Rank) if a record does not fit the summary, or
+    /// the summary does not read back; [`Error::DifferentJobs`](crate::Error::DifferentJobs) if
+    /// ranks have different numbers of jobs.
     pub fn ensemble(&mut self, ensemble: &Ensemble<'_>, runs: u32) -> Result<Summary> {
         type Failure = Box<dyn std::error::Error + Send + Sync>;
         let mut summary = ensemble.empty();
@@ -63,19 +66,20 @@ impl Ranks {
         self.agree(read)
     }
 
-    /// The cells of a sweep, dealt out to ranks: one that is free computes the next cell that is
-    /// missing and writes its file, then all read all results.
+    /// Returns the results of the cells of a sweep, on every rank. A rank that is free computes the
+    /// next missing cell and writes its file; in the end all ranks read all results.
     ///
-    /// A slow cell holds nobody back: begin with the slowest, so that none is left for the end. The folder
-    /// must be on a file system that all ranks see. A rank that dies ends the program; the cells
-    /// that were finished stay, and the next program begins with the others.
+    /// A slow cell does not delay the others. Begin with the slowest, so that none is left for the
+    /// end. The folder must be on a file system that all ranks see. A rank that dies ends the
+    /// program; the files of finished cells stay, and the next program computes the others.
     ///
-    /// Each rank computes one cell at a time, on a thread of its own, whose rayon pool is the global
-    /// one.
+    /// Each rank computes one cell at a time, on a separate thread that uses rayon's global pool.
     ///
     /// # Errors
-    /// On all ranks [`Error::Job`](crate::Error::Job) with the first cell that fails, after which none
-    /// is begun; [`Error::Rank`](crate::Error::Rank) if a rank cannot read the results.
+    /// On all ranks: [`Error::Job`](crate::Error::Job) with the first cell that fails, after which
+    /// no cell is begun; [`Error::Rank`](crate::Error::Rank) if a rank cannot read the results;
+    /// [`Error::DifferentJobs`](crate::Error::DifferentJobs) if ranks have different numbers of
+    /// cells.
     pub fn sweep<C, R, E>(
         &mut self,
         sweep: &Sweep,

@@ -1,45 +1,45 @@
-//! What can go wrong between ranks: an error that all of them get.
+//! The error type, which all ranks get at once.
 
 use std::fmt;
 
 /// The result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why ranks could not do something together.
+/// The error of an operation of all ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// MPI was initialised before, by this program, which then has a communicator for
-    /// [`Ranks::new`](crate::Ranks::new).
+    /// This program has already initialised MPI. [`Ranks::new`](crate::Ranks::new) takes its
+    /// communicator.
     Initialized,
     /// MPI cannot be used in a program with threads.
     NoThreads,
-    /// A job failed. Of several it is the first.
+    /// A job failed. If several did, this is the first.
     Job {
         /// Its number.
         job: usize,
-        /// Why it failed, in its own words.
+        /// The text of its error.
         reason: String,
     },
-    /// A rank failed at what it did for itself. Of several it is the first.
+    /// A rank failed at its own work. If several did, this is the first.
     Rank {
         /// The rank.
         rank: usize,
-        /// Why it failed, in its own words.
+        /// The text of its error.
         reason: String,
     },
     /// Ranks were given different numbers of jobs.
     DifferentJobs {
-        /// The jobs of rank 0.
+        /// The number of jobs of rank 0.
         first: usize,
-        /// A rank that has others.
+        /// The first rank that has another number.
         rank: usize,
-        /// The jobs of that rank.
+        /// Its number of jobs.
         jobs: usize,
     },
-    /// Messages too long together for MPI, which counts with 31 bits.
+    /// Messages are too long together for MPI, which counts with 31 bits.
     TooLong {
-        /// Entries of all messages.
+        /// The number of entries of all messages.
         entries: u64,
     },
 }

@@ -11,18 +11,18 @@ use std::time::Duration;
 use crate::ranks::{JOBS, RESULTS};
 use crate::{Error, Ranks, Result};
 
-/// The bytes of a job, or why it failed.
+/// The result of a job in bytes, or the text of its error.
 pub(crate) type Outcome = std::result::Result<Vec<u8>, String>;
 
-/// What a job came to; a panic is passed on.
+/// The outcome of a job; a panic is passed on.
 pub(crate) type Finished = (usize, std::thread::Result<Outcome>);
 
 /// How long rank 0 sleeps when nothing has happened.
 const NAP: Duration = Duration::from_micros(100);
-/// The longest result, of which MPI counts the bytes with 31 bits.
+/// The largest number of bytes of a result. MPI counts them with 31 bits.
 const LONGEST: usize = 1 << 30;
 
-/// Does a job, and sends what it came to.
+/// Does a job, and sends its outcome.
 pub(crate) fn perform<J: Display>(
     job: usize,
     finished: &Sender<Finished>,
@@ -33,21 +33,21 @@ pub(crate) fn perform<J: Display>(
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(error.to_string()),
     }));
-    // If nobody listens any more, the program is ending.
+    // If there is no receiver any more, the program is ending.
     let _ = finished.send((job, outcome));
 }
 
 impl Ranks {
-    /// Does the jobs 0 to `jobs - 1` on all threads of all ranks, and hands every result to `take` on
-    /// rank 0, in the order of the jobs.
+    /// Does the jobs 0 to `jobs - 1` on all threads of all ranks, and calls `take` with every
+    /// result, on rank 0 and in the order of the jobs.
     ///
-    /// A thread that is free takes the next job, on any rank, so a slow job holds nobody back. Rank 0
-    /// keeps the results that come before their turn. A job must depend on its number alone; then what
-    /// `take` sees does not depend on ranks and threads. It can merge, write or break off, as soon as it
-    /// has enough; then no job is begun any more. Returns whether it did, on all ranks.
+    /// A thread that is free takes the next job, on any rank, so a slow job does not delay the
+    /// others. Rank 0 holds the results that come before their turn. A job must depend on its
+    /// number alone; then the calls of `take` do not depend on the number of ranks and threads.
+    /// `take` can break, after which no job is begun. Returns whether it did, on all ranks.
     ///
-    /// Call it from a thread outside of a rayon pool: from within, the thread that deals out jobs has
-    /// to do some, too.
+    /// Call it from a thread outside of a rayon pool. Within one, the thread that distributes jobs
+    /// also has to do some.
     ///
     /// ```no_run
     /// use std::ops::ControlFlow;
@@ -73,9 +73,9 @@ impl Ranks {
     /// ```
     ///
     /// # Errors
-    /// On all ranks: [`Error::Job`] of the first job that fails, after `take` has seen those before
-    /// it, also for a result above 1 GiB; [`Error::Rank`] if `take` fails; [`Error::DifferentJobs`] if
-    /// ranks do not have the same number of them.
+    /// On all ranks: [`Error::Job`] of the first job that fails, after `take` has got those before
+    /// it, also for a result above 1 GiB; [`Error::Rank`] if `take` fails; [`Error::DifferentJobs`]
+    /// if ranks have different numbers of jobs.
     pub fn in_order<J: Display + Send, T: Display>(
         &mut self,
         jobs: usize,
@@ -97,11 +97,13 @@ impl Ranks {
         self.pronounce(verdict)
     }
 
-    /// The results of the jobs 0 to `jobs - 1`, on every rank, in the order of the jobs: for results
-    /// small enough to be held together, else [`in_order`](Self::in_order).
+    /// Returns the results of the jobs 0 to `jobs - 1`, on every rank, in the order of the jobs.
+    ///
+    /// Every rank holds all results; [`in_order`](Self::in_order) is for those that are too large.
     ///
     /// # Errors
-    /// [`Error::Job`] and [`Error::DifferentJobs`] as there, on all ranks.
+    /// [`Error::Job`] and [`Error::DifferentJobs`] as for [`in_order`](Self::in_order), on all
+    /// ranks.
     pub fn map<J: Display + Send>(
         &mut self,
         jobs: usize,
@@ -118,7 +120,7 @@ impl Ranks {
         Ok(decoded.flatten().collect())
     }
 
-    /// Makes sure that all ranks have equally many jobs.
+    /// Checks that all ranks have equally many jobs.
     pub(crate) fn same_jobs(&mut self, jobs: usize) -> Result<()> {
         let all = self.each(jobs as u64);
         match all.iter().position(|&other| other != all[0]) {
@@ -130,9 +132,9 @@ impl Ranks {
         }
     }
 
-    /// Deals out `jobs`, of which only rank 0 needs to know. `begin` starts one on this rank, which has
-    /// so many `slots` for them; what it comes to arrives by `finished`. Rank 0 has `take` see all
-    /// results, as they come; where that breaks off, no job is begun any more.
+    /// Distributes `jobs`, which only rank 0 needs to know. `begin` starts one on this rank, which
+    /// does up to `slots` of them at a time; its outcome arrives by `finished`. Rank 0 calls `take`
+    /// with all results as they come; after it breaks, no job is begun.
     pub(crate) fn deal(
         &mut self,
         jobs: impl Iterator<Item = usize>,
@@ -158,7 +160,8 @@ impl Ranks {
         mut take: impl FnMut(usize, Outcome) -> ControlFlow<()>,
     ) {
         let mut broken_off = false;
-        // Of each rank: jobs that it is at, and whether it has been told that there are no more.
+        // For each rank: the number of its current jobs, and whether it knows that there are no
+        // more.
         let mut at = vec![(0, false); self.count()];
         loop {
             let mut next = |most: usize, broken_off: bool| -> Vec<usize> {
@@ -237,7 +240,7 @@ impl Ranks {
         }
     }
 
-    /// A job that has come to an end. If none has, `wait`s for a moment, and computes one if this thread
+    /// A job that has ended. If none has, it `wait`s for a moment, and does a job if this thread
     /// belongs to a pool. A panic ends the program.
     fn finished(&self, finished: &Receiver<Finished>, wait: bool) -> Option<(usize, Outcome)> {
         let mut found = finished.try_recv().ok();
@@ -251,7 +254,7 @@ impl Ranks {
         }
     }
 
-    /// Passes a panic on; the other ranks do not wait for the jobs that this one is at.
+    /// Passes a panic on; the other ranks do not wait for the current jobs of this one.
     fn panic(&self, panic: Box<dyn Any + Send>) -> ! {
         if self.count() > 1 {
             self.abort();
@@ -259,7 +262,7 @@ impl Ranks {
         resume_unwind(panic)
     }
 
-    /// Has all ranks return what rank 0 has come to.
+    /// Returns the verdict of rank 0 on all ranks.
     pub(crate) fn pronounce(
         &mut self,
         verdict: std::result::Result<ControlFlow<()>, (Option<usize>, String)>,
@@ -297,7 +300,7 @@ pub(crate) struct InOrder<'a, T> {
     /// The job whose turn it is, and results of later ones.
     turn: usize,
     early: BTreeMap<usize, Outcome>,
-    /// Where it has come to; of an error also the job, if it is one's.
+    /// The outcome so far; of an error also the job, if it is that of a job.
     pub verdict: std::result::Result<ControlFlow<()>, (Option<usize>, String)>,
 }
 
@@ -307,7 +310,7 @@ impl<'a, T: Display> InOrder<'a, T> {
         Self { take, turn: 0, early: BTreeMap::new(), verdict }
     }
 
-    /// Takes in a result. Breaks off where no later job is needed.
+    /// Adds a result. Breaks if no later job is needed.
     fn next(&mut self, job: usize, outcome: Outcome) -> ControlFlow<()> {
         let failed = outcome.is_err();
         self.early.insert(job, outcome);
@@ -330,7 +333,7 @@ impl<'a, T: Display> InOrder<'a, T> {
     }
 }
 
-/// Appends a result: its job, whether it is one, its length, its bytes.
+/// Appends an outcome: its job, whether it is a result, its length, its bytes.
 fn encode(job: usize, outcome: &Outcome, message: &mut Vec<u8>) {
     let (good, bytes) = match outcome {
         Ok(bytes) => (true, &bytes[..]),

@@ -9,10 +9,10 @@
 //! - any other numbered jobs: [`Ranks::in_order`].
 //!
 //! Sums of floating point numbers depend on their order, and the order of an MPI reduction on the
-//! number of ranks. So the sums of a layer are [cut into integers](orthogap::chain::Communicator), which
-//! `MPI_Allreduce` adds up; results of jobs are taken in the order of their numbers. What one process
-//! computes, any number of ranks computes, to the bit,
-//! provided that their processors round alike, as all with a fused multiply-add do.
+//! number of ranks. So the sums of a layer are [cut into integers](orthogap::chain::Communicator),
+//! which `MPI_Allreduce` adds up; results of jobs are taken in the order of their numbers. Any
+//! number of ranks computes the same bits as one process, provided that their processors round
+//! alike, as all with a fused multiply-add do.
 //!
 //! ```no_run
 //! use orthogap::{Input, Network, Seed};
@@ -34,15 +34,15 @@
 //!
 //! # When something fails
 //!
-//! Ranks wait for one another, so an error must reach all of them. Whatever [`Ranks`] returns, it
-//! returns on all ranks; [`Ranks::agree`] makes the same of an error of the caller's own. A rank
-//! that panics ends the whole program, and so does MPI by default where a connection breaks or a process is
-//! killed. What is on disk stays, and [`Ranks::sweep`] goes on from there.
+//! Ranks wait for one another, so an error must reach all of them. Every error of [`Ranks`] is
+//! returned on all ranks, and [`Ranks::agree`] turns an error of the caller on one rank into an
+//! error on all. A rank that panics ends the whole program. So does MPI by default if a connection
+//! breaks or a process is killed. Files stay, and [`Ranks::sweep`] continues from them.
 //!
 //! # How it scales
 //!
-//! [`simulated`] has the cost model, and ranks that are threads; the example `scaling_model` prints a
-//! table of it, and holds it against the ranks that it is run on.
+//! [`simulated`] has the cost model, and ranks that are threads. The example `scaling_model` prints
+//! a table of it, and compares it with the ranks that it is run on.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,4 +1,4 @@
-//! The processes of an MPI program, and what they tell one another.
+//! The processes of an MPI program, and their messages.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ use crate::{Error, Result};
 
 /// The processes that `mpirun` has started, seen from one of them.
 ///
-/// All methods but [`index`](Self::index), [`count`](Self::count) and
-/// [`is_first`](Self::is_first) are collective: all ranks must call them, in the same order, from
-/// the thread that made this.
+/// All methods are collective, except [`index`](Self::index), [`count`](Self::count),
+/// [`is_first`](Self::is_first) and the requests to stop of a [`Communicator`]: all ranks must call
+/// them, in the same order, from the thread that created the value.
 ///
-/// If it is dropped by a panic, it ends the program on all ranks, which otherwise would wait for
-/// this one forever.
+/// If a panic drops it, it ends the program on all ranks, which otherwise would wait for this one
+/// forever.
 pub struct Ranks {
     // Before the universe, so that it is dropped before MPI ends.
     communicator: SimpleCommunicator,
@@ -33,17 +33,18 @@ pub struct Ranks {
     stops_received: usize,
 }
 
-/// What a request to stop consists of.
+/// The content of a request to stop.
 static STOP: u8 = 1;
 /// The tags of messages: requests to stop, results and requests of jobs, and jobs.
 const STOPS: Tag = 1;
 pub(crate) const RESULTS: Tag = 2;
 pub(crate) const JOBS: Tag = 3;
-/// Bytes of a message, of which MPI counts 2^31.
+/// The largest number of bytes of a message; MPI counts up to 2^31.
 const PART: usize = 1 << 30;
 
 impl Ranks {
-    /// Initialises MPI, and ends it when dropped; its ranks are all processes. Once in a program.
+    /// Initialises MPI, once in a program, with all processes as ranks. MPI ends when the value is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::Initialized`] the second time, [`Error::NoThreads`] if the MPI library forbids
@@ -59,33 +60,34 @@ impl Ranks {
         Ok(ranks)
     }
 
-    /// The processes of a communicator, in a program that uses MPI for other things, too. Messages
-    /// go by a duplicate of it and never meet others. It must be dropped before MPI ends.
+    /// Creates ranks from the processes of a communicator, in a program that also uses MPI for
+    /// other things. Messages go through a duplicate of it, apart from all others. The value must
+    /// be dropped before MPI ends.
     #[must_use]
     pub fn new(communicator: &impl mpi::traits::Communicator) -> Self {
         let communicator = communicator.duplicate();
         Self { communicator, universe: None, stops_sent: Vec::new(), stops_received: 0 }
     }
 
-    /// Which rank this process is, counted from 0.
+    /// Returns the rank of this process, counted from 0.
     #[must_use]
     pub fn index(&self) -> usize {
         usize::try_from(self.communicator.rank()).expect("a rank is not negative")
     }
 
-    /// How many ranks there are.
+    /// Returns the number of ranks.
     #[must_use]
     pub fn count(&self) -> usize {
         usize::try_from(self.communicator.size()).expect("a size is not negative")
     }
 
-    /// Whether this is rank 0, which does what only one should do, such as printing.
+    /// Returns whether this is rank 0, which does what only one should do, such as printing.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.index() == 0
     }
 
-    /// What each rank has done for itself, if all succeeded: else the same error for all.
+    /// Returns the value of each rank if all succeeded, otherwise the same error on all.
     ///
     /// ```no_run
     /// use orthogap_mpi::Ranks;
@@ -97,7 +99,7 @@ impl Ranks {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Rank`] if any rank failed.
+    /// [`Error::Rank`] with the first rank that failed, on all ranks.
     pub fn agree<T, E: fmt::Display>(&mut self, own: std::result::Result<T, E>) -> Result<T> {
         let (flag, text) = match &own {
             Ok(_) => (false, String::new()),
@@ -139,7 +141,7 @@ impl Ranks {
         self.communicator.process_at_rank(rank as i32).receive_vec_with_tag(tag).0
     }
 
-    /// Bytes that some rank has sent, and which one, if there are any.
+    /// Bytes that a rank has sent, and that rank, if there are any.
     pub(crate) fn receive_any(&mut self, tag: Tag) -> Option<(usize, Vec<u8>)> {
         let found = self.communicator.any_process().immediate_matched_probe_with_tag(tag)?;
         let (bytes, status) = found.matched_receive_vec();
@@ -214,7 +216,7 @@ impl Communicator for Ranks {
             let _ = self.communicator.any_process().receive_with_tag::<u8>(STOPS);
             self.stops_received += 1;
         }
-        // One that came already and belongs to the next exchange is counted there.
+        // A message that belongs to the next exchange is counted there.
         self.stops_received -= others;
         self.stops_sent.drain(..).for_each(Request::wait_without_status);
         Ok(())

@@ -1,8 +1,9 @@
-//! Ranks that are threads, on a network that is a formula: what machines would do together.
+//! Ranks that are threads, on a network that is a formula: a model of many machines.
 //!
-//! [`simulate`] runs a program on up to some hundred simulated ranks in one process. They exchange real
-//! numbers, so their results have the bits that real ranks give; a clock adds up what the exchanges would have
-//! cost on a [`Link`]. [`WeakScaling`] is the same cost model for more nodes than can be simulated.
+//! [`simulate`] runs a program on up to a few hundred simulated ranks in one process. They exchange
+//! their numbers, so the results have the bits of real ranks. A clock adds up the cost of the
+//! exchanges on a [`Link`]. [`WeakScaling`] is the same cost model for more nodes than can be
+//! simulated.
 //!
 //! ```
 //! use orthogap::{Input, Network, Seed};
@@ -27,23 +28,24 @@ use std::thread;
 use orthogap::Result;
 use orthogap::chain::Communicator;
 
-/// What connects nodes.
+/// The connection between nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
-    /// Seconds that a message of no bytes takes.
+    /// The time of a message of no bytes, in seconds.
     pub latency: f64,
-    /// Bytes a second.
+    /// The bandwidth, in bytes a second.
     pub bandwidth: f64,
 }
 
 impl Link {
-    /// Returns the seconds that a message takes: latency and bytes over bandwidth.
+    /// Returns the time of a message in seconds: the latency plus bytes over bandwidth.
     #[must_use]
     pub fn message(self, bytes: usize) -> f64 {
         self.latency + bytes as f64 / self.bandwidth
     }
 
-    /// Returns the seconds that the sum of `bytes` over `ranks` takes, on all of them.
+    /// Returns the time, in seconds, of a sum of `bytes` over `ranks` with the result on all of
+    /// them.
     ///
     /// With $`P`$ ranks, latency $`\alpha`$ and $`\beta`$ seconds a byte, recursive doubling takes
     /// $`\lceil \log_2 P \rceil (\alpha + \beta m)`$, and Rabenseifner's algorithm
@@ -58,8 +60,8 @@ impl Link {
         doubling.min(halving)
     }
 
-    /// Returns the seconds until all of `ranks` have the `bytes` of one: $`\lceil \log_2 P \rceil`$ messages one
-    /// after the other.
+    /// Returns the time, in seconds, until all of `ranks` have the `bytes` of one:
+    /// $`\lceil \log_2 P \rceil`$ messages, one after the other.
     #[must_use]
     pub fn broadcast(self, ranks: usize, bytes: usize) -> f64 {
         rounds(ranks) * self.message(bytes)
@@ -71,27 +73,28 @@ fn rounds(ranks: usize) -> f64 {
     f64::from(ranks.next_power_of_two().ilog2())
 }
 
-/// Bytes of the exchange of a layer of `n` samples: 4 integers of 8 bytes for each pair of samples, and a
-/// report.
+/// Returns the bytes of the exchange of a layer of `n` samples: 4 integers of 8 bytes for each pair
+/// of samples, and a report.
 #[must_use]
 pub fn exchanged_bytes(n: usize) -> usize {
     16 * n * (n + 1) + 80
 }
 
-/// A node that draws its share of a layer, and how long it takes for it.
+/// A node that draws its share of a layer, and the times that it takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WeakScaling {
-    /// Samples.
+    /// The number of samples.
     pub n: usize,
-    /// Seconds that a node takes to draw its rows.
+    /// The time in which a node draws its rows, in seconds.
     pub work: f64,
-    /// Seconds that a thread takes for a super-block: ranks draw the first one twice, and wait for
-    /// the last one.
+    /// The time in which a thread draws a super-block, in seconds: every rank draws the first one,
+    /// and waits for the last one.
     pub super_block: f64,
 }
 
 impl WeakScaling {
-    /// Returns the seconds of a layer that so many nodes draw, each with the same number of rows.
+    /// Returns the time, in seconds, of a layer that so many nodes draw, each with the same number
+    /// of rows.
     #[must_use]
     pub fn layer(self, nodes: usize, link: Link) -> f64 {
         if nodes == 1 {
@@ -101,20 +104,21 @@ impl WeakScaling {
         self.work + 2.0 * self.super_block + exchange
     }
 
-    /// Returns the share of the time that all nodes spend on what one node would do for its rows alone.
+    /// Returns the weak-scaling efficiency: the time of one node for its rows over that of all
+    /// nodes.
     #[must_use]
     pub fn efficiency(self, nodes: usize, link: Link) -> f64 {
         self.work / self.layer(nodes, link)
     }
 }
 
-/// Where simulated ranks meet.
+/// The shared state of simulated ranks.
 struct Room {
     link: Link,
     barrier: Barrier,
-    /// What each rank brings: numbers and its clock.
+    /// The numbers and the clock of each rank.
     brought: Vec<Mutex<(Vec<i64>, f64)>>,
-    /// Requests to stop since the program began.
+    /// The number of requests to stop since the program began.
     stops: Mutex<usize>,
 }
 
@@ -129,32 +133,32 @@ pub struct SimulatedRank<'a> {
 }
 
 impl SimulatedRank<'_> {
-    /// Returns the seconds on the clock of this rank: what exchanges cost, and what was
+    /// Returns the clock of this rank in seconds: the cost of exchanges, and the time that was
     /// [spent](Self::spend).
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
 
-    /// Has the clock go on by the time that this rank would work. Nothing waits.
+    /// Advances the clock by the time that this rank would work, without waiting.
     pub fn spend(&mut self, seconds: f64) {
         self.seconds += seconds;
     }
 
-    /// Returns how many sums over all ranks there were.
+    /// Returns the number of sums over all ranks.
     #[must_use]
     pub fn exchanges(&self) -> usize {
         self.exchanges
     }
 
-    /// Returns how many bytes this rank gave to sums and broadcasts.
+    /// Returns the number of bytes that this rank gave to sums and broadcasts.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Hands what this rank has to all, and `take` what they have; all leave together, `cost` later than the last
-    /// one came.
+    /// Gives the numbers of this rank to all, and those of all to `take`. All ranks leave together,
+    /// `cost` after the last one came.
     fn meet(&mut self, numbers: &mut [i64], cost: f64, take: impl Fn(&mut [i64], usize, &[i64])) {
         let room = self.room;
         let poisoned = "a rank that panics ends all";
@@ -213,13 +217,13 @@ impl Communicator for SimulatedRank<'_> {
     }
 }
 
-/// Runs a program on `ranks` simulated ranks that `link` connects; returns what each one's is.
+/// Runs a program on `ranks` simulated ranks that `link` connects, and returns the result of each.
 ///
-/// Each rank is a thread with a rayon pool of one thread. A rank that panics before all have met leaves the
-/// others waiting.
+/// Each rank is a thread with a rayon pool of one thread. All ranks must exchange equally often:
+/// one that panics or returns early leaves the others waiting forever.
 ///
 /// # Panics
-/// If a rank does, or for no ranks.
+/// If a rank panics after its last exchange, and for no ranks.
 pub fn simulate<R: Send>(
     ranks: usize,
     link: Link,

@@ -1,8 +1,8 @@
 """Random deep networks through their Gram matrix: the Rust crate orthogap for NumPy.
 
-Samples are rows: batches are arrays (n, d), float32 or float64. In C order they are read in place, in
-other layouts copied; integers and float16 become float64, and other types are refused. An array must
-not be written by another thread while a function reads it.
+Samples are rows: batches are arrays (n, d), float32 or float64. In C order they are read in place,
+other layouts are copied; integers and float16 become float64, and other types are refused. No other
+thread may write to an array while a function reads it.
 
 >>> import orthogap
 >>> network = orthogap.Network(512)

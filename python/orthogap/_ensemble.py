@@ -14,13 +14,13 @@ Integers = NDArray[np.int64]
 
 
 class Ensemble(dict[str, Floats]):
-    """Arrays (runs, layers) of what was observed, by name, and their statistics.
+    """The arrays (runs, layers) of observables by name, and their statistics.
 
-    NaN stands where a run did not get to a layer; statistics are of the runs that did.
+    Entries are NaN where a run did not reach a layer; statistics are over the runs that did.
     """
 
     layers: Integers
-    """The layers that were looked at; 0 is the input."""
+    """The layers that were observed; 0 is the input."""
     means: dict[str, Floats]
     """Means over runs, (layers,)."""
     standard_errors: dict[str, Floats]
@@ -28,13 +28,13 @@ class Ensemble(dict[str, Floats]):
     intervals: dict[str, Floats]
     """Ends of the interval that contains the true mean with probability 0.95, (layers, 2)."""
     stopped: int
-    """How many runs ended early."""
+    """The number of runs that ended early."""
     stops: list[tuple[int, str]]
     """The first 16 runs that ended early, and why."""
     dead_samples: Integers
-    """How many runs had dead samples by each layer, (layers,)."""
+    """The number of runs that had dead samples by each layer, (layers,)."""
     rank_loss: Integers
-    """How many runs had lost rank by each layer, (layers,)."""
+    """The number of runs that had lost rank by each layer, (layers,)."""
     seed: int
     """The seed of the runs; run k is replicate k."""
 
@@ -55,7 +55,7 @@ def _restore(samples: dict[str, Floats], statistics: dict[str, Any]) -> Ensemble
 
 
 class Bar(Protocol):
-    """What a progress bar does."""
+    """The interface of a progress bar."""
 
     def update(self, n: int, /) -> object: ...
     def close(self) -> object: ...
@@ -72,7 +72,7 @@ class NoBar:
 
 
 def bar(runs: int, progress: bool) -> Bar:
-    """Returns a bar that appears after a second, if it is wanted and tqdm is installed."""
+    """Returns a bar that appears after a second, if `progress` is true and tqdm is installed."""
     if progress and importlib.util.find_spec("tqdm") is not None:
         auto: Any = importlib.import_module("tqdm.auto")
         shown: Bar = auto.tqdm(total=runs, unit="run", delay=1, leave=False)

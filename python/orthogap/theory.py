@@ -1,4 +1,4 @@
-"""The laws behind the simulations: pure functions that know nothing of chains.
+"""The laws behind the simulations: pure functions, independent of chains.
 
 | | |
 | --- | --- |

@@ -47,7 +47,7 @@ impl<'py> FromPyObject<'_, 'py> for Batch<'py> {
     }
 }
 
-/// The array itself, if it can be read as it is.
+/// The array itself, if it can be read in place.
 fn in_place<'py>(object: &Bound<'py, PyAny>) -> Option<Batch<'py>> {
     if let Ok(array) = object.cast::<PyArray2<f64>>() {
         return is_plain(array).then(|| array.try_readonly().ok().map(Batch::Double))?;
@@ -137,7 +137,7 @@ pub fn upright<'py, T: Element + orthogap::Scalar>(
     transposed(py, matrix.transpose())
 }
 
-/// Numbers of any real type, one after the other.
+/// Numbers of any real type in one dimension.
 pub struct Numbers(pub Vec<f64>);
 
 impl<'py> FromPyObject<'_, 'py> for Numbers {

@@ -1,4 +1,4 @@
-//! What chains begin with.
+//! The inputs of chains.
 
 use numpy::PyArray2;
 use orthogap::{Input, Seed};
@@ -8,7 +8,7 @@ use crate::arrays::{Batch, columns, each, parts, transposed};
 use crate::error::{Result, of_batch};
 use crate::gram::Gram;
 
-/// What a chain begins with: an array (n, d), or a Gram matrix.
+/// The input of a chain: an array (n, d), or a Gram matrix.
 pub enum Start<'py> {
     Gram(Bound<'py, Gram>),
     Array(Batch<'py>),

@@ -18,8 +18,9 @@ pub enum AnyChain {
 
 /// The layers of a batch in a random network: an iterator that does not end.
 ///
-/// Made by Network.chain. It yields layer 1 first; the input is `layer` before that. After an Error it
-/// stays at the last good layer. Ctrl-C breaks off within a wide layer, and the chain stays before it.
+/// Created by Network.chain. It yields layer 1 first; the input is `layer` before that. After an
+/// Error it stays at the last good layer. Ctrl-C interrupts a wide layer, and the chain stays
+/// before it.
 #[pyclass(module = "orthogap")]
 pub struct Chain {
     chain: AnyChain,
@@ -57,7 +58,7 @@ impl Chain {
         self.layer(py)
     }
 
-    /// Draws so many more layers and returns the last one.
+    /// Draws so many more layers, and returns the last one.
     fn advance(&mut self, py: Python<'_>, layers: usize) -> Result<Py<Layer>> {
         self.step(py, layers)?;
         self.layer(py)
@@ -94,7 +95,7 @@ enum AnyExplicitChain {
 
 /// The layers of a batch with weights drawn: an iterator that does not end.
 ///
-/// Made by Network.explicit_chain.
+/// Created by Network.explicit_chain. Ctrl-C interrupts it between layers only.
 #[pyclass(module = "orthogap")]
 pub struct ExplicitChain {
     chain: AnyExplicitChain,

@@ -15,7 +15,7 @@ use crate::error::{Result, of_batch, refuse};
 use crate::gram::{METRICS, Metric, metric};
 use crate::interrupt::watched;
 
-/// What to run, and what to look at.
+/// The runs, and what they observe.
 pub struct Plan {
     pub observe: Vec<String>,
     pub at: Vec<usize>,
@@ -24,7 +24,7 @@ pub struct Plan {
     pub progress: bool,
 }
 
-/// A number of a layer.
+/// An observable of a layer.
 #[derive(Clone, Copy)]
 enum Observable {
     Metric(Metric),
@@ -53,7 +53,7 @@ impl Observable {
     }
 }
 
-/// The runs of a network, which can be broken off.
+/// The runs of a network, which can be interrupted.
 struct Runs<'a, T: Scalar> {
     network: &'a Network<T>,
     input: &'a Input,

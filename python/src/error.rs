@@ -8,8 +8,8 @@ create_exception!(
     orthogap,
     Error,
     PyValueError,
-    "What orthogap refuses to do, with the values that made it refuse.\n\n\
-     A ValueError. Wrong types of arguments are a TypeError, as everywhere in Python."
+    "The error of every operation that fails, with the values that caused it.\n\n\
+     A ValueError. Arguments of wrong types raise TypeError, integers out of range OverflowError."
 );
 
 /// An error of this binding: one of the crate, or an exception that is already Python's.
@@ -42,7 +42,7 @@ pub fn refuse(message: impl Into<String>) -> Failure {
 
 /// An error about a matrix `d x n`, in words about the array (n, d) that Python gave.
 ///
-/// Rows and columns change places in what it says.
+/// Rows and columns change places in its text.
 pub fn of_batch(error: orthogap::Error) -> Failure {
     use orthogap::Error as E;
     let swap = |(rows, columns): (usize, usize)| (columns, rows);

@@ -31,7 +31,7 @@ pub enum AnyGradients {
 
 /// The gradients of a loss, layer by layer, from the output down to the input.
 ///
-/// Made by Network.gradients.
+/// Created by Network.gradients.
 #[pyclass(module = "orthogap")]
 pub struct Gradients {
     gradients: AnyGradients,
@@ -69,32 +69,33 @@ impl BatchGradient {
         self.inner.depth()
     }
 
-    /// The Gram matrix of the gradient by the representation, with all metrics; None if it is zero.
+    /// The Gram matrix of the gradient with respect to the representation; None if that is zero.
     #[getter]
     fn gram(&self) -> Option<Gram> {
         self.inner.gram().cloned().map(Gram::from)
     }
 
-    /// The natural logarithm of the norm of the gradient by the representation.
+    /// The natural logarithm of the norm of the gradient with respect to the representation.
     #[getter]
     fn log_norm(&self) -> f64 {
         self.inner.log_norm()
     }
 
-    /// The natural logarithms of the norms of the gradients by each sample, (n,).
+    /// The natural logarithms of the norms of the gradients with respect to each sample, (n,).
     #[getter]
     fn log_sample_norms<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
         numbers(py, self.inner.log_sample_norms())
     }
 
-    /// The natural logarithm of the norm of the gradient by the weights that lead to this layer; None
-    /// for the input.
+    /// The natural logarithm of the norm of the gradient with respect to the weights that lead to
+    /// this layer; None for the input.
     #[getter]
     fn log_weights_norm(&self) -> Option<f64> {
         self.inner.log_weights_norm()
     }
 
-    /// Returns the cosine of sample i of the representation and the gradient by sample j.
+    /// Returns the cosine of sample i of the representation and the gradient with respect to sample
+    /// j.
     fn cosine(&self, i: usize, j: usize) -> Result<f64> {
         self.inner.cosine(i, j).map_err(of_batch)
     }

@@ -55,23 +55,23 @@ pub type Metric = fn(&orthogap::Gram, &OnceLock<Spectrum>) -> f64;
 
 metrics! {
     orthogonality_gap, gram,
-        "The orthogonality gap |C - I/n|, 0 to sqrt(1 - 1/n) (Eq. 2 of arXiv 2106.03970).";
+        "Returns the orthogonality gap |C - I/n|, 0 to sqrt(1 - 1/n) (Eq. 2 of arXiv 2106.03970).";
     lyapunov, gram,
-        "The Lyapunov function 1/n - lambda_n, with the smallest eigenvalue of C (Eq. 11 of arXiv 2106.03970).";
+        "Returns the Lyapunov function 1/n - lambda_n, with the smallest eigenvalue of C (Eq. 11 of arXiv 2106.03970).";
     isometry_gap, gram,
-        "The isometry gap: the logarithm of arithmetic over geometric mean of the eigenvalues (Meterez et al., ICLR 2024).";
+        "Returns the isometry gap: the logarithm of arithmetic over geometric mean of the eigenvalues (Meterez et al., ICLR 2024).";
     min_singular_value, spectrum,
-        "The smallest singular value of H/|H|, at most 1/sqrt(n).";
+        "Returns the smallest singular value of H/|H|, at most 1/sqrt(n).";
     condition_number, spectrum,
-        "The condition number of H, infinite if the rank is deficient.";
+        "Returns the condition number of H, infinite if the rank is deficient.";
     stable_rank, spectrum,
-        "The stable rank 1/lambda_1 of C, 1 to n.";
+        "Returns the stable rank 1/lambda_1 of C, 1 to n.";
     participation_ratio, spectrum,
-        "The participation ratio 1/sum(lambda**2), 1 to n.";
+        "Returns the participation ratio 1/sum(lambda**2), 1 to n.";
     effective_rank, spectrum,
-        "The effective rank exp(-sum(lambda log lambda)), 1 to n (Roy and Vetterli 2007).";
+        "Returns the effective rank exp(-sum(lambda log lambda)), 1 to n (Roy and Vetterli 2007).";
     coupling_bound, spectrum,
-        "The coupling bound sum((sigma - 1/sqrt(n))**2) on a squared Wasserstein-2 distance (Lemma 2 of arXiv 2106.03970).";
+        "Returns the coupling bound sum((sigma - 1/sqrt(n))**2) on a squared Wasserstein-2 distance (Lemma 2 of arXiv 2106.03970).";
 }
 
 /// The Gram matrix C = H^T H / |H|^2 of a batch, (n, n) with trace one, and its metrics.
@@ -80,7 +80,7 @@ metrics! {
 /// Metrics of the spectrum share one decomposition.
 ///
 /// x is (n, d), its rows are samples; float32 or float64 in C order is read in place.
-/// Raises Error if x is empty, zero or not finite. Dependent and zero samples are taken.
+/// Raises Error if x is empty, zero or not finite. Samples may be dependent or zero.
 ///
 /// >>> Gram([[3.0, 4.0, 0.0], [0.0, 0.0, 10.0]]).condition_number
 /// 2.0
@@ -306,20 +306,20 @@ impl Layer {
 
 /// An irreversible event of a chain.
 ///
-/// Its text says what happened at which layer.
+/// Its text has the event and the layer.
 #[pyclass(frozen, eq, module = "orthogap")]
 #[derive(Clone, PartialEq)]
 pub struct Event {
-    /// What happened: "dead_samples" or "rank_loss".
+    /// The kind of event: "dead_samples" or "rank_loss".
     #[pyo3(get)]
     kind: &'static str,
     /// The layer.
     #[pyo3(get)]
     layer: usize,
-    /// Which samples died, or None.
+    /// The samples that died, or None.
     #[pyo3(get)]
     samples: Option<Vec<usize>>,
-    /// How many directions are left, or None.
+    /// The rank that is left, or None.
     #[pyo3(get)]
     rank: Option<usize>,
     text: String,

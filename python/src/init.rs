@@ -12,12 +12,12 @@ use crate::names::weights_named;
 
 /// Returns initial weights, layer by layer, that keep the rows of x as orthogonal as they can.
 ///
-/// x: a batch (n, d) of the data; float32 or float64, which the weights have, too.
+/// x: a batch (n, d) of the data; float32 or float64, which is also the type of the weights.
 /// widths: the outputs of each layer.
-/// activation: what follows each layer but the last, by name.
+/// activation: the name of the activation after each layer except the last.
 /// method: "recommended", "printed" (Eq. 6 of arXiv 2106.03970), "authors" (their code), "lsuv", or a
-///     law of weights that does not look at x, such as "he" or "haar".
-/// power: of the singular values, for the first three.
+///     law of weights that does not depend on x, such as "he" or "haar".
+/// power: the power of the singular values, for the first three methods.
 ///
 /// The result is a list of arrays (out, in) as torch.nn.Linear has them; layers have no biases:
 ///

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::error::{Failure, Result, refuse};
 
-/// How often signals are looked for.
+/// The time between two looks for signals.
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Looks for signals now and then, and remembers the exception that one raised.
@@ -46,7 +46,7 @@ impl Signals {
         }
     }
 
-    /// The exception that a signal raised, if that is why work was broken off; else the error itself.
+    /// The exception that a signal raised, if it interrupted the work; otherwise the error itself.
     pub fn reason(self, error: Failure) -> Failure {
         self.raised.map_or(error, Failure::from)
     }

@@ -1,7 +1,8 @@
 //! The extension module `orthogap._orthogap`: the crate `orthogap` for Python and NumPy.
 //!
-//! Samples are rows here, arrays (n, d); in C order that is the crate's `d x n` in memory. Every function
-//! that computes releases the interpreter; loops look for signals between layers and blocks.
+//! Samples are rows here, arrays (n, d); in C order that is the crate's `d x n` in memory.
+//! Functions that draw layers or take a batch release the interpreter. Chains and runs look for
+//! signals between layers and blocks, initialisations between layers.
 
 #![forbid(unsafe_code)]
 

@@ -59,10 +59,10 @@ pub enum Names {
 /// normalization: "batch_norm" (the paper's: features of norm one over the batch, not centred, no
 ///     epsilon), "standard_batch_norm", "layer_norm", "rms_norm" (epsilon 1e-5 each), "mean_only" (centred,
 ///     not rescaled), "none" or None, or a Normalization.
-/// weights: "gaussian" (variance 1/m of m inputs), "he", "xavier", "uniform_he", "uniform_xavier",
+/// weights: "gaussian" (variance 1/m for m inputs), "he", "xavier", "uniform_he", "uniform_xavier",
 ///     "haar" or "spherical"; gain multiplies them.
 /// order: "linear_norm_activation", "activation_linear_norm" or "norm_activation_linear".
-/// residual: the weight of the branch of a residual connection, if there is one; with post_norm the
+/// residual: the weight of the branch of a residual connection, or None; with post_norm the
 ///     normalisation comes after the sum.
 /// dtype: the arithmetic of rows, float64 or float32. Metrics are float64.
 ///
@@ -131,7 +131,7 @@ impl Network {
         }
     }
 
-    /// Reads the JSON of a network, as Rust writes it, too.
+    /// Reads a network from its JSON, which Rust also writes.
     #[staticmethod]
     #[pyo3(signature = (text, /, *, dtype = None), text_signature = "(text, /, *, dtype='float64')")]
     fn from_json(text: &str, dtype: Option<Bound<'_, PyAny>>) -> Result<Self> {
@@ -142,7 +142,7 @@ impl Network {
         Self::read(text, single)
     }
 
-    /// Writes the network as JSON, as Rust does. It does not have the dtype.
+    /// Returns the network as JSON, as Rust writes it. It does not have the dtype.
     fn to_json(&self) -> String {
         on!(AnyNetwork, &self.network, network => json(network))
     }
@@ -175,7 +175,7 @@ impl Network {
         }
     }
 
-    /// The weight of the branch of the residual connection, if there is one.
+    /// The weight of the branch of the residual connection, or None.
     #[getter]
     fn residual(&self) -> Result<Option<f64>> {
         let residual = on!(AnyNetwork, &self.network, network => network.residual());
@@ -215,10 +215,10 @@ impl Network {
         .into())
     }
 
-    /// Returns the chain of layers with weights drawn: layers have representations (n, d) and, if
-    /// asked for, the weights (out, in) that led to them.
+    /// Returns the chain of layers with weights drawn: layers have representations (n, d) and, with
+    /// weights=True, the weights (out, in) that led to them.
     ///
-    /// The same law as chain, not the same random numbers; d/n times its cost.
+    /// It has the law of chain, but other random numbers, and d/n times its cost.
     #[pyo3(signature = (x, *, seed = 0, replicate = 0, weights = false))]
     fn explicit_chain(
         &self,
@@ -234,13 +234,14 @@ impl Network {
 
     /// Repeats the chain and returns an Ensemble: a dict of arrays (runs, layers).
     ///
-    /// observe: a name or names, of metrics, "rank", "log_scale", or cosines of two samples, "cosine(0, 1)".
-    /// at: the layers to look at, 0 the input; all up to depth if None.
-    /// progress: whether to show a bar, if tqdm is installed and it takes more than a second.
+    /// observe: one or more names: of metrics, "rank", "log_scale", or cosines, "cosine(0, 1)".
+    /// at: the layers to observe, 0 is the input; all up to depth if None.
+    /// progress: whether to show a bar if tqdm is installed and the runs take more than a second.
     ///
-    /// Runs go on all threads (RAYON_NUM_THREADS). Run k has the bits of chain(..., replicate=k). A run
-    /// that breaks down leaves NaN at the layers that it did not get to; so does an observable that is
-    /// not finite.
+    /// Runs use all threads (RAYON_NUM_THREADS). Run k has the bits of chain(..., replicate=k). A
+    /// run that fails has NaN at the layers that it did not reach. An observable that is not
+    /// finite, such as the condition number after a loss of rank, ends its run: from that layer on
+    /// all observables are NaN, and statistics leave the run out.
     #[pyo3(signature = (
         x,
         depth,
@@ -299,8 +300,9 @@ impl Network {
         .into())
     }
 
-    /// Returns the natural logarithms of the norms of gradients: an array by the representations of
-    /// layers 0 to depth, and one by the weights of layers 1 to depth.
+    /// Returns the natural logarithms of the norms of gradients: an array with respect to the
+    /// representations of layers 0 to depth, and one with respect to the weights of layers 1 to
+    /// depth.
     #[pyo3(signature = (x, depth, *, seed = 0, replicate = 0))]
     #[expect(clippy::type_complexity, reason = "a pair of arrays")]
     fn gradient_norms<'py>(

@@ -10,12 +10,12 @@ use pyo3::prelude::*;
 use crate::arrays::{Batch, columns, each, parts, transposed};
 use crate::error::{Result, of_batch, refuse};
 
-/// PyTorch's number that is added to a variance.
+/// The epsilon of PyTorch, which is added to a variance.
 const EPSILON: f64 = 1e-5;
 
-/// A normalisation: of an array by a call, of a network by its name or by this.
+/// A normalisation, of an array by a call, or of a network.
 ///
-/// Made by its static methods; x is (n, d), its rows are samples.
+/// Created by its static methods; x is (n, d), its rows are samples.
 ///
 /// >>> Normalization.batch_norm()([[3.0, 1.0], [4.0, -1.0]])
 /// array([[ 0.6       ,  0.70710678],
@@ -85,14 +85,14 @@ impl Normalization {
         Ok(Self { recipe: SampleNorm::group(groups, epsilon)?.into() })
     }
 
-    /// Normalises an array (n, d) into a new one of its type.
+    /// Returns the normalised array (n, d), of the same type.
     #[pyo3(signature = (x, /))]
     fn __call__<'py>(&self, py: Python<'py>, x: Batch<'py>) -> Result<Bound<'py, PyAny>> {
         normalized(py, &x, self.recipe)
     }
 
-    /// Takes the gradient of a loss by the normalised array to its gradient by x; both are (n, d)
-    /// and of one type.
+    /// Returns the gradient of a loss with respect to x, from its gradient with respect to the
+    /// normalised array; both are (n, d) and of one type.
     fn pullback<'py>(
         &self,
         py: Python<'py>,
@@ -163,12 +163,14 @@ fn pulled_back<'py, T: Scalar + numpy::Element>(
     Ok(transposed(py, result.map_err(of_batch)?).into_any())
 }
 
-/// Batch normalisation of an array (n, d), by default the paper's: features of norm one.
+/// Returns the batch normalisation of an array (n, d), by default the paper's: features of norm
+/// one.
 ///
-/// x has samples as rows; float32 or float64, which the result has, too. epsilon is added to the
-/// variance. scale is "norm" for features of Euclidean norm one over the batch (arXiv 2106.03970),
-/// "rms" for root mean square one; the frameworks have centered=True, epsilon=1e-5, scale="rms".
-/// Raises Error if a feature is zero, or constant where it is centred.
+/// x has samples as rows; float32 or float64, which is also the type of the result. epsilon is
+/// added to the variance. scale is "norm" for features of Euclidean norm one over the batch (arXiv
+/// 2106.03970), "rms" for root mean square one; the frameworks have centered=True, epsilon=1e-5,
+/// scale="rms". Raises Error if epsilon is zero and a feature is zero, or constant where it is
+/// centred.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, centered = false, epsilon = 0.0, scale = "norm"))]
 pub fn batch_norm<'py>(
@@ -181,22 +183,22 @@ pub fn batch_norm<'py>(
     normalized(py, &x, batch(centered, epsilon, scale)?.into())
 }
 
-/// Layer normalisation of an array (n, d): each row centred, root mean square one.
+/// Returns the layer normalisation of an array (n, d): each row centred, root mean square one.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, epsilon = EPSILON))]
 pub fn layer_norm<'py>(py: Python<'py>, x: Batch<'py>, epsilon: f64) -> Result<Bound<'py, PyAny>> {
     normalized(py, &x, SampleNorm::layer(epsilon)?.into())
 }
 
-/// Root mean square normalisation of an array (n, d): each row to root mean square one.
+/// Returns the root mean square normalisation of an array (n, d): each row of root mean square one.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, epsilon = EPSILON))]
 pub fn rms_norm<'py>(py: Python<'py>, x: Batch<'py>, epsilon: f64) -> Result<Bound<'py, PyAny>> {
     normalized(py, &x, SampleNorm::rms(epsilon)?.into())
 }
 
-/// Group normalisation of an array (n, d): each row in equal groups, each centred, root mean square
-/// one.
+/// Returns the group normalisation of an array (n, d): each row in equal groups, each of them
+/// centred and of root mean square one.
 #[pyfunction]
 #[pyo3(signature = (x, groups, /, *, epsilon = EPSILON))]
 pub fn group_norm<'py>(
@@ -208,7 +210,7 @@ pub fn group_norm<'py>(
     normalized(py, &x, SampleNorm::group(groups, epsilon)?.into())
 }
 
-/// An activation of every number of an array of any shape (n, d), by its name.
+/// Returns the activation, given by its name, of every number of an array (n, d).
 #[pyfunction]
 #[pyo3(signature = (x, name, /))]
 pub fn activate<'py>(py: Python<'py>, x: Batch<'py>, name: &str) -> Result<Bound<'py, PyAny>> {

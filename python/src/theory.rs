@@ -43,11 +43,13 @@ functions! {
     mean_coupling_bound(batch_size, width) = laws::stationary::mean_coupling_bound;
     /// Returns the limit of the squared Wasserstein-2 distance of W H to a Gaussian at large width.
     squared_distance(batch_size, width) = laws::wasserstein_law::squared_distance;
-    /// Returns n^2/4, a rule of thumb for the width below which rank is lost.
+    /// Returns n^2/4, or n if that is larger: a rule of thumb for the width below which rank is
+    /// lost.
     critical_width(batch_size) = laws::critical_width::predicted;
     /// Returns the mean growth of the logarithm of a nearly lost singular value at infinite width.
     critical_growth(batch_size) = laws::critical_width::growth_at_infinite_width;
-    /// Returns the mean growth a layer of the log squared norm of a gradient in a vanilla rectified network.
+    /// Returns the mean growth a layer of the log squared norm of a gradient in a vanilla ReLU
+    /// network.
     rectified_log_growth(width) = laws::backward::rectified_log_growth;
     /// Returns (n - 1)/(2n), the share of a squared gradient norm that is left with Haar weights, n = d.
     haar_share(batch_size) = laws::backward::haar_share;
@@ -161,8 +163,8 @@ fn mean_field_quasi_monte_carlo<'py>(
 
 /// The map of the cosine of two samples by one layer of an activation, at infinite width.
 ///
-/// kinks: where the activation is not smooth, apart from zero. residual: the weight r of a skip
-/// connection. centered: whether the mean of the activation is taken off.
+/// kinks: the points except zero where the activation is not smooth. residual: the weight r of a
+/// skip connection. centered: whether the mean of the activation is subtracted.
 ///
 /// >>> round(KernelMap("relu")(0.0), 6)
 /// 0.31831
@@ -211,7 +213,7 @@ impl KernelMap {
         Ok(numbers(py, cosines))
     }
 
-    /// Returns the share of the linear part in what is not constant of the activation.
+    /// Returns the share of the linear part in the part of the activation that is not constant.
     fn linear_share(&self) -> Result<f64> {
         Ok(self.map.linear_share()?)
     }
@@ -256,14 +258,14 @@ impl SingularValueLaw {
     }
 }
 
-/// An upper bound, beside what holds anyway.
+/// An upper bound, and the trivial one.
 #[pyclass(frozen, get_all, name = "Bound", module = "orthogap.theory")]
 struct UpperBound {
-    /// What the claim bounds the quantity by.
+    /// The bound of the claim.
     value: f64,
-    /// The largest value that the quantity can have at all.
+    /// The largest value that the quantity can have.
     trivial: f64,
-    /// Whether the claim says nothing: value >= trivial.
+    /// Whether the claim is vacuous: value >= trivial.
     vacuous: bool,
 }
 

@@ -41,14 +41,14 @@ type Walk<'a> =
 type Measure<'a> = Box<dyn Fn(&Layer, &mut Vec<f64>) -> Result<()> + Send + Sync + 'a>;
 
 impl<'a> ChainExperiment<'a> {
-    /// Creates runs that send one batch through networks of a recipe, on its cheapest exact
-    /// [engine](Network::engine).
+    /// Creates an experiment that sends one batch through networks of a recipe, on its cheapest
+    /// exact [engine](Network::engine).
     #[must_use]
     pub fn new<T: Scalar>(network: &Network<T>, input: &'a Input) -> Self {
         Self::of_inputs(network, move |_| Ok(Cow::Borrowed(input)))
     }
 
-    /// Creates runs with a separate batch each, such as one drawn from a data set.
+    /// Creates an experiment with a separate batch for each run, such as one drawn from a data set.
     ///
     /// ```
     /// use orthogap::experiment::{ChainExperiment, Ensemble};
@@ -113,9 +113,9 @@ impl<'a> ChainExperiment<'a> {
         self
     }
 
-    /// Adds metrics as observables, under their [names](Metric::name). Those of
-    /// the spectrum share one decomposition. A metric that is infinite, such as the condition
-    /// number of a batch that lost its rank, stops the run.
+    /// Adds metrics as observables, under their [names](Metric::name). Those of the spectrum share
+    /// one decomposition. A metric that is infinite, such as the condition number of a batch that
+    /// lost its rank, stops the run.
     ///
     /// ```
     /// use orthogap::experiment::{ChainExperiment, Ensemble, Metric};

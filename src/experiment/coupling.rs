@@ -8,9 +8,9 @@
 //!
 //! At large width the paper's chain contracts by [`n/(n+2)`](crate::theory::stationary::decay_rate)
 //! a layer, for every coupling, because the limit is deterministic. Near the critical width of
-//! about `n²/4` it contracts more slowly, and slower with a triangular factor than with the
-//! symmetric root. Measured from layer n + 2 on over 64 runs, the fall of the log distance a layer
-//! (errors below .001), beside that of infinite width:
+//! about `n²/4` it contracts more slowly, and with a triangular factor more slowly than with the
+//! symmetric root. The table has the fall of the log distance a layer, measured from layer n + 2 on
+//! over 64 runs (errors are below .001 unless given in parentheses), and that of infinite width:
 //!
 //! | n | d | symmetric root | triangular | log(1 + 2/n) |
 //! | --- | --- | --- | --- | --- |
@@ -21,7 +21,7 @@
 //! | 16 | 256 | .0787 | .0730 | .118 |
 //! | 16 | 4096 | .1161 | .1159 | .118 |
 //!
-//! So the ratio to infinite width is a function of about `d/n²`: .65 at 1, .96 at 8, .99 at 32.
+//! So the ratio to infinite width is about a function of `d/n²`: .65 at 1, .96 at 8, .99 at 32.
 
 use std::ops::Range;
 
@@ -30,15 +30,16 @@ use crate::factorization::triangle;
 use crate::statistics::Moments;
 use crate::{Engine, Error, Gram, Input, Network, Order, Replicate, Result, Scalar, Seed, check};
 
-/// Distances of this many roundings of the rows are noise.
+/// Distances below this many roundings of the rows are noise.
 const ROUNDING: f64 = 500.0;
 
-/// How the rows of both chains are made of the same normals: $`y = R^\top z`$ with $`R^\top R = C`$.
+/// The factor that makes rows of both chains from the same normals: $`y = R^\top z`$ with
+/// $`R^\top R = C`$.
 ///
-/// The law of either chain does not depend on it; how close the two are does.
+/// The law of each chain does not depend on it, but the distance of the chains does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FactorRule {
-    /// The symmetric root of `C`, which is nearest to that of another matrix.
+    /// The symmetric root of `C`: matrices that are close to each other have close roots.
     #[default]
     SymmetricRoot,
     /// The upper triangular factor with a diagonal that is not negative.
@@ -72,8 +73,8 @@ impl<'a, T: Scalar> Coupling<'a, T> {
     /// Couples the chains of two inputs.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] of batches of different sizes; [`Error::Unsupported`] of networks whose
-    /// next Gram matrix depends on more than the last one: only [`Engine::Streamed`] with
+    /// [`Error::ShapeMismatch`] for batches of different sizes; [`Error::Unsupported`] for networks
+    /// whose next Gram matrix depends on more than the last one: only [`Engine::Streamed`] with
     /// [`Order::LinearNormActivation`] (or no activation) has chains in `C` alone.
     pub fn new(network: &'a Network<T>, inputs: [&'a Input; 2]) -> Result<Self> {
         let [first, second] = inputs.map(Input::batch_size);
@@ -98,8 +99,8 @@ impl<'a, T: Scalar> Coupling<'a, T> {
         Self { rule, ..self }
     }
 
-    /// Returns $`\log \lVert C_l - C'_l \rVert_F`$ of layers 0 to `layers` of one run; minus infinity of
-    /// equal matrices.
+    /// Returns $`\log \lVert C_l - C'_l \rVert_F`$ of layers 0 to `layers` of one run; minus
+    /// infinity for equal matrices.
     ///
     /// Distances below 1e-13 (6e-5 in `f32`) are rounding. Cost: two steps of a chain and two
     /// factorisations a layer.
@@ -121,16 +122,17 @@ impl<'a, T: Scalar> Coupling<'a, T> {
         Ok(distances)
     }
 
-    /// Returns the mean growth of the log distance a layer from `layers.start` to `layers.end`, which is
-    /// negative where chains contract: the moments of independent runs, on the threads of the current
-    /// pool.
+    /// Returns the moments, over independent runs, of the mean growth of the log distance a layer
+    /// from `layers.start` to `layers.end`. It is negative if chains contract. The threads of the
+    /// current pool share the runs.
     ///
-    /// The first layers are those of the transient: start where both chains are stationary, after a few
-    /// times n/2 layers. Runs that [stop](super::Summary::stops) are left out.
+    /// The first layers are a transient: start where both chains are stationary, after a few times
+    /// n/2 layers. Runs that [stop](super::Summary::stops) are left out.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] of an empty range, and where a distance at its end is rounding (below 1e-13,
-    /// or 6e-5 in `f32`): fewer layers are needed; those of [`Ensemble::run`].
+    /// [`Error::InvalidParameter`] for an empty range, and if the distance at its end is rounding
+    /// in a run (below 1e-13, or 6e-5 in `f32`), so that fewer layers are needed; those of
+    /// [`Ensemble::run`].
     pub fn contraction(&self, layers: Range<usize>, runs: u32, seed: Seed) -> Result<Moments> {
         let Range { start, end } = layers;
         check::count("layers", end, end > start, "a layer after the first one")?;

@@ -22,15 +22,15 @@ use crate::statistics::Moments;
 use crate::theory::critical_width::predicted;
 use crate::{Error, Gram, Input, Network, Result, Seed};
 
-/// Length of a nearly lost direction: so small that it does not matter, so large that it can fall.
+/// Length of a nearly lost direction: too small to affect the others, and large enough to fall.
 const LOST: f64 = 1e-150;
 
 /// Returns the mean growth of the logarithm of a nearly lost singular value in a layer: moments of
 /// means over blocks of `8 n` layers, which are nearly independent.
 ///
-/// The other directions are orthogonal at first, and a block passes before anything is counted. At
-/// widths at which another direction is lost, it restarts. Cost: `layers` steps
-/// of a chain, and a little more.
+/// The other directions are orthogonal at first, and the first block is not counted. Whenever
+/// another direction is lost, it restarts from orthogonal ones. Cost: up to `layers + 8 n` steps of
+/// a chain.
 ///
 /// # Errors
 /// [`Error::BatchTooSmall`] below two samples, [`Error::BatchExceedsWidth`] if `n > d`,
@@ -105,10 +105,10 @@ pub struct CriticalWidth {
 
 /// Estimates the critical width, from `layers` layers at each width that is tried.
 ///
-/// A bisection finds the place. There the growth is measured again at two widths, one on either
-/// side, so far apart that the growth rises by four times its error. The crossing is that of the
-/// chord in $`1/d^2`$, in which the growth is nearly linear. Its error follows from the errors of
-/// both ends. Every measurement has separate random numbers, so they are independent.
+/// A bisection finds two widths between which the growth changes its sign. It is measured again at
+/// two such widths, so far apart that the growth rises by four times its error. The crossing is
+/// that of the chord in $`1/d^2`$, in which the growth is nearly linear. Its error follows from the
+/// errors of both ends. Every measurement has separate random numbers, so they are independent.
 ///
 /// Cost: about `2 log2(n) + 4` calls of [`growth_rate`].
 ///
@@ -137,7 +137,7 @@ pub fn estimate(batch_size: usize, layers: usize, seed: Seed) -> Result<Critical
         let middle = low.midpoint(high);
         *if growth(0, middle)?.mean() > 0.0 { &mut high } else { &mut low } = middle;
     }
-    // What the bisection saw is selected by its signs, so nothing of it enters the estimate.
+    // The signs of its measurements decided the bisection, so none of them enters the estimate.
     loop {
         let (below, above) = (growth(1, low)?, growth(1, high)?);
         let [below_error, above_error] = [below, above].map(|growth| growth.standard_error());

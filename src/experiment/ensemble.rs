@@ -33,7 +33,8 @@ pub struct Ensemble<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precision<'a> {
-    /// The layer, or the last of the layers that are averaged over.
+    /// The layer, or the last of the layers that are averaged over. If several rows end with it, it
+    /// is the first of them.
     pub layer: usize,
     /// The name of the observable.
     pub observable: &'a str,
@@ -91,7 +92,7 @@ impl<'a> Ensemble<'a> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`run`](Self::run).
+    /// Those of [`run`](Self::run): an empty range is an error, too.
     pub fn share(&self, runs: Range<u32>) -> Result<Summary> {
         let mut summary = Summary::new(self, runs.start);
         self.extend(&mut summary, runs.end.saturating_sub(runs.start))?;
@@ -101,9 +102,10 @@ impl<'a> Ensemble<'a> {
     /// Returns the first `runs` runs, on the threads of the current rayon pool.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for no runs, [`Error::StreamExhausted`] for runs beyond number
-    /// 2^32 - 2, an experiment that observes nothing, and the errors of the experiment that do not
-    /// [stop a run](Experiment::run).
+    /// [`Error::InvalidParameter`] for no runs, for an experiment that observes nothing, and for
+    /// layers that end before they begin; [`Error::Unreadable`] if two observables have one name;
+    /// [`Error::StreamExhausted`] for runs beyond number 2^32 - 2; and the errors of the experiment
+    /// that do not [stop a run](Experiment::run).
     pub fn run(&self, runs: u32) -> Result<Summary> {
         let mut summary = self.empty();
         self.extend(&mut summary, runs)?;
@@ -121,11 +123,15 @@ impl<'a> Ensemble<'a> {
     ///
     /// The mean is biased, because its own error stops the runs: after `N` runs by about
     /// $`-\gamma/\sqrt N`$ standard errors, so at most by 0.15 where the runs show their skewness.
-    /// Measured in units of the spread of the mean: an event of probability 0.01 -0.10 after 10,000
-    /// runs, and 0.14 after 5000, where the second condition stops them; exponential numbers -0.10
-    /// after 400; log-normal ones ($`\sigma = 1`$), which rarely show their skewness of 6.2, -0.15
-    /// after 2000 and -0.22 after 1000. Runs that did not decide the stop are unbiased:
-    /// [`share`](Self::share)`(n..2 * n)`, where `n` is the number of runs at the stop.
+    /// Measured biases, in units of the spread of the mean: -0.10 for an event of probability 0.01
+    /// after 10,000 runs, and +0.14 after 5000, where the second condition stops them; -0.10 for
+    /// exponential numbers after 400; -0.15 after 2000 and -0.22 after 1000 for log-normal ones
+    /// ($`\sigma = 1`$), which rarely show their skewness of 6.2. Runs that did not decide the stop
+    /// are unbiased: [`share`](Self::share)`(n..2 * n)`, where `n` is the number of runs at the
+    /// stop.
+    ///
+    /// Memory: a number for each run, and the records of all runs between two checks, which are up
+    /// to a ninth of the runs.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); [`Error::UnknownName`] if there is no such observable or layer;
@@ -149,17 +155,18 @@ impl<'a> Ensemble<'a> {
         Ok(summary)
     }
 
-    /// Adds runs to a summary until it has `runs` of them; what it has must be of this ensemble.
+    /// Adds runs to a summary of this ensemble until it has `runs` of them.
     ///
     /// # Errors
-    /// Those of [`run`](Self::run), after which the summary has the finished runs, and
-    /// [`Error::OtherEnsemble`] if the summary is of another experiment or seed.
+    /// Those of [`run`](Self::run), after which the summary has the runs before the one that
+    /// failed, and [`Error::OtherEnsemble`] if the summary is of another experiment or seed.
     pub fn extend(&self, summary: &mut Summary, runs: u32) -> Result<()> {
         self.extend_while(summary, runs, |_| ControlFlow::Continue(()))
     }
 
-    /// Does [`extend`](Self::extend) with interruptions, for long runs. About ten times a second
-    /// `proceed` gets the number of runs in the summary, and may stop. Finished runs are kept.
+    /// Does what [`extend`](Self::extend) does, and lets `proceed` stop it. `proceed` gets the
+    /// number of runs in the summary about ten times a second, or after one run on each thread if
+    /// that takes longer. Finished runs are kept.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -189,7 +196,7 @@ impl<'a> Ensemble<'a> {
             return Err(Error::InvalidParameter { name: "runs", value: 0.0, expected });
         }
         summary.expect_alike(&self.empty())?;
-        // Runs are numbered below 2^32 - 1: there a range could not end.
+        // Runs are numbered below 2^32 - 1, which is where a range can end.
         let missing = runs.saturating_sub(summary.runs());
         if summary.next_run().checked_add(missing).is_none() {
             let value = summary.next_run() as usize + missing as usize;
@@ -228,8 +235,9 @@ impl<'a> Ensemble<'a> {
     /// Returns the records of a range of runs, in their order, on the threads of the current rayon
     /// pool.
     ///
-    /// For distributed schedulers: a [`Summary`] takes records in, in the order of runs. Each record
-    /// is an error if nothing is observed, or layers end before they begin.
+    /// For distributed schedulers: [`Summary::push`] adds records in the order of runs. Each record
+    /// is an error if nothing is observed, two observables have one name, or layers end before they
+    /// begin. Memory: all records at once.
     #[must_use]
     pub fn records(&self, runs: Range<u32>) -> Vec<Result<Record>> {
         let record = |index| {

@@ -1,10 +1,10 @@
-//! How many runs an irreversible event met, and at which layers.
+//! The number of runs in which an irreversible event happened, by layer.
 
 use crate::serialization::deserialize_checked;
 #[cfg(feature = "serde")]
 use crate::{Error, Result};
 
-/// How many runs met a kind of [`Event`](crate::Event), and at which layer each did first.
+/// The number of runs in which a kind of [`Event`](crate::Event) happened, by its first layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EventCount {
@@ -13,26 +13,26 @@ pub struct EventCount {
 }
 
 impl EventCount {
-    /// Returns the layers at which runs met their first event, in ascending order, each with the
+    /// Returns the layers at which runs had their first event, in ascending order, each with the
     /// number of these runs.
     #[must_use]
     pub fn first_layers(&self) -> &[(usize, u32)] {
         &self.first
     }
 
-    /// Returns the number of runs that met an event.
+    /// Returns the number of runs that had an event.
     #[must_use]
     pub fn runs(&self) -> u32 {
         self.until(usize::MAX)
     }
 
-    /// Returns the number of runs that met an event at a layer or before it.
+    /// Returns the number of runs that had an event at a layer or before it.
     #[must_use]
     pub fn until(&self, layer: usize) -> u32 {
         self.first.iter().take_while(|&&(first, _)| first <= layer).map(|(_, runs)| runs).sum()
     }
 
-    /// Takes in runs whose first event was at a layer.
+    /// Adds runs whose first event was at a layer.
     pub(super) fn add(&mut self, layer: usize, runs: u32) {
         match self.first.binary_search_by_key(&layer, |&(layer, _)| layer) {
             Ok(found) => self.first[found].1 += runs,

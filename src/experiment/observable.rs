@@ -34,7 +34,7 @@ impl Observable {
     }
 
     /// Returns the `p`-quantile of [`sample`](Self::sample), by [`quantile`]; `None` if it is
-    /// empty.
+    /// empty, and for `p` outside 0 to 1.
     #[must_use]
     pub fn quantile(&self, p: f64) -> Option<f64> {
         let mut ascending = self.sample.clone();
@@ -107,8 +107,8 @@ impl fmt::Display for Mean {
     }
 }
 
-/// Refuses moments that are not those of their sample except for rounding, or of more numbers with the
-/// sample among them.
+/// Refuses moments that contradict the sample. Up to rounding, they must be those of the sample, or
+/// of more numbers that include it.
 #[cfg(feature = "serde")]
 fn check_moments(moments: &Moments, sample: &[f64]) -> Result<()> {
     let part: Moments = sample.iter().copied().collect();
@@ -119,8 +119,8 @@ fn check_moments(moments: &Moments, sample: &[f64]) -> Result<()> {
     };
     let largest = sample.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     let slack = 1e-9 * squares(&part) + 1e-15 * kept * largest * largest;
-    // The rest of the numbers has the mean that makes up for the sample's; it adds to the squares
-    // at least what the two means differ by.
+    // Both means give the mean of the other numbers, which adds to the squares at least the square
+    // of its distance.
     let distance = if sample.is_empty() { 0.0 } else { moments.mean() - part.mean() };
     let agrees = if count == kept {
         distance.abs() <= 1e-9 * largest && (squares(moments) - squares(&part)).abs() <= slack

@@ -1,4 +1,4 @@
-//! What one run of an experiment is, and what is recorded of it.
+//! One run of an experiment, and its record.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,24 +12,24 @@ use crate::{Error, Event, Replicate, Result};
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
 /// range of layers that is averaged over. A run that ends early leaves rows empty.
 /// [`ChainExperiment`](super::ChainExperiment) fills it with the layers of a network; [`from_fn`]
-/// makes an experiment of a closure.
+/// makes an experiment from a closure.
 pub trait Experiment: Sync {
-    /// The names of the columns.
+    /// Returns the names of the columns.
     fn observables(&self) -> &[String];
 
-    /// What the rows are about.
+    /// Returns the layers of the rows.
     fn layers(&self) -> &[Layers];
 
-    /// Does one run.
+    /// Runs the experiment once.
     ///
     /// # Errors
     /// An error of the numbers of this run [stops](super::Summary::stops) it. It keeps its earlier
     /// records, and the ensemble continues. These are [`Error::Collapsed`],
     /// [`Error::AllSamplesZero`], [`Error::ScaleOutOfRange`], [`Error::Diverged`],
-    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::ZeroMatrix`], [`Error::ZeroColumn`],
-    /// [`Error::RankDeficient`], [`Error::DegenerateRow`] and [`Error::DegenerateSample`]. Any
-    /// other error means that the experiment cannot be run, and ends the ensemble; failures of the
-    /// experiment's own code are [`Error::Experiment`].
+    /// [`Error::NotFinite`], [`Error::Overflow`], [`Error::SumOutOfRange`], [`Error::ZeroMatrix`],
+    /// [`Error::ZeroColumn`], [`Error::RankDeficient`], [`Error::DegenerateRow`] and
+    /// [`Error::DegenerateSample`]. Any other error means that the experiment cannot be run, and
+    /// ends the ensemble; failures of the experiment's own code are [`Error::Experiment`].
     fn run(&self, run: Replicate, record: &mut Record) -> Result<()>;
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for Layers {
     }
 }
 
-/// The numbers of one run: a table, empty where the run did not get to.
+/// The numbers of one run: a table with a row for each layer, empty if the run did not reach it.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Record {
@@ -136,8 +136,9 @@ impl Record {
     /// Fills a row, with a number for each observable.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] for the wrong number of numbers or a row that does not exist,
-    /// [`Error::NotFinite`] (of row and column of the record) for a number that is not finite.
+    /// [`Error::ShapeMismatch`] for more or fewer numbers than observables, and for a row that does
+    /// not exist; [`Error::NotFinite`], with row and column of the record, for a number that is not
+    /// finite.
     pub fn set(&mut self, row: usize, values: &[f64]) -> Result<()> {
         if row >= self.rows.len() || values.len() != self.columns {
             let (found, expected) = ((row + 1, values.len()), (self.rows.len(), self.columns));
@@ -150,7 +151,7 @@ impl Record {
         Ok(())
     }
 
-    /// Returns a row, a number for each observable; `None` if the run did not get there.
+    /// Returns a row, a number for each observable; `None` if the run did not reach it.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -169,7 +170,7 @@ impl Record {
         self.columns
     }
 
-    /// Ends the run early, for a reason. Earlier records stay.
+    /// Marks the run as ended early, with the reason. Rows that were filled are kept.
     pub fn stop(&mut self, reason: &Error) {
         self.stop = Some(Stop { run: self.run.index(), reason: reason.to_string() });
     }
@@ -221,8 +222,8 @@ pub struct FromFn<F> {
 /// Creates an experiment from a closure that returns `N` numbers, the observables, about some
 /// layers.
 ///
-/// A closure whose run collapses returns the error, and the run [stops](super::Summary::stops). See
-/// [`Experiment::run`] for the errors that do so.
+/// If the closure returns an error of its run, such as [`Error::Collapsed`], the run
+/// [stops](super::Summary::stops). [`Experiment::run`] lists these errors.
 ///
 /// The logarithm of a run's mean gap, which is not the mean of its logarithm:
 ///

@@ -33,7 +33,7 @@ pub struct Summary {
 pub struct Stop {
     /// The number of the run.
     pub run: u32,
-    /// The error that ended it, in words.
+    /// The error that ended it, as a text.
     pub reason: String,
 }
 
@@ -174,10 +174,10 @@ impl Summary {
         Ok((row, column))
     }
 
-    /// Returns an observable at a layer, or averaged over the layers that end with it; none if that
-    /// was not looked at.
+    /// Returns an observable at a layer, or averaged over a range of layers that ends with it;
+    /// `None` if neither was observed.
     ///
-    /// Where both were, it is the one that comes first in [`layers`](Self::layers); [`over`] is exact.
+    /// If both were, it is the one that comes first in [`layers`](Self::layers); [`over`] is exact.
     ///
     /// [`over`]: Self::over
     #[must_use]
@@ -185,7 +185,8 @@ impl Summary {
         self.cell(self.position(|layers| layers.last == layer, layer, observable).ok()?)
     }
 
-    /// Returns an observable averaged over a range of layers, or at a single one.
+    /// Returns an observable averaged over a range of layers, or at a single one; `None` if that
+    /// was not observed.
     #[must_use]
     pub fn over(&self, layers: impl Into<Layers>, observable: &str) -> Option<&Observable> {
         let layers = layers.into();
@@ -236,7 +237,8 @@ impl Summary {
 
     /// Adds the statistics of the runs that follow.
     ///
-    /// The result is that of all runs one by one except for rounding; equal shares give equal bits.
+    /// Except for rounding, the result is that of all runs one by one. The same shares give the
+    /// same bits.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] if `other` does not begin with the [next run](Self::next_run),
@@ -296,7 +298,8 @@ impl Summary {
 
     /// Returns a table with a row for each observable of each layer: runs, mean, standard error,
     /// the interval that holds the mean with probability 0.95, the quantiles .025, .5 and .975 of
-    /// runs, and how many of all runs had dead samples or had lost rank by the last of the layers.
+    /// the [first 1000 runs](Observable::sample), and how many of all runs had dead samples or had
+    /// lost rank by the last of the layers.
     #[must_use]
     pub fn table(&self) -> Table {
         let columns = ["layer", "observable", "runs", "mean", "standard_error", "low", "high"];
@@ -353,7 +356,7 @@ deserialize_checked!(
             let (name, expected) = ("runs", "as many as are numbered, stopped or counted");
             return Err(Error::InvalidParameter { name, value: f64::from(runs), expected });
         }
-        // A row is recorded whole, and only runs that stopped leave one out.
+        // A row is recorded as a whole, and only runs that stopped leave one out.
         for row in cells.chunks(observables.len()) {
             let counts = row.iter().map(|cell| cell.moments().count());
             let least = u64::from(runs - stopped).max(row[0].moments().count());

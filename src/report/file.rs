@@ -35,7 +35,7 @@ use crate::{Error, Result};
 pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
     let (path, contents) = (path.as_ref(), contents.as_ref());
     let written = match destination(path).map_err(|error| failed(path, &error))? {
-        // Opened once more, a file that is standard output would be written to in two places.
+        // If standard output is a file, opening it once more would write at another position.
         Destination::Stream(stream)
             if STANDARD_OUTPUT.iter().any(|name| stream == Path::new(name)) =>
         {
@@ -62,7 +62,8 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// [`Error::File`] with the first path that cannot be written.
+/// [`Error::File`] with the first path that cannot be written, or that names the file of an earlier
+/// path.
 pub fn check<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<()> {
     let mut targets: Vec<PathBuf> = Vec::new();
     for path in paths {
@@ -76,7 +77,8 @@ pub fn check<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<()> {
     Ok(())
 }
 
-/// The regular file that a path stands for, in its only spelling, if it can be written.
+/// The canonical path of the regular file that a path names, if it can be written; `None` for a
+/// stream.
 fn writable(path: &Path) -> IoResult<Option<PathBuf>> {
     let Destination::File(target) = destination(path)? else { return Ok(None) };
     create_folder_of(&target)?;
@@ -86,7 +88,10 @@ fn writable(path: &Path) -> IoResult<Option<PathBuf>> {
     Ok(target.file_name().map(|name| folder.join(name)))
 }
 
-/// Writes a file unless it is there; returns whether it was not.
+/// Writes a file unless it exists, and returns whether it did not.
+///
+/// On file systems without hard links it is not written under a temporary name, so a process that
+/// is killed leaves a part of it.
 #[cfg_attr(not(feature = "sweep"), allow(dead_code, reason = "sweeps alone create"))]
 pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<bool> {
     let linked = place(path, contents, |from| match fs::hard_link(from, path) {
@@ -130,7 +135,7 @@ pub(crate) fn failed(path: &Path, reason: &impl Display) -> Error {
     Error::File { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// What `/dev/stdout` leads to.
+/// What `/dev/stdout` resolves to.
 const STANDARD_OUTPUT: [&str; 2] = ["/proc/self/fd/1", "/dev/fd/1"];
 
 /// Where a path leads to.
@@ -152,7 +157,7 @@ fn destination(path: &Path) -> IoResult<Destination> {
     }
     let mut target = path.to_owned();
     for _ in 0..MOST_LINKS {
-        // Renaming onto an open file would not reach those who hold it open.
+        // Renaming onto an open file would not reach the processes that have it open.
         if target.starts_with("/proc") || target.starts_with("/dev/fd") {
             return Ok(Destination::Stream(target));
         }
@@ -183,7 +188,7 @@ fn create_folder_of(path: &Path) -> IoResult<()> {
 }
 
 /// Puts contents on disk under a temporary name, gives the file its own name by `name_it`, and
-/// makes that name outlive a power cut.
+/// makes that name survive a power cut.
 fn place(path: &Path, contents: &[u8], name_it: impl Fn(&Path) -> IoResult<()>) -> IoResult<()> {
     const ATTEMPTS: usize = 10;
     let mut attempt = || {

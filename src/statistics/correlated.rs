@@ -15,9 +15,9 @@ const MOST_LAGS: usize = 512;
 pub struct CorrelatedMean {
     /// The mean.
     pub mean: f64,
-    /// Its standard error: as if there were `autocorrelation_time` times fewer numbers.
+    /// Its standard error: that of `autocorrelation_time` times fewer independent numbers.
     pub standard_error: f64,
-    /// $`\tau = 1 + 2 \sum_k \rho_k`$: how many numbers of the series are worth an independent one.
+    /// $`\tau = 1 + 2 \sum_k \rho_k`$: so many numbers of the series are worth an independent one.
     pub autocorrelation_time: f64,
 }
 
@@ -25,18 +25,19 @@ approximate!(CorrelatedMean, mean => vec![mean.mean, mean.standard_error, mean.a
 
 /// Returns the mean of a stationary series with the standard error that its correlation leaves.
 ///
-/// Uses Geyer's initial monotone sequence (*Practical Markov chain Monte Carlo*, 1992): correlations
-/// are summed in pairs of lags as long as the pairs are positive and fall. The sum over M lags has a
-/// noise of about $`\sqrt{2 (2M + 1)/n}`$ of the variance. Where negative correlations cancel down to
-/// four times the noise, neighbours are averaged until they are no longer negatively correlated, and
-/// the means are summed in the same way; the result is not taken to be below the noise. Neighbours are
-/// also averaged where the correlation reaches beyond 512 lags.
+/// Uses Geyer's initial monotone sequence (*Practical Markov chain Monte Carlo*, 1992):
+/// correlations are summed in pairs of lags as long as the pairs are positive, and no pair counts
+/// more than the one before. The sum over M lags has a noise of about $`\sqrt{2 (2M + 1)/n}`$ of
+/// the variance. If negative correlations cancel it down to four times the noise, neighbours are
+/// averaged until they are no longer negatively correlated, and the means are summed in the same
+/// way. The result is at least the noise. Neighbours are also averaged if the correlation reaches
+/// beyond 512 lags.
 ///
-/// The error can be trusted if the series is some 50 times as long as its autocorrelation time, and
-/// reversible or negatively correlated. It is a fifth too large for 1000 numbers whose neighbours have a
-/// correlation of -0.9, and two to four times too large where positive correlations are followed by
-/// negative ones (a damped oscillation), and for differences of neighbours in another series, whose sum
-/// does not grow. [`BatchMeans`] is an independent check.
+/// The error is reliable if the series is about 50 times as long as its autocorrelation time, and
+/// either reversible or negatively correlated. It is a fifth too large for 1000 numbers whose
+/// neighbours have a correlation of -0.9. It is up to four times too large if positive correlations
+/// are followed by negative ones (a damped oscillation), and for differences of neighbours in
+/// another series, whose sum does not grow. [`BatchMeans`] is an independent check.
 ///
 /// `None` below four numbers, and if a number, or the sum of the squares of deviations, is not finite.
 /// Cost: as many passes over the series as its correlation is long, at most about 1000.
@@ -69,7 +70,7 @@ pub fn correlated_mean(series: &[f64]) -> Option<CorrelatedMean> {
     if variance == 0.0 {
         return Some(CorrelatedMean { mean, standard_error: 0.0, autocorrelation_time: 1.0 });
     }
-    // Never below what the numbers' own variance would leave if each were worth all of them.
+    // At least 1/n: no number is worth more than n independent ones.
     let time = (long_run_variance(deviations) / variance).max(1.0 / n as f64);
     let standard_error = (variance * time / (n - 1) as f64).sqrt();
     Some(CorrelatedMean { mean, standard_error, autocorrelation_time: time })
@@ -109,7 +110,7 @@ fn initial_sequence(deviations: &[f64], averaged: bool) -> Option<f64> {
     let noise = (2.0 * (2 * lags.max(2) - 1) as f64 / n as f64).sqrt() * variance;
     // Below zero by more than the noise of one correlation.
     let negative = next * (n as f64).sqrt() < -variance;
-    // Means of neighbours are no reversible chain, so Geyer's sequence ends early in their tail.
+    // Means of neighbours are not a reversible chain, so Geyer's sequence ends early in their tail.
     let average = n >= 8 && negative && (averaged || total < 4.0 * noise);
     (!average).then(|| total.max(noise))
 }
@@ -123,7 +124,7 @@ fn covariance(deviations: &[f64], lag: usize) -> f64 {
 /// Moments of means over batches of consecutive numbers: a stream of correlated numbers in constant
 /// memory, mergeable over runs.
 ///
-/// Batches much longer than the correlation are almost independent.
+/// Means of batches much longer than the correlation are almost independent.
 ///
 /// ```
 /// use orthogap::statistics::BatchMeans;

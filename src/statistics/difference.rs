@@ -78,7 +78,7 @@ impl Difference {
     }
 
     /// Returns the interval that contains the true difference with probability `level`; `None` for
-    /// a level outside (0, 1).
+    /// a level outside (0, 1), and if the standard error is not finite.
     #[must_use]
     pub fn confidence_interval(&self, level: f64) -> Option<Interval> {
         let quantile = two_sided(level, self.degrees_of_freedom)?;

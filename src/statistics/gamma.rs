@@ -44,9 +44,9 @@ fn excess_over_logarithm(x: f64, a: f64) -> f64 {
 /// Returns the regularised incomplete gamma functions P(a, x) and Q(a, x) of positive finite numbers:
 /// the probabilities below and above `x` under the gamma law of shape `a`.
 ///
-/// The relative error of the smaller one is a few roundings times $`1 + (x - a)^2/a`$, and those of
-/// the steps, which add up to 1e-11 for half a trillion. Takes some
-/// `10 sqrt(a)` steps of the series of P below the mean, of the continued fraction of Q above it
+/// The relative error of the smaller one is a few roundings times $`1 + (x - a)^2/a`$, plus the
+/// roundings of the steps, which add up to 1e-11 for a shape of half a trillion. Takes about
+/// `10 sqrt(a)` steps: of the series of P below the mean, of the continued fraction of Q above it
 /// (Lentz's method; Press et al., *Numerical Recipes*, 6.2).
 pub(crate) fn gamma_below_and_above(a: f64, x: f64) -> (f64, f64) {
     let weight = (a / TAU).sqrt() * (-a * excess_over_logarithm(x, a) - binet(a)).exp();

@@ -15,21 +15,22 @@ pub enum Weighting {
     /// Equal weights. The slope of a relation that is not exactly straight then does not depend on
     /// which points are known best.
     Equal,
-    /// By the inverse square of its standard error: the best estimate if the relation is straight.
+    /// The inverse square of the standard error of each point: the best estimate if the relation is
+    /// straight.
     ///
-    /// The standard errors have to be known well. Where each is estimated from a few runs, the
-    /// points that happen to scatter least get the largest weights, and the error of the line is
-    /// too small: with 3 runs a point, 95 % intervals contain the truth in 60 %, with 10 runs in 90
-    /// %. Below 30 runs a point use [`Equal`](Self::Equal) weights.
+    /// The standard errors have to be known well. If each is estimated from a few runs, the points
+    /// that happen to scatter least get the largest weights, and the error of the line is too
+    /// small: 95 % intervals contain the truth in 60 % with 3 runs a point, and in 90 % with 10
+    /// runs. Below 30 runs a point use [`Equal`](Self::Equal) weights.
     InverseVariance,
 }
 
-/// The most points of a line: more fit no memory.
+/// The largest number of points: more do not fit into memory.
 const MOST: u64 = 1 << 40;
 
 /// A straight line $`y = a + b x`$ fitted by least squares, with the errors of `a` and `b`.
 ///
-/// The slope of a logarithm against a logarithm is a power law:
+/// The slope of a logarithm against a logarithm is the exponent of a power law:
 ///
 /// ```
 /// use orthogap::statistics::{Line, Weighting};
@@ -47,8 +48,8 @@ const MOST: u64 = 1 << 40;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Line {
     slope: f64,
-    /// A point of the line among the fitted ones: far from zero, the intercept has lost the digits
-    /// of their distances.
+    /// A point of the line amid the fitted ones: if they are far from zero, the intercept does not
+    /// have the digits of their distances.
     center: [f64; 2],
     slope_error: f64,
     intercept_error: f64,
@@ -71,8 +72,8 @@ impl Line {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than three points, for numbers that are not finite or
-    /// whose squares are not, and where all `x` are equal.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than three points, for
+    /// numbers that are not finite or so large that the fit overflows, and if all `x` are equal.
     pub fn through(points: &[(f64, f64)]) -> Result<Self> {
         enough(points.len(), 3, "at least 3 points")?;
         let all_alike: Vec<_> = points.iter().map(|&(x, y)| (x, y, 1.0)).collect();
@@ -83,13 +84,16 @@ impl Line {
         Self { slope_error, intercept_error, chi_squared: None, ..line }.checked()
     }
 
-    /// Returns the line through `(x, y, standard error of y)`; the errors of `y`, independent of
-    /// each other, give those of the line. Ensembles under one seed are not
-    /// [independent](crate::experiment#repeatability).
+    /// Fits the line through `(x, y, standard error of y)`; the errors of `y` give those of the
+    /// line.
+    ///
+    /// The errors of `y` must be independent of each other. Those of ensembles under one seed are
+    /// [not](crate::experiment#repeatability).
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than two points, for numbers that are not finite or
-    /// whose squares are not, for standard errors that are not positive, and where all `x` are equal.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for fewer than two points, for
+    /// numbers that are not finite or so large that the fit overflows, for standard errors that are
+    /// not positive, and if all `x` are equal.
     pub fn with_errors(points: &[(f64, f64, f64)], weighting: Weighting) -> Result<Self> {
         enough(points.len(), 2, "at least 2 points")?;
         for &(x, y, error) in points {
@@ -200,8 +204,9 @@ impl Line {
     /// Returns the interval that contains the true slope with probability `level`; `None` for a level
     /// outside (0, 1).
     ///
-    /// It is that of the normal law if the errors of the points were given, and of Student's law with
-    /// two degrees of freedom less than points if their scatter about the line gave it.
+    /// It is that of the normal law if the errors of the points were given. If their scatter about
+    /// the line gave the error, it is that of Student's law with `n - 2` degrees of freedom for `n`
+    /// points.
     #[must_use]
     pub fn slope_interval(&self, level: f64) -> Option<Interval> {
         self.interval(self.slope, self.slope_error, level)
@@ -231,11 +236,11 @@ impl Line {
         Some(Interval::around(middle, two_sided(level, degrees)? * error))
     }
 
-    /// Returns the probability that points about a straight line scatter as much as these.
+    /// Returns the probability that points about a straight line scatter at least as much as these.
     ///
     /// Uses the chi-squared law of the squared residuals, in standard errors, about the line with
     /// weights by [inverse variance](Weighting::InverseVariance), also if this line has equal weights.
-    /// It holds for normal errors of known size: where they are estimated from a few runs each, the
+    /// It holds for normal errors of known size: if each is estimated from a few runs, the
     /// probability is too small. `None` without errors of the points and for two points.
     ///
     /// ```

@@ -2,8 +2,8 @@
 
 /// A mean as the unevaluated sum of two numbers, `high` and the much smaller `low`.
 ///
-/// A mean near 1e15 is rounded to a multiple of 1/8. Numbers that differ by one would be off by as
-/// much after subtracting it; both parts are subtracted instead, the larger one first.
+/// A mean near 1e15 is rounded to a multiple of 1/8, so the differences of numbers from it would be
+/// off by up to 1/16. Both parts are subtracted instead, the larger one first.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct SplitMean {
     pub(crate) high: f64,
@@ -13,7 +13,7 @@ pub(crate) struct SplitMean {
 impl SplitMean {
     /// Returns the mean of pairs of a number and its weight; NaN if there are none.
     ///
-    /// It is finite where the differences of numbers and their weighted sum are. The second pass
+    /// It is finite if the differences of numbers and their weighted sum are. The second pass
     /// corrects what the first one loses if the first number is far from the others.
     pub(crate) fn weighted(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
         let total: f64 = pairs.clone().map(|(_, weight)| weight).sum();

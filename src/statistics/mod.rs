@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | independent, such as one of each run | [`Moments`] |
 //! | two independent samples, whose means are compared | [`Moments::difference`] |
-//! | the layers of one run, each like the one before | [`correlated_mean`], or [`BatchMeans`] in a stream |
+//! | the layers of one run, which are correlated | [`correlated_mean`], or [`BatchMeans`] in a stream |
 //! | a quantity against depth or width | [`Line`] |
 //!
 //! Quantiles of samples are [`quantile`] and [`quantile_interval`], those of the normal law

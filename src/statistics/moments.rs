@@ -7,14 +7,14 @@ use crate::approximate::approximate;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result};
 
-/// The most numbers that are counted: up to here each count is an exact float.
+/// The largest count: up to here each count is an exact float.
 const MOST: u64 = 1 << 53;
 
 /// Mean and variance of a stream of numbers, mergeable in any grouping.
 ///
 /// Uses Welford's recurrence, and the formula of Chan, Golub and LeVeque to merge. The mean is kept
 /// in two parts, so the variance has its digits however large the mean is. Results are finite if the
-/// numbers and the squares of their differences are.
+/// numbers and the sum of the squares of their deviations are.
 ///
 /// ```
 /// use orthogap::statistics::Moments;
@@ -34,7 +34,7 @@ const MOST: u64 = 1 << 53;
 pub struct Moments {
     count: u64,
     mean: f64,
-    /// What rounding took from `mean`.
+    /// The rounding error of `mean`.
     mean_remainder: f64,
     sum_of_squares: f64,
 }
@@ -59,7 +59,7 @@ impl Moments {
     pub(super) fn push_split(&mut self, value: SplitMean) {
         self.count += 1;
         if self.count == 1 {
-            // Whole, where a difference would be rounded.
+            // Taken as it is: subtracting a mean of zero would round it.
             (self.mean, self.mean_remainder) = (value.high, value.low);
             return;
         }
@@ -128,9 +128,9 @@ impl Moments {
     }
 
     /// Returns the interval that holds the true mean with probability `level`, by Student's law;
-    /// none below two numbers or for a level outside (0, 1).
+    /// `None` below two numbers or for a level outside (0, 1).
     ///
-    /// Exact for independent normal numbers; for others the better the more there are.
+    /// It is exact for independent normal numbers. For others its error falls with their number.
     ///
     /// ```
     /// use orthogap::statistics::Moments;
@@ -147,7 +147,7 @@ impl Moments {
     }
 }
 
-/// Refuses more numbers than are counted.
+/// Refuses more numbers than can be counted exactly.
 pub(crate) fn countable(count: u64) -> Result<u64> {
     if count > MOST {
         let expected = "at most 2^53 numbers";

@@ -26,8 +26,8 @@ pub fn normal_quantile(p: f64) -> f64 {
 /// Returns the distribution function $`\Phi(z)`$ of the standard normal law: the probability that a
 /// standard normal number is at most `z`.
 ///
-/// The relative error is below $`10^{-15} + 2^{-53} z^2`$ for negative `z`, where the probability is
-/// small. The probability above `z` is `normal_cdf(-z)`.
+/// The relative error is below $`10^{-15} + 2^{-52} z^2`$ for negative `z`, where the probability
+/// is small. The probability above `z` is `normal_cdf(-z)`.
 ///
 /// ```
 /// use orthogap::statistics::{normal_cdf, normal_quantile};

@@ -7,8 +7,8 @@ use super::Interval;
 /// Returns the `p`-quantile of ascending numbers, linear between neighbours (type 7 of Hyndman and
 /// Fan, the default of NumPy and R).
 ///
-/// `None` for an empty slice, for `p` outside 0 to 1, and between numbers that have nothing between
-/// them: -∞ and ∞, or NaN.
+/// `None` for an empty slice, for `p` outside 0 to 1, and if the result is not defined: between -∞
+/// and ∞, or beside NaN.
 ///
 /// ```
 /// use orthogap::statistics::quantile;
@@ -33,13 +33,13 @@ pub fn quantile(ascending: &[f64], p: f64) -> Option<f64> {
     (!between.is_nan()).then_some(between)
 }
 
-/// Returns an interval that contains the true `p`-quantile with probability `level` at least:
-/// between two order statistics, as few ranks apart as the binomial law allows.
+/// Returns an interval that contains the true `p`-quantile with probability at least `level`. Its
+/// ends are two order statistics, as few ranks apart as the binomial law allows.
 ///
 /// For N independent numbers of a continuous law the number of them below the quantile is binomial,
 /// so the interval from rank l to rank u contains it with probability
 /// $`\sum_{k=l}^{u-1} \binom{N}{k} p^k (1 - p)^{N-k}`$. Since ranks are whole, that exceeds the level
-/// by up to one term. Of two intervals as likely the lower one is returned.
+/// by up to one term. Of two equally likely intervals the lower one is returned.
 ///
 /// `None` for `p` or a level outside (0, 1), and where the interval would need ranks beyond the
 /// sample. Cost: $`O(\sqrt N)`$.

@@ -7,8 +7,8 @@ use orthogap::report::file;
 use crate::command::Result;
 use crate::say;
 
-/// Writes files and says where. All are tried, whatever one of them does; what has no contents is
-/// left out. The error is one line with every failure.
+/// Writes files and prints their paths. All are tried, even if one fails; those without contents
+/// are left out. The error is one line with every failure.
 pub fn publish<'a>(outputs: impl IntoIterator<Item = (&'a Path, Option<Vec<u8>>)>) -> Result<()> {
     let mut failures = Vec::new();
     for (path, contents) in outputs {

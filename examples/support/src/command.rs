@@ -16,7 +16,7 @@ use crate::{console, say};
 
 /// Any error, which is printed as one line.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
-/// The outcome of what an example does.
+/// The result of an example.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The type of numbers.
@@ -60,7 +60,7 @@ pub fn threads(text: &str) -> Result<usize> {
     threads.ok_or_else(|| format!("expected 0, for all cores, to {most}").into())
 }
 
-/// The numbers of threads that rayon takes from the environment.
+/// Checks the numbers of threads that rayon takes from the environment.
 fn check_environment() -> Result<()> {
     for name in ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS"] {
         // Rayon ignores what is no number.
@@ -72,8 +72,8 @@ fn check_environment() -> Result<()> {
     Ok(())
 }
 
-/// The `main` of an example: reads the options and does the work, or prints the help. An error is one
-/// line and a failure.
+/// Runs an example: reads the options and does the work, or prints the help. An error is printed as
+/// one line, and is a failure.
 pub fn run<O: Parser, R: Termination>(work: impl FnOnce(O) -> Result<R>) -> ExitCode {
     run_as(O::command(), work)
 }
@@ -124,7 +124,7 @@ fn in_one_line(error: &clap::Error) -> Error {
     lines.join(" ").trim_start_matches("error: ").into()
 }
 
-/// The options that these words ask for.
+/// The options of these words.
 pub fn typed<O: Parser>(words: &str) -> Result<O> {
     typed_as(O::command(), words)
 }
@@ -144,7 +144,7 @@ pub fn check_batch(batch_size: usize, widths: &[usize]) -> Result<()> {
     }
 }
 
-/// Does jobs on so many threads, 0 for all cores, under a progress bar; results are in their order.
+/// Does jobs on so many threads, 0 for all cores, with a progress bar; results are in their order.
 pub fn in_parallel<J: Sync, R: Send>(
     threads: usize,
     jobs: &[J],

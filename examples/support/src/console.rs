@@ -1,4 +1,4 @@
-//! Standard output, which may be closed or full: that must not lose a result.
+//! Standard output, which may be closed or full. No result must be lost then.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -28,13 +28,13 @@ pub fn line(text: fmt::Arguments) {
     }
 }
 
-/// Begins to keep errors, which would be panics in a test.
+/// Begins to keep errors instead of panicking.
 pub(crate) fn begin() {
     PROGRAM.store(true, Ordering::Relaxed);
 }
 
-/// Flushes standard output and returns its first error. A reader that closed the pipe had enough:
-/// that is none.
+/// Flushes standard output and returns its first error. A pipe that the reader closed is not an
+/// error.
 pub(crate) fn finish() -> io::Result<()> {
     let failure = FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take();
     match failure.map_or_else(|| io::stdout().flush(), Err) {

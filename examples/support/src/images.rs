@@ -10,7 +10,7 @@ use orthogap::{Purpose, Replicate, Scalar};
 /// Classes of images in either data set.
 pub const CLASSES: u8 = 10;
 
-/// Where images come from.
+/// The source of images.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// The digits under `examples/data`.
@@ -34,7 +34,7 @@ impl FromStr for Source {
 /// Grey or colour values of images, one after the other.
 #[derive(Clone, Debug)]
 pub struct Images {
-    /// What they show.
+    /// A name for the images.
     pub name: &'static str,
     values: Vec<u8>,
     labels: Vec<usize>,
@@ -51,8 +51,8 @@ impl Images {
         }
     }
 
-    /// Images to test on, which are not among the training images: of CIFAR-10 the test batch. The
-    /// digits have none.
+    /// Reads the test images, which are not among the training images: the test batch of CIFAR-10.
+    /// The digits have none.
     pub fn load_test(source: &Source) -> Result<Option<Self>, String> {
         match source {
             Source::Digits => Ok(None),
@@ -82,7 +82,7 @@ impl Images {
         Ok(Self { name: "handwritten digits", values, labels, shape: (1, 8, 8), white: 16 })
     }
 
-    /// The number of records is that of the files, so part of the data set will do.
+    /// Files may hold any number of records, so a part of the data set is enough.
     fn cifar10(folder: &Path) -> Result<Self, String> {
         Self::records((1..=5).map(|batch| folder.join(format!("data_batch_{batch}.bin"))))
     }
@@ -126,7 +126,7 @@ impl Images {
         self.shape
     }
 
-    /// What each image shows: its class, from 0 to [`CLASSES`] - 1.
+    /// The class of each image, from 0 to [`CLASSES`] - 1.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }

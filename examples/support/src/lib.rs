@@ -1,4 +1,4 @@
-//! What the examples share: command line, output, images, recipes, figures.
+//! Shared code of the examples: command line, output, images, recipes, figures.
 
 pub mod artifact;
 pub mod command;

@@ -1,9 +1,9 @@
-//! What an experiment would take, before anything of it is allocated.
+//! The memory of an experiment, checked before it is allocated.
 
 use crate::command::Result;
 
-/// Refuses arrays that the memory of this machine does not hold: so many items along each axis, of
-/// so many bytes.
+/// Refuses arrays that do not fit into the memory of this machine: so many items along each axis,
+/// of so many bytes each.
 pub fn check(what: &str, axes: &[usize], bytes: usize) -> Result<()> {
     let needed = axes.iter().map(|&axis| axis as f64).product::<f64>() * bytes as f64;
     let limit = limit();

@@ -1,4 +1,4 @@
-//! The components of modern networks, each in a recipe that shows what it does.
+//! The components of modern networks, each in a recipe that shows its effect.
 
 use nalgebra::DMatrix;
 use orthogap::convolution::{Convolution, Images, Padding};
@@ -10,11 +10,11 @@ use rand::RngExt;
 /// The epsilon of frameworks.
 const EPSILON: f64 = 1e-5;
 
-/// What the width must be a multiple of: the groups of a group normalisation, and the number of
+/// The divisor of all widths: the number of groups of a group normalisation, and the number of
 /// neurons for which a convolution has one channel.
 pub const GROUPS: usize = 8;
 
-/// What a component is an instance of.
+/// The family of a component.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Family {
     Activation,
@@ -37,7 +37,7 @@ impl Family {
         }
     }
 
-    /// What all recipes of the family have in common.
+    /// The common part of all recipes of the family.
     pub fn recipe(self) -> &'static str {
         match self {
             Self::Activation => {
@@ -61,7 +61,7 @@ pub struct Component {
     pub name: &'static str,
     /// Whether the figure shows it, too; it has seven colours a family.
     pub drawn: bool,
-    /// Whether it is the paper's linear chain, of which the library knows the stationary law.
+    /// Whether it is the paper's linear chain, whose stationary law the library has.
     pub linear_chain: bool,
     pub network: Network<f64>,
 }
@@ -112,7 +112,7 @@ impl Component {
 }
 
 /// Without centring, so that orthogonality can be reached; at unit mean square, so that activations
-/// see numbers as large as in practice.
+/// get numbers as large as in practice.
 fn activations(width: usize) -> orthogap::Result<Vec<Component>> {
     let norm = BatchNorm::paper().with_row_scale(RowScale::UnitRms);
     let plain =
@@ -163,7 +163,7 @@ fn weights(width: usize) -> Vec<Component> {
     ]
 }
 
-/// Where shapes differ, which is in the first layer, there is no connection. Blank pixels have no
+/// If shapes differ, as in the first layer, there is no residual connection. Blank pixels have no
 /// batch statistics, so before the first map there is an epsilon or layer norm.
 fn architectures(width: usize, depth: usize, images: Images) -> orthogap::Result<Vec<Component>> {
     let plain = rectified(width);

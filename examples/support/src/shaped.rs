@@ -20,7 +20,7 @@ const STEPS: usize = 500;
 pub struct Shaped(pub f64);
 
 impl Shaped {
-    /// The network of this width, whose scale never matters to cosines.
+    /// The network of this width. Its scale does not affect cosines.
     pub fn network(self, width: usize) -> Network<f64> {
         // Slopes on either side of one: their mean square is one up to 1/d, not 1/sqrt(d).
         let half = 0.5 * self.0 / (width as f64).sqrt();
@@ -30,10 +30,11 @@ impl Shaped {
             .with_activation(Activation::LeakyRelu { slope })
     }
 
-    /// Solves the equation from `start` up to time 1: the cosines after each of `points` equal stretches.
+    /// Solves the equation from `start` up to time 1: the cosines after each of `points` equal
+    /// intervals.
     ///
-    /// In x = artanh rho the noise is dB and rho stays within bounds:
-    /// dx = (nu/(1 - rho²) + rho/2) dt + dB, by Euler's method.
+    /// Uses Euler's method in x = artanh rho, where the noise is dB and rho stays within its range:
+    /// dx = (nu/(1 - rho²) + rho/2) dt + dB.
     pub fn equation(self, start: f64, points: usize, run: Replicate) -> Vec<f64> {
         let substeps = STEPS.div_ceil(points);
         let step = 1.0 / (points * substeps) as f64;

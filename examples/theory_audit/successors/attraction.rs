@@ -76,7 +76,7 @@ fn closest(
         let map = KernelMap::new(activation)?;
         let theorem = Attraction::new(&map, version)?;
         let goal = map.fixed_point()?.map_or(0.0, |point| point.cosine);
-        // A start next to one takes many layers to leave it.
+        // A start next to one needs many layers to leave it.
         for (start, layers) in [(-0.9, 8), (0.9, 8), (1.0 - 1e-6, 40)] {
             for (cosine, layer) in map.layers(start).take(layers).zip(1..) {
                 let (distance, bound) = ((cosine? - goal).abs(), theorem.distance(start, layer)?);

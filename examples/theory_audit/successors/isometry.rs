@@ -9,8 +9,8 @@ use orthogap::{Gram, Purpose, Result};
 use crate::claim::{Claim, Kind};
 use crate::finite::Effort;
 
-/// What normalising samples adds to the isometry, at least: zero, the printed gain, the exact one. Each
-/// claim is a ratio of isometries at most one, or equal to it.
+/// Lower bounds on the gain of isometry by normalising samples: zero, the printed gain, the exact
+/// one. Each claim is a ratio of isometries that is at most one, or equal to it.
 pub fn claims(effort: Effort) -> Result<Vec<Claim>> {
     let cases = effort.scaled(4000);
     let mut worst = [(f64::MIN, 0); 2];

@@ -32,14 +32,14 @@ fn name(bound: w2::Bound) -> String {
 
 #[pymethods]
 impl Bracket {
-    /// The largest lower bound, and where it comes from.
+    /// The largest lower bound, after its name.
     #[getter]
     fn lower(&self) -> (String, W2) {
         let (bound, w2) = self.inner.lower();
         (name(bound), w2.into())
     }
 
-    /// The smallest upper bound, and where it comes from.
+    /// The smallest upper bound, after its name.
     #[getter]
     fn upper(&self) -> (String, W2) {
         let (bound, w2) = self.inner.upper();

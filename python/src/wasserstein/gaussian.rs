@@ -25,7 +25,7 @@ impl Gaussian {
         Ok(Self { inner: w2::Gaussian::isotropic(dimension, deviation)? })
     }
 
-    /// Returns the law of independent coordinates with these variances.
+    /// Returns the centred law of independent coordinates with these variances.
     #[staticmethod]
     fn diagonal(variances: Numbers) -> Result<Self> {
         Ok(Self { inner: w2::Gaussian::diagonal(&variances.0)? })

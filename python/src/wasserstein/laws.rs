@@ -23,7 +23,7 @@ impl MatrixLaw {
         Ok(Self { inner: w2::MatrixLaw::new(batch_size, width)? })
     }
 
-    /// Takes in the Gram matrix of one more run. Each run needs another replicate.
+    /// Adds the Gram matrix of one more run. Each run needs another replicate.
     #[pyo3(signature = (gram, *, seed = 0, replicate))]
     fn push(
         &mut self,
@@ -66,7 +66,7 @@ impl RowLaw {
         Ok(Self { inner: w2::RowLaw::new(batch_size)? })
     }
 
-    /// Draws a row from the Gram matrix that a run came to. Each run needs another replicate.
+    /// Draws and adds a row, given the Gram matrix of a run. Each run needs another replicate.
     #[pyo3(signature = (gram, *, seed = 0, replicate))]
     fn push(&mut self, gram: &Bound<'_, Gram>, seed: u64, replicate: u32) -> Result<()> {
         Ok(self.inner.push(&gram.get().gram, Seed(seed).replicate(replicate))?)

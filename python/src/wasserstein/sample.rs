@@ -9,7 +9,7 @@ use super::{Bracket, Gaussian, W2};
 use crate::arrays::{Batch, Numbers, each, numbers, parts, rows};
 use crate::error::{Result, refuse};
 
-/// A squared distance on the line and its parts: squared = location + scale + shape.
+/// A squared distance in one dimension and its parts: squared = location + scale + shape.
 #[pyclass(frozen, module = "orthogap")]
 pub struct LineW2 {
     inner: w2::LineW2,
@@ -23,19 +23,19 @@ impl LineW2 {
         self.inner.w2.into()
     }
 
-    /// The part of the mean.
+    /// The part that is due to the means.
     #[getter]
     fn location(&self) -> f64 {
         self.inner.location
     }
 
-    /// The part of the standard deviation.
+    /// The part that is due to the standard deviations.
     #[getter]
     fn scale(&self) -> f64 {
         self.inner.scale
     }
 
-    /// How far the numbers are from every normal law.
+    /// The squared distance of the numbers from the nearest normal law.
     #[getter]
     fn shape(&self) -> f64 {
         self.inner.shape
@@ -52,7 +52,8 @@ impl LineW2 {
 
 /// Independent samples of a law on vectors of n numbers: the rows of an array (N, n).
 ///
-/// Standard errors hold for independent samples. Rows of one W H share their H: take one of each run.
+/// Standard errors hold for independent samples. Rows of one W H share their H: use one row of each
+/// run.
 #[pyclass(frozen, module = "orthogap")]
 pub struct Sample {
     pub inner: w2::Sample,
@@ -131,8 +132,8 @@ impl Sample {
 
     /// Returns the sliced squared distance, the mean over directions of that of projections.
     ///
-    /// directions: how many; kind: "orthogonal" (whole bases, at least so many directions), "random"
-    /// or "low_discrepancy".
+    /// directions: their number; kind: "orthogonal" (whole bases, at least so many directions),
+    /// "random" or "low_discrepancy".
     #[pyo3(signature = (target = None, *, directions = 500, kind = "orthogonal", seed = 0))]
     fn sliced(
         &self,
@@ -182,9 +183,10 @@ impl Sample {
         Ok(py.detach(|| self.inner.sinkhorn_divergence(&other.inner, epsilon))?.entropic)
     }
 
-    /// Returns the probability that as many samples of the target look as far from it.
+    /// Returns the probability that as many samples of the target are at least as far from it.
     ///
-    /// statistic: "gelbrich", "along_axes" or "radial"; replicates: how many samples are simulated.
+    /// statistic: "gelbrich", "along_axes" or "radial"; replicates: the number of simulated
+    /// samples.
     #[pyo3(signature = (target = None, *, statistic = "gelbrich", replicates = 199, seed = 0))]
     fn p_value(
         &self,
@@ -237,8 +239,8 @@ pub fn w2_to_gaussian(
     Sample::of(py, &x)?.bracket(py, target, seed)
 }
 
-/// Returns the squared Wasserstein-2 distance of N numbers, equally likely, to N(mean, deviation^2):
-/// exact, in three parts.
+/// Returns the exact squared Wasserstein-2 distance of numbers, equally likely, to N(mean,
+/// deviation^2), and its three parts.
 #[pyfunction]
 #[pyo3(signature = (numbers, mean = 0.0, deviation = 1.0))]
 pub fn line_w2(py: Python<'_>, numbers: Numbers, mean: f64, deviation: f64) -> Result<LineW2> {

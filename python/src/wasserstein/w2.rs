@@ -1,4 +1,4 @@
-//! A squared distance, and what is known about it.
+//! A squared distance, with its bias and errors.
 
 use orthogap::statistics;
 use orthogap::wasserstein as w2;
@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 
 use crate::error::Result;
 
-/// A squared Wasserstein-2 distance, and what is known about it.
+/// A squared Wasserstein-2 distance, with its bias and errors.
 ///
-/// Errors and bias are of `squared`, as an estimate of the same quantity of the population.
+/// They are those of `squared` as an estimate of the same quantity of the population.
 #[pyclass(frozen, module = "orthogap")]
 pub struct W2 {
     inner: w2::W2,
@@ -34,7 +34,7 @@ impl W2 {
         self.inner.distance()
     }
 
-    /// How the value stands to the distance: "exact", "lower", "upper" or "estimate".
+    /// The relation of the value to the distance: "exact", "lower", "upper" or "estimate".
     #[getter]
     fn kind(&self) -> &'static str {
         match self.inner.kind {
@@ -46,7 +46,7 @@ impl W2 {
         }
     }
 
-    /// Of which distribution: "population" or "empirical".
+    /// The distribution whose distance it is: "population" or "empirical".
     #[getter]
     fn of(&self) -> &'static str {
         match self.inner.of {
@@ -56,7 +56,7 @@ impl W2 {
         }
     }
 
-    /// Of which law: "row", "matrix" or "matrix_given_h".
+    /// The law whose distance it is: "row", "matrix" or "matrix_given_h".
     #[getter]
     fn law(&self) -> &'static str {
         match self.inner.law {
@@ -73,25 +73,25 @@ impl W2 {
         self.inner.bias
     }
 
-    /// The standard error from having finitely many samples, or None.
+    /// The standard error due to the finite number of samples, or None.
     #[getter]
     fn sampling_error(&self) -> Option<f64> {
         self.inner.sampling_error
     }
 
-    /// The standard error from having finitely many random directions, or None.
+    /// The standard error due to the finite number of random directions, or None.
     #[getter]
     fn projection_error(&self) -> Option<f64> {
         self.inner.projection_error
     }
 
-    /// squared less its bias, where that is known; it may be negative.
+    /// squared minus its bias, if that is known; it may be negative.
     #[getter]
     fn debiased(&self) -> f64 {
         self.inner.debiased()
     }
 
-    /// The standard error from samples and directions together, or None.
+    /// The standard error due to samples and directions together, or None.
     #[getter]
     fn standard_error(&self) -> Option<f64> {
         self.inner.standard_error()

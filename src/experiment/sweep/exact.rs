@@ -25,7 +25,7 @@ pub(super) fn from_value<R: DeserializeOwned>(value: Value) -> Result<R> {
 /// As `serde_json::value::Serializer`, except for numbers that are not finite.
 struct Exact;
 
-/// Passes on what holds no other value.
+/// Passes on types that hold no other value.
 macro_rules! scalars {
     ($($method:ident: $type:ty),*) => {$(
         fn $method(self, value: $type) -> Result<Value> {
@@ -132,7 +132,7 @@ impl ser::Serializer for Exact {
     }
 }
 
-/// The value of a variant of an enum, under its name; what is no variant as it is.
+/// The value of a variant of an enum, under its name; any other value as it is.
 fn of_variant(variant: Option<&'static str>, value: Value) -> Result<Value> {
     match variant {
         Some(NAME) => Err(reserved()),

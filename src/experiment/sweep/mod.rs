@@ -3,7 +3,12 @@
 //! A [`Sweep`] is a folder with a file for every finished cell of a grid, written whole or not at
 //! all. A cell with a file is read, not computed again. Every file holds its configuration and a
 //! checksum: results of another configuration, and damaged ones, are errors. Several processes can
-//! fill one folder at a time.
+//! fill one folder at a time. They do not divide the cells among themselves: without
+//! [shares](Grid::share), two processes compute the same cells, and the first result of each is
+//! kept.
+//!
+//! On a file system without hard links, a process that is killed can leave a part of a file. Such a
+//! file is [`Error::Damaged`] and has to be deleted.
 //!
 //! Every `f64` of a configuration, a cell or a result reads back as it was, NaN and infinities
 //! included. As everywhere in JSON, `Some(None)` reads back as `None`.
@@ -84,16 +89,16 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Opens a folder, or makes it, for results of a configuration: everything that they depend on
-    /// except the cell, such as depth, runs and seed.
+    /// Opens a folder, or creates it, for results of a configuration: everything that they depend
+    /// on except the cell, such as depth, runs and seed.
     ///
-    /// Removes the temporary files of processes that were killed. Where `sweep.json`, which holds the
-    /// configuration, is missing, finished cells must be of this configuration for it to be written.
+    /// Removes the temporary files of processes that were killed. If `sweep.json`, which holds the
+    /// configuration, is missing, it is written, unless a finished cell has another configuration.
     ///
     /// # Errors
-    /// [`Error::ConfigurationMismatch`] if the folder holds results of another configuration or another version of
-    /// this crate, [`Error::Damaged`] and [`Error::File`] with the file and the reason, also for an
-    /// empty path.
+    /// [`Error::ConfigurationMismatch`] if the folder holds results of another configuration or of
+    /// another version of this crate, [`Error::Damaged`] and [`Error::File`] with the file and the
+    /// reason, also for an empty path.
     pub fn open(folder: impl Into<PathBuf>, configuration: &impl Serialize) -> Result<Self> {
         let folder = folder.into();
         let failed = |error| file::failed(&folder, &error);
@@ -150,7 +155,8 @@ impl Sweep {
     /// The result is written and read back, so it is the same whether it was just computed or not.
     ///
     /// # Errors
-    /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`], and those of `compute`.
+    /// [`Error::ConfigurationMismatch`], [`Error::Damaged`] and [`Error::File`], also for a result
+    /// that does not read back, and those of `compute`.
     pub fn result<C, R, E>(
         &self,
         cell: &C,
@@ -199,7 +205,7 @@ impl Sweep {
         self.finished(cell)?.ok_or_else(vanished)
     }
 
-    /// The file of a cell, and what it must say that it is about.
+    /// The file of a cell, and the configuration and the cell that it must hold.
     fn address(&self, cell: &impl Serialize) -> Result<(PathBuf, Value)> {
         let cell = to_value(&self.folder, cell)?;
         let path = self.folder.join(store::name_of(&cell));
@@ -218,7 +224,7 @@ fn from_value<R: DeserializeOwned>(path: &Path, value: Value) -> Result<R> {
     exact::from_value(value).map_err(unread)
 }
 
-/// Refuses a file that is about something else than it should be, naming the first difference.
+/// Refuses a file of another configuration or cell, and names the first difference.
 fn unchanged(path: &Path, found: &Value, expected: &Value) -> Result<()> {
     let Some((entry, found, expected)) = difference(found, expected, String::new()) else {
         return Ok(());
@@ -288,7 +294,8 @@ impl Share {
 impl FromStr for Share {
     type Err = Error;
 
-    /// [`Error::Unreadable`] unless the text is two numbers and a stroke, such as `0/8`.
+    /// Reads two numbers and a slash, such as `0/8`: [`Error::Unreadable`] for any other text, and
+    /// the error of [`Share::new`].
     fn from_str(text: &str) -> Result<Self> {
         let parts = text.split_once('/');
         let parts = parts.and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
@@ -302,16 +309,16 @@ impl FromStr for Share {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Cells whose results are there, out of the share.
+    /// The number of cells of the share that have results.
     pub done: usize,
-    /// Cells of the share.
+    /// The number of cells of the share.
     pub cells: usize,
-    /// How many of the done ones had been done before.
+    /// The number of cells that had results before this run.
     pub resumed: usize,
-    /// Since the beginning of this run.
+    /// The time since the beginning of this run.
     pub elapsed: Duration,
-    /// What is left, judged by what the computed cells took and the costs of cells; none before the
-    /// first is computed.
+    /// The remaining time, estimated from the time of the computed cells and the costs of all;
+    /// `None` before the first is computed.
     pub remaining: Option<Duration>,
 }
 

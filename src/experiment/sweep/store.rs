@@ -20,13 +20,13 @@ pub(super) fn name_of(cell: &Value) -> String {
     format!("{name}-{:016x}.json", hash(text.as_bytes()))
 }
 
-/// Writes a value and its checksum, unless the file is there; returns whether it was not.
+/// Writes a value and its checksum unless the file exists, and returns whether it did not.
 pub(super) fn create(path: &Path, value: &Value) -> Result<bool> {
     let line = value.to_string();
     file::create(path, format!("{line}\n{:016x}\n", hash(line.as_bytes())).as_bytes())
 }
 
-/// Reads a value back, if the file is there.
+/// Reads a value back, if the file exists.
 pub(super) fn read(path: &Path) -> Result<Option<Value>> {
     let text = match fs::metadata(path) {
         // To open a pipe would wait for its other end.

@@ -11,14 +11,14 @@ pub struct Axes {
     pub x: (f64, f64),
     /// Ends of the y axis, in units of `10^decade` if there is one.
     y: (f64, f64),
-    /// On a log axis, the power of ten below all points; kuva draws whatever is below 1e-10 as
-    /// 1e-10, so it is given multiples of this.
+    /// On a log axis, the power of ten below all points; kuva draws values below 1e-10 as 1e-10, so
+    /// it gets multiples of this.
     decade: Option<f64>,
     log_x: bool,
 }
 
 impl Axes {
-    /// Ranges that hold whatever can be drawn.
+    /// Ranges of all points that can be drawn.
     pub fn around(figure: &Figure) -> Option<Self> {
         let (x, y) = ((0.0, 1.0), (f64::MIN_POSITIVE, 1.0));
         let decade = figure.log_y.then_some(0.0);
@@ -40,7 +40,7 @@ impl Axes {
         let levels = figure.panels.iter().flat_map(|panel| &panel.levels);
         ys.extend(levels.filter_map(|level| axes.y(level.0)));
         let y = extent(&ys)?;
-        // Points at the ends are to be seen whole; curves begin at the frame.
+        // Points at the ends must be visible as a whole; curves begin at the frame.
         axes.x = padded(x, if figure.log_x { 0.03 } else { 0.0 });
         axes.y = padded(y, 0.05);
         if figure.log_y {
@@ -58,19 +58,20 @@ impl Axes {
         Some(axes)
     }
 
-    /// Where kuva is to draw a point, if it can: quotients and differences must not overflow.
+    /// The coordinates of a point for kuva, if it can be drawn: quotients and differences must not
+    /// overflow.
     pub fn point(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         let x = if self.log_x { x.log2() } else { x };
         (x.abs() < 1e150).then_some((x, self.y(y)?))
     }
 
-    /// The same of a y alone.
+    /// The same for y alone.
     pub fn y(&self, y: f64) -> Option<f64> {
         let drawn = y.abs() < 1e150 && (y > 1e-150 || self.decade.is_none());
         drawn.then(|| y / 10_f64.powf(self.decade.unwrap_or(0.0)))
     }
 
-    /// Where kuva is to draw the band at `x`; what is not positive is cut on a log axis.
+    /// The band at `x` for kuva; a part that is not positive is cut on a log axis.
     pub fn band(&self, x: f64, (low, high): (f64, f64)) -> Option<(f64, (f64, f64))> {
         let cut = self.decade.filter(|_| low <= 0.0).map(|_| self.y.0);
         let low = cut.or_else(|| self.y(low))?;
@@ -78,7 +79,7 @@ impl Axes {
         Some((x, (low, high)))
     }
 
-    /// A frame `room` wide with these axes, ticks and a light grid, on a canvas of this width and height.
+    /// A frame of width `room` with these axes, ticks and a light grid, on a canvas of this size.
     pub fn layout(&self, (width, height): (f64, f64), room: f64) -> Layout {
         let mut layout = Layout::new(self.x, self.y).with_box_axes().with_ticks(5);
         (layout.width, layout.height) = (Some(width), Some(height));
@@ -123,13 +124,13 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Least and greatest of some numbers, if there are any.
+/// The least and the greatest number, if there are any.
 fn extent(values: &[f64]) -> Option<(f64, f64)> {
     let low = values.iter().copied().reduce(f64::min)?;
     Some((low, values.iter().copied().fold(low, f64::max)))
 }
 
-/// The range with this share of its length added at both ends, or some room around one point.
+/// The range with this share of its length added at both ends, or a range around one point.
 fn padded((low, high): (f64, f64), share: f64) -> (f64, f64) {
     let size = low.abs().max(high.abs());
     let pad = if size == 0.0 {

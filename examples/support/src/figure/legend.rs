@@ -1,4 +1,4 @@
-//! The legend: which colour is which case and which line style is which kind of curve.
+//! The legend: the cases by colour, and the kinds of curve by line style.
 
 use kuva::render::render::{Primitive, Scene};
 
@@ -24,7 +24,7 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Draws the sample, so long, and its meaning behind it.
+    /// Draws the sample with this length, and its meaning after it.
     fn draw(&self, scene: &mut Scene, (x, y): (f64, f64), length: f64) {
         let ink = self.ink.as_str();
         scene.add(match self.dash {
@@ -84,7 +84,7 @@ pub struct Foot<'a> {
     rows: Vec<(f64, Vec<(f64, Entry<'a>)>)>,
 }
 
-/// Groups of entries under one another, as many entries a row as there is room for.
+/// Groups of entries below each other, as many entries a row as fit.
 pub fn foot<'a>(groups: impl IntoIterator<Item = Vec<Entry<'a>>>) -> Foot<'a> {
     let mut rows = Vec::<(f64, Vec<_>)>::new();
     for group in groups {
@@ -132,7 +132,7 @@ pub fn list_height(entries: usize) -> f64 {
     LIST_ROW * entries as f64
 }
 
-/// Draws entries under one another.
+/// Draws entries below each other.
 pub fn draw_list(entries: &[Entry], scene: &mut Scene, (x, top): (f64, f64)) {
     for (index, entry) in entries.iter().enumerate() {
         entry.draw(scene, (x, top + LIST_ROW * (index as f64 + 0.5)), 24.0);

@@ -1,15 +1,15 @@
 //! A figure: a row of panels of curves that share both axes and one legend, as SVG; or several rows
 //! over one another, a [`Stack`].
 //!
-//! Colour and line style mean two things, which keeps the legend short: a colour stands for a case
-//! (a width, say), named once however many panels show it; a line style stands for a kind of curve
-//! (measured, predicted), named in black by [`Figure::keys`].
+//! Colour and line style have separate meanings, which keeps the legend short. A colour stands for
+//! a case, such as a width, and is named once for all panels. A line style stands for a kind of
+//! curve, such as measured or predicted, and is named in black by [`Figure::keys`].
 //!
-//! What cannot be drawn is left out, never a panic: a point that is not finite (1e150 counts as
-//! infinite), or on a log axis not positive (1e-150 counts as zero), breaks its line; a band that
-//! reaches zero on a log axis is cut at the frame.
-//! Equal figures give equal bytes. Fonts are named, not embedded. Labels are Unicode; `$...$` is
-//! kuva's ASCII maths, which drops `\ell`: write a plain `ℓ` outside it.
+//! Points that cannot be drawn are left out, without a panic. A point that is not finite (1e150
+//! counts as infinite), or on a log axis not positive (1e-150 counts as zero), breaks its line. A
+//! band that reaches zero on a log axis is cut at the frame. Equal figures give equal bytes. Fonts
+//! are named, not embedded. Labels are Unicode; `$...$` is kuva's ASCII maths, which drops `\ell`:
+//! write a plain `ℓ` outside it.
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{BandPlot, LinePlot, LineStyle, ScatterPlot};
 use kuva::render::plots::Plot;
@@ -60,7 +60,7 @@ pub enum Dash {
 }
 
 impl Dash {
-    /// The same in kuva's words.
+    /// The line style of kuva.
     fn style(self) -> LineStyle {
         match self {
             Self::Solid | Self::Points => LineStyle::Solid,
@@ -75,7 +75,7 @@ impl Dash {
 pub struct Series {
     /// Its case in the legend; empty for none.
     pub label: String,
-    /// Number of its colour in the palette, counted round.
+    /// Number of its colour in the palette, which repeats.
     pub colour: usize,
     /// The curve, from left to right.
     pub points: Vec<(f64, f64)>,
@@ -101,9 +101,9 @@ pub struct Panel {
 pub struct Figure {
     /// Heading; may be empty.
     pub title: String,
-    /// What x is, below every panel.
+    /// The label of x, below every panel.
     pub x_label: String,
-    /// What y is, left of the row.
+    /// The label of y, left of the row.
     pub y_label: String,
     /// Whether the x axis is logarithmic, with ticks at powers of two.
     pub log_x: bool,
@@ -111,9 +111,9 @@ pub struct Figure {
     pub log_y: bool,
     /// The panels from left to right.
     pub panels: Vec<Panel>,
-    /// What the line styles mean.
+    /// The meanings of the line styles.
     pub keys: Vec<(String, Dash)>,
-    /// What the bands are.
+    /// The meaning of the bands.
     pub band: &'static str,
 }
 
@@ -209,7 +209,7 @@ fn svg(scene: &Scene) -> String {
 }
 
 impl Panel {
-    /// What kuva is to draw: bands below curves below levels.
+    /// The plots for kuva: bands below curves below levels.
     fn plots(&self, axes: &Axes) -> Vec<Plot> {
         // Even an empty panel gets its frame.
         let (mut bands, mut curves) = (vec![Plot::Line(LinePlot::new())], Vec::new());
@@ -241,7 +241,7 @@ impl Panel {
     }
 }
 
-/// A line in kuva's words.
+/// A line plot of kuva.
 fn line(points: Vec<(f64, f64)>, colour: &str, width: f64, dash: Dash) -> Plot {
     let line = LinePlot::new().with_data(points).with_color(colour);
     Plot::Line(line.with_stroke_width(width).with_line_style(dash.style()))

@@ -1,4 +1,4 @@
-//! Figures over one another: rows of panels that share their columns and the x axis.
+//! Figures above each other: rows of panels that share their columns and the x axis.
 
 use super::axes::Axes;
 use super::{Figure, SIZE, legend, scene, svg};
@@ -6,8 +6,8 @@ use super::{Figure, SIZE, legend, scene, svg};
 /// The height of a row of panels, and of the gap below it.
 const ROW: (f64, f64) = (225.0, 22.0);
 
-/// Rows of panels over one another. A column is a family of cases and has its own legend below;
-/// colours start anew in each.
+/// Rows of panels above each other. A column is a family of cases, with its own colours and its own
+/// legend below.
 ///
 /// The first figure gives the heading and those of the columns, the last the x label; each has its
 /// own y axis. Line styles are explained once, by the keys of all.

@@ -1,4 +1,4 @@
-//! What a figure promises: equal bytes, all its texts, no panic.
+//! Figures have equal bytes and all their texts, and do not panic.
 
 use super::{Dash, Figure, Panel, Series, Stack};
 

@@ -2,7 +2,7 @@
 
 use kuva::render::render::{Primitive, TextAnchor};
 
-/// What a text is for.
+/// The purpose of a text.
 #[derive(Clone, Copy)]
 pub enum Role {
     /// Heading of the figure.

@@ -1,22 +1,22 @@
-//! Measured numbers beside known ones.
+//! Measured numbers compared with known ones.
 
 use orthogap::experiment::Observable;
 use orthogap::report::{Table, Value};
 use orthogap::statistics::Line;
 
-/// A number that is known, with its standard error.
+/// A known number with its standard error.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// What it is about: a layer in [`known`].
+    /// Its layer, in [`known`].
     pub layer: usize,
     /// The number.
     pub value: f64,
-    /// Its standard error, what printing rounded away included.
+    /// Its standard error, which includes the rounding of printed digits.
     pub error: f64,
 }
 
 impl Known {
-    /// A number that was printed with so many decimals, and has this standard error besides.
+    /// A number that was printed with so many decimals, and also has this standard error.
     pub fn printed(value: f64, decimals: i32, error: f64) -> Self {
         let rounding = 0.1f64.powi(decimals) / 12f64.sqrt(); // that of a uniform law
         Self { layer: 0, value, error: error.hypot(rounding) }
@@ -47,17 +47,17 @@ pub fn known(figure: &str, network: &str, width: usize) -> Vec<Known> {
     numbers.collect()
 }
 
-/// A measured number beside what is known of it.
+/// A measured number and the known one.
 pub struct Comparison {
-    /// What was measured.
+    /// The name of the measured quantity.
     pub quantity: String,
     /// Its estimate.
     pub measured: f64,
     /// The standard error of the estimate.
     pub error: f64,
-    /// What it should be, if that is known.
+    /// The known number, if there is one.
     pub known: Option<Known>,
-    /// What the paper prints or shows.
+    /// The statement of the paper.
     pub paper: &'static str,
 }
 
@@ -79,19 +79,19 @@ impl Comparison {
         Self { quantity: quantity.into(), measured, error, known, paper: "" }
     }
 
-    /// The same with what the paper says.
+    /// The same with the statement of the paper.
     pub fn paper(self, paper: &'static str) -> Self {
         Self { paper, ..self }
     }
 
-    /// How many standard errors of the difference lie between measured and known.
+    /// The difference between measured and known in its standard errors.
     pub fn z(&self) -> Option<f64> {
         let known = self.known?;
         let difference = self.measured - known.value;
         Some(if difference == 0.0 { 0.0 } else { difference / self.error.hypot(known.error) })
     }
 
-    /// All of them, for people.
+    /// A table of comparisons.
     pub fn table(comparisons: &[Self]) -> orthogap::Result<Table> {
         let columns = ["quantity", "measured", "error", "known", "its error", "z", "paper"];
         let mut table = Table::new(columns);
@@ -117,7 +117,7 @@ impl Comparison {
     }
 }
 
-/// As many decimals as show two digits of an error.
+/// The number of decimals that shows two digits of an error.
 fn decimals(error: f64) -> usize {
     if error > 0.0 { (1.0 - error.log10().floor()).clamp(0.0, 9.0) as usize } else { 4 }
 }

@@ -13,17 +13,16 @@ use crate::command::{self, Result};
 pub struct Job<'a> {
     /// Its name, for messages.
     pub name: String,
-    /// What a run of it does.
+    /// Its experiment.
     pub experiment: Box<dyn Experiment + 'a>,
-    /// How long a run takes, in any unit.
+    /// The time of a run, in any unit.
     pub cost: usize,
 }
 
-/// The summaries of all cases; says which runs ended early.
+/// Computes the summaries of all cases, and reports runs that ended early.
 ///
-/// Each case has runs of its own, and other ones in another round: under equal runs, networks of
-/// different widths would share random numbers, and a line through their means would be less or
-/// more certain than it seems.
+/// Each case and each round has its own runs. With the same runs, networks of different widths
+/// would share random numbers, and the error of a line through their means would be wrong.
 pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summary>> {
     let style = ProgressStyle::with_template("{bar:40} {percent}%, {eta} left, {msg}")?;
     let count = u64::from(options.runs);
@@ -52,7 +51,7 @@ pub fn run_all(jobs: &[Job], options: &Options, round: u32) -> Result<Vec<Summar
     summaries
 }
 
-/// The names of what [`statistics`] returns.
+/// The names of the values of [`statistics`].
 pub const STATISTICS: [&str; 6] = ["mean", "standard_error", "runs", "q025", "median", "q975"];
 
 /// Mean, standard error, number of runs, and the quantiles .025, .5 and .975 of runs.

@@ -1,5 +1,4 @@
-//! What the examples behind the paper's figures share: their command line, their runs, and how
-//! their numbers are shown and written.
+//! Shared code of the examples for the paper's figures: command line, runs, tables and files.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,17 +21,17 @@ pub mod promises;
 
 /// An example that repeats a figure of the paper.
 pub struct Paper {
-    /// Its name, which its files have, too.
+    /// Its name, which is also that of its files.
     pub name: &'static str,
-    /// What it shows, the first lines of the help.
+    /// Its description, the first lines of the help.
     pub about: &'static str,
-    /// How many runs there are by default, and quickly.
+    /// The number of runs by default, and under `--quick`.
     pub runs: (u32, u32),
-    /// Whether it can be told which images to take.
+    /// Whether it has an option for the images.
     pub images: bool,
 }
 
-/// What the command line asks for.
+/// The options.
 #[derive(Debug, Parser)]
 pub struct Options {
     /// Independent runs of each case, at least 2
@@ -61,26 +60,26 @@ pub struct Options {
     pub quick: bool,
 }
 
-/// What an example found.
+/// The results of an example.
 pub struct Outcome {
-    /// What is printed first, for people.
+    /// The text that is printed first.
     pub text: String,
-    /// Numbers beside those that are known.
+    /// Measured numbers and known ones.
     pub comparisons: Vec<Comparison>,
     /// All numbers, for the files.
     pub data: Table,
-    /// The figure; nothing if there was nothing to draw.
+    /// The figure; `None` if there is nothing to draw.
     pub svg: Option<String>,
 }
 
-/// So many that the runs of 64 cases can be counted.
+/// The largest number of runs of a case, so that those of 64 cases have 32 bits.
 const MAX_RUNS: u32 = u32::MAX / 64;
 
-/// What an example does.
+/// The experiment of an example.
 pub type Experiment = fn(&Options) -> Result<Outcome>;
 
 impl Paper {
-    /// The `main` of the example: parses the arguments, does the experiment, prints and writes.
+    /// Runs the example: parses the arguments, does the experiment, prints and writes.
     pub fn main(&self, experiment: Experiment) -> ExitCode {
         command::run_as(self.command(), |options| self.work(&options, experiment))
     }
@@ -134,7 +133,7 @@ impl Paper {
     }
 }
 
-/// Takes the default of `--data`, and nothing else.
+/// Accepts only the default of `--data`.
 fn no_images(text: &str) -> Result<Source> {
     let refused = || "this example has no images".into();
     text.parse().ok().filter(|source| *source == Source::Digits).ok_or_else(refused)

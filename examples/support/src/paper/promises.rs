@@ -1,14 +1,14 @@
-//! What every figure of the paper promises.
+//! Tests that hold for every figure of the paper.
 
 use super::{Comparison, Experiment, Options, Paper};
 use crate::command::{self, Result};
 
-/// The options of words that somebody might have typed.
+/// The options of a command line.
 pub fn options(paper: &Paper, arguments: &str) -> Result<Options> {
     command::typed_as(paper.command(), arguments)
 }
 
-/// The defaults, what overrides them, and one clear line for what is wrong.
+/// Options override defaults, and a wrong option gets one clear line.
 pub fn options_are_read_or_refused_in_one_line(paper: &Paper) {
     let given = options(paper, "--quick --runs 7 --seed 9 --csv a.csv --svg=b.svg").unwrap();
     assert_eq!((given.runs, given.seed.0, given.json), (7, 9, None));
@@ -52,7 +52,7 @@ pub fn files_do_not_depend_on_threads(
     [csv, svg]
 }
 
-/// Every number that is known, within 4.5 standard errors: false alarms one in 150 000 comparisons.
+/// Known numbers agree within 4.5 standard errors: one false alarm in 150 000 comparisons.
 pub fn numbers_are_as_known(comparisons: &[Comparison], at_least: usize) {
     let known: Vec<_> = comparisons.iter().filter_map(|it| Some((it, it.z()?))).collect();
     assert!(known.len() >= at_least, "{} comparisons", known.len());
