@@ -3,10 +3,11 @@
 use nalgebra::DMatrix;
 use orthogap::Activation;
 use orthogap::Activation::{Identity, Relu, ShiftedTanh, Sin, Tanh};
+use orthogap::backward::Top;
 use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
 use orthogap::statistics::Moments;
 use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
-use orthogap::{Error, Event, Input, Network, Order, Residual, Seed};
+use orthogap::{Error, Event, Input, Layer, Network, Order, Residual, Scalar, Seed};
 
 /// The network of the paper's Appendix F: Q' = BN(W F(Q)), rows of norm one.
 fn appendix_f(width: usize, activation: Activation) -> Network<f64> {
@@ -297,4 +298,71 @@ fn sample_norms_and_weight_laws() {
     check(Uniform::he());
     check(Haar::new(1.5).unwrap());
     check(Spherical::new(0.7).unwrap());
+}
+
+/// Far below one a function is its slope at zero: GELU halves, and so do the layers of a vanilla
+/// network, beyond all floats.
+#[test]
+fn vanilla_layers_shrink_beyond_all_floats() {
+    fn check<T: Scalar>(tolerance: f64) {
+        let halve = Activation::custom("half", |x| 0.5 * x).with_derivative(|_| 0.5);
+        let of = |activation: Activation| {
+            Network::<T>::new(48)
+                .with_normalization(Normalization::None)
+                .with_activation(activation)
+        };
+        let (curved, straight) = (of(Activation::Gelu), of(halve.with_homogeneity()));
+        let columns = Input::gaussian(5, 3, Seed(1)).unwrap().columns() * 1e-17;
+        let input = Input::from_columns(&columns).unwrap();
+        let mut streamed = [&curved, &straight].map(|network| network.chain(&input, Seed(2)).unwrap());
+        let mut explicit =
+            [&curved, &straight].map(|network| network.explicit_chain(&input, Seed(2)).unwrap());
+        for _ in 0..60 {
+            let layers = streamed.each_mut().map(|chain| chain.advance(25).unwrap());
+            agree(layers, tolerance);
+            agree(explicit.each_mut().map(|chain| chain.advance(25).unwrap()), tolerance);
+        }
+        assert!(streamed[0].layer().log_scale() < -1000.0);
+
+        let norms = [&curved, &straight].map(|network| {
+            let gradients = network.gradients(&input, Seed(2), 1500, Top::RandomDirection);
+            gradients.unwrap().map(|layer| layer.unwrap().log_norm()).last().unwrap()
+        });
+        assert!((norms[0] - norms[1]).abs() < 1e3 * tolerance, "{norms:?}");
+    }
+
+    fn agree([a, b]: [&Layer; 2], tolerance: f64) {
+        let gap = a.orthogonality_gap() - b.orthogonality_gap();
+        let scale = a.log_scale() - b.log_scale();
+        assert!(gap.abs() < tolerance && scale.abs() < tolerance, "{gap:e} {scale:e}: {a:?}");
+    }
+
+    check::<f32>(1e-3);
+    check::<f64>(1e-9);
+}
+
+/// Where epsilon alone divides, a batch norm multiplies every row by the same number, whatever the
+/// range of the scalar.
+#[test]
+fn samples_far_below_epsilon() {
+    fn check<T: Scalar>(scales: [f64; 2], tolerance: f64) {
+        for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+            let network = Network::<T>::new(40)
+                .with_normalization(BatchNorm::standard(1e-5).unwrap())
+                .with_activation(activation);
+            let [a, b] = scales.map(|scale| {
+                let columns = Input::gaussian(6, 4, Seed(3)).unwrap().columns() * scale;
+                let mut chain =
+                    network.chain(&Input::from_columns(&columns).unwrap(), Seed(4)).unwrap();
+                let layer = chain.step().unwrap();
+                (layer.orthogonality_gap(), layer.log_scale() - scale.ln())
+            });
+            let differences = [a.0 - b.0, a.1 - b.1];
+            assert!(differences.iter().all(|x| x.abs() < tolerance), "{network:?}: {differences:?}");
+        }
+    }
+
+    check::<f32>([1e-12, 1e-23], 1e-4);
+    check::<f32>([1e-12, 1e-100], 1e-4);
+    check::<f64>([1e-12, 1e-140], 1e-9);
 }

@@ -1,5 +1,6 @@
 //! The rows of a streamed layer: drawn, scaled, summed up and not kept.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fearless_simd::Level;
@@ -12,6 +13,7 @@ use super::row_factor::{RowFactor, triangle_of_same_norms};
 use super::{Layer, Proceed};
 use crate::activation::Activation;
 use crate::factorization::triangle;
+use crate::kernel::activation::FAR;
 use crate::kernel::block::{Rows, Scratch, Summand};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
@@ -19,6 +21,7 @@ use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
+use crate::normalization::BatchNorm;
 use crate::{Error, Gram, Network, Result, Scalar, Stream};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
@@ -70,6 +73,53 @@ struct Draw<'a, T> {
     proceed: Proceed<'a>,
 }
 
+/// What makes the rows of a layer of rows that are drawn with a factor of norm one.
+struct Scaling<'a> {
+    /// Those of a [`RowScale`].
+    weight: f64,
+    epsilon: f64,
+    /// What the rows are multiplied by before the activation.
+    unit: f64,
+    activation: Cow<'a, Activation>,
+    /// The logarithm of what they are multiplied by after it, over that of root mean square one.
+    log_outside: f64,
+}
+
+impl<'a> Scaling<'a> {
+    /// For pre-activations whose root mean square is exp(`pre_scale`) before they are normalised.
+    fn new(
+        batch_norm: Option<BatchNorm>,
+        activation: &'a Activation,
+        n: usize,
+        pre_scale: f64,
+    ) -> Self {
+        let log_order = 0.5 * (n as f64).ln();
+        // A unit stays outside where F lets it pass, else it goes inside.
+        let Some(batch_norm) = batch_norm else {
+            let (weight, epsilon, log_unit) = (0.0, 1.0, log_order + pre_scale);
+            return if activation.passes_unit(log_unit) {
+                let activation = activation.in_unit(log_unit);
+                Self { weight, epsilon, unit: 1.0, activation, log_outside: pre_scale }
+            } else {
+                let unit = (n as f64).sqrt() * pre_scale.exp();
+                let activation = Cow::Borrowed(activation);
+                Self { weight, epsilon, unit, activation, log_outside: -log_order }
+            };
+        };
+        let (weight, epsilon) = batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp());
+        let log_unit = -0.5 * epsilon.ln();
+        if log_unit < -FAR && activation.passes_unit(log_unit) {
+            // Rows so small that epsilon alone divides them, perhaps beyond the range of `f32`.
+            let activation = activation.in_unit(log_unit);
+            let (weight, log_outside) = (weight / epsilon, log_unit - log_order);
+            Self { weight, epsilon: 1.0, unit: 1.0, activation, log_outside }
+        } else {
+            let activation = Cow::Borrowed(activation);
+            Self { weight, epsilon, unit: 1.0, activation, log_outside: -log_order }
+        }
+    }
+}
+
 impl<T: Scalar> RowStream<T> {
     /// Memory for rows of `order` normals.
     pub(super) fn new(width: usize, order: usize) -> Self {
@@ -104,16 +154,11 @@ impl<T: Scalar> RowStream<T> {
         let does = |operation| pass.operations.contains(&operation);
         let batch_norm =
             network.normalization().batch_norm().filter(|_| does(Operation::Normalize));
-        let linear = network.activation().is_linear() || !does(Operation::Activate);
-        // Rows are drawn with the factor, of norm one, in place of H: pre-activations are in truth
-        // larger by sqrt(n) exp(log_scale) gain, and epsilon is relative to that.
-        let pre_scale = from.log_scale + pass.log_gain;
-        let (weight, epsilon) = batch_norm.map_or((0.0, 1.0), |batch_norm| {
-            batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp())
-        });
-        // Without normalisation the scale stays outside where F lets it pass, else it goes inside.
-        let scale_free = batch_norm.is_some() || linear || network.activation().is_homogeneous();
-        let unit = if scale_free { 1.0 } else { (n as f64).sqrt() * pre_scale.exp() };
+        let activation =
+            if does(Operation::Activate) { network.activation() } else { &Activation::Identity };
+        let linear = activation.is_linear();
+        let Scaling { weight, epsilon, unit, activation, log_outside } =
+            Scaling::new(batch_norm, activation, n, from.log_scale + pass.log_gain);
         if !(epsilon.is_finite() && unit.is_finite()) {
             return Err(breakdown());
         }
@@ -129,21 +174,20 @@ impl<T: Scalar> RowStream<T> {
         } else if linear {
             self.linear(draw, factor, &mut to.gram)?
         } else {
-            self.curved(draw, factor, unit, network.activation(), &mut to.gram)?
+            self.curved(draw, factor, unit, &activation, &mut to.gram)?
         };
         if let Some(live) = &drawn.live {
             to.gram.spread(live, n);
         }
         if norm == 0.0 {
-            return Err(Error::AllSamplesZero { layer: depth, batch_size: n });
+            return Err(match activation {
+                Cow::Borrowed(_) => Error::AllSamplesZero { layer: depth, batch_size: n },
+                Cow::Owned(_) => breakdown(), // F(u x)/u is below the smallest float
+            });
         }
         let log_norm = norm.ln() - 0.5 * (d as f64).ln();
         to.depth = depth;
-        to.log_scale = if batch_norm.is_none() && scale_free {
-            pre_scale + log_norm
-        } else {
-            log_norm - 0.5 * (n as f64).ln()
-        };
+        to.log_scale = log_outside + log_norm;
         if !to.log_scale.is_finite() {
             return Err(breakdown());
         }
@@ -266,7 +310,10 @@ impl<T: Scalar> RowStream<T> {
             moment.fill(f64::NAN); // of which no scale is finite
             return Ok(Root::OfSums);
         }
-        if cholesky(moment) >= T::TRUSTED_PIVOT {
+        // Squares so small have lost digits, or vanished.
+        let least = T::TINY.into() * plan.rows() as f64;
+        let in_range = (0..moment.nrows()).all(|i| moment[(i, i)] >= least);
+        if in_range && cholesky(moment) >= T::TRUSTED_PIVOT {
             return Ok(Root::OfSums);
         }
         self.root_from_rows(key, scale, summand);

@@ -23,21 +23,23 @@ impl<T: Scalar> Network<T> {
                 self.normalization.in_units(log_unit)?.normalize_mut(&mut h, pixels)
             }
             Operation::Activate => {
-                if self.unit_after(operation, log_unit) != log_unit {
+                if !self.activation.passes_unit(log_unit) {
                     times_exp(entries, log_unit);
+                    self.activation.apply(entries);
+                } else {
+                    self.activation.in_unit(log_unit).apply(entries);
                 }
-                self.activation.apply(entries);
                 Ok(())
             }
         }
     }
 
     /// The unit of what an operation makes of representations in units of exp(`log_unit`): one,
-    /// unless the operation lets a scale pass.
+    /// unless the operation lets the unit pass.
     pub(crate) fn unit_after(&self, operation: Operation, log_unit: f64) -> f64 {
         let passes = match operation {
             Operation::Normalize => self.normalization.passes_scale(),
-            Operation::Activate => self.activation.is_homogeneous(),
+            Operation::Activate => self.activation.passes_unit(log_unit),
         };
         if passes { log_unit } else { 0.0 }
     }

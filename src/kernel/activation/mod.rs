@@ -95,6 +95,9 @@ use std::sync::Arc;
 
 use crate::{Error, Result};
 
+/// The logarithm of a scale up to which `f32` holds squares, and their inverses, with all digits.
+pub(crate) const FAR: f64 = 35.0;
+
 /// An element-wise function between the layers of a network.
 ///
 /// | | name | formula | range | homogeneous | at 0 |
@@ -334,6 +337,25 @@ impl Activation {
             function => function.derivative(x),
             custom => custom.derivative()?(x)
         ))
+    }
+
+    /// Whether F of numbers in units of exp(`log_unit`) is held in the same unit: if F is
+    /// homogeneous, or the unit far below one and F(0) = 0, since squares of the values would leave
+    /// the range of `f32`.
+    pub(crate) fn passes_unit(&self, log_unit: f64) -> bool {
+        self.is_homogeneous() || (log_unit < -FAR && self.value(0.0) == 0.0)
+    }
+
+    /// F in a unit that it [passes](Self::passes_unit), u = exp(`log_unit`): the function F(u x)/u.
+    pub(crate) fn in_unit(&self, log_unit: f64) -> Cow<'_, Self> {
+        // Below, F(u x)/u has its limit to more digits than there are.
+        const SMALLEST: f64 = -600.0;
+        if self.is_homogeneous() {
+            return Cow::Borrowed(self);
+        }
+        let unit = log_unit.max(SMALLEST).exp();
+        let this = self.clone();
+        Cow::Owned(Self::custom(self.to_string(), move |x| this.value(unit * x) / unit))
     }
 
     /// Refuses a slope that `f32` cannot hold.
