@@ -7,7 +7,7 @@ use orthogap::Activation::{Relu, Tanh};
 use orthogap::convolution::{Convolution, Images};
 use orthogap::normalization::{BatchNorm, Centering, Normalization, SampleNorm};
 use orthogap::wasserstein::weighted_line_w2;
-use orthogap::weights::{Gaussian, Haar, Spherical, Uniform};
+use orthogap::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
 use orthogap::{Activation, Error, Gram, Input, Network, Order, Residual, Result, Seed};
 
 /// The error of something that must fail, and what it prints.
@@ -296,4 +296,14 @@ fn interruptions_leave_the_chain_where_it_was() {
     assert_eq!(text, format!("interrupted at layer 1, after {rows} of its rows"));
     assert_eq!(chain.layer().depth(), 0);
     assert_eq!(*chain.step().unwrap(), whole);
+
+    // Engines that draw all weights first are asked between blocks of the product.
+    for weights in [Weights::from(Uniform::xavier()), Haar::new(1.0).unwrap().into()] {
+        let network = Network::<f64>::new(300).with_weights(weights);
+        let mut chain = network.chain(&input, Seed(1)).unwrap();
+        let whole = chain.clone().step().unwrap().clone();
+        let (e, _) = error(chain.step_while(|_| ControlFlow::Break(())).cloned());
+        assert!(matches!(e, Error::Interrupted { layer: 1, rows: 256 }), "{e}");
+        assert_eq!(*chain.step().unwrap(), whole);
+    }
 }

@@ -234,9 +234,9 @@ impl<T: Scalar> Chain<T> {
     /// the number of finished rows from time to time, and can stop. A layer whose rows are all done
     /// is kept even if `proceed` stops at the end, so check between layers, too.
     ///
-    /// Only layers with Gaussian weights can be interrupted; with other weights `proceed` is not
-    /// called. The streamed engine draws no rows of a linear network without batch normalisation,
-    /// and calls `proceed` once, after the layer.
+    /// Weights of another law than the Gaussian are drawn before the first call of `proceed`. The
+    /// streamed engine draws no rows of a linear network without batch normalisation, and calls
+    /// `proceed` once, after the layer.
     ///
     /// ```
     /// use std::ops::ControlFlow;

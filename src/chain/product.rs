@@ -140,7 +140,7 @@ impl<T: Scalar> Products<T> {
                 let frame: DMatrix<T> =
                     frame(rows.max(x.nrows()), order, draw.stream(Purpose::Rows));
                 let frame = frame.rows(0, rows).into_owned();
-                finish_blocks(product(&frame, &factor), gain.ln(), finish)
+                finish_blocks(draw, product(&frame, &factor), gain.ln(), finish, proceed)
             }
             ProductLaw::Spherical { radius } if known => {
                 let factor = factor_of(x)?.map(T::of);
@@ -155,9 +155,9 @@ impl<T: Scalar> Products<T> {
                     let square = seen + unseen.map_or(0.0, |unseen| unseen.sample(&mut rng));
                     row *= T::of(square.sqrt().recip());
                 }
-                finish_blocks(product(&normals, &factor), radius.ln(), finish)
+                finish_blocks(draw, product(&normals, &factor), radius.ln(), finish, proceed)
             }
-            _ => finish_blocks(product(&draw.weights(), x), 0.0, finish),
+            _ => finish_blocks(draw, product(&draw.weights(), x), 0.0, finish, proceed),
         }
     }
 
@@ -229,17 +229,23 @@ fn factor_of<T: Scalar>(x: &DMatrix<T>) -> Result<DMatrix<f64>> {
 
 /// Finishes a product that is in memory.
 fn finish_blocks<T: Scalar>(
+    draw: &Draw,
     mut product: DMatrix<T>,
     log_gain: f64,
     finish: impl Fn(&mut [T], usize, f64) -> Result<()>,
+    proceed: Proceed<'_>,
 ) -> Result<(DMatrix<T>, f64)> {
     const HEIGHT: usize = 256;
     for first in (0..product.nrows()).step_by(HEIGHT) {
+        if first > 0 && proceed(first).is_break() {
+            return Err(Error::Interrupted { layer: draw.layer as usize, rows: first });
+        }
         let height = HEIGHT.min(product.nrows() - first);
         let mut rows = product.rows(first, height).into_owned();
         finish(rows.as_mut_slice(), height, log_gain)
             .map_err(|error| error.with_rows_from(first))?;
         product.rows_mut(first, height).copy_from(&rows);
     }
+    let _ = proceed(product.nrows()); // a layer that is done is kept
     Ok((product, log_gain))
 }
