@@ -120,7 +120,12 @@ fn recipes() {
             let nothing = Network::new(0);
             refused(Tape::new(&nothing, 1, zeros(4, 2).into(), None, &zeros(0, 4)))
         } => "width = 0 is invalid: expected a width from 1 to 2^40";
-        "width 0 after another": wide().explicit_chain(&four(), Seed(1))?.then(Network::new(0))
+        "one sample, centred after another layer": {
+            let input = Input::gaussian(4, 1, Seed(1))?;
+            let mut chain = wide().explicit_chain(&input, Seed(1))?;
+            refused(chain.then(wide().with_normalization(Normalization::MeanOnly)))
+        } => "a batch of 1 is too small: at least 2 needed";
+        "width 0 after another": wide().explicit_chain(&four(), Seed(1))?.then(Network::new(0)).map(drop)
             => "width = 0 is invalid: expected a width from 1 to 2^40";
         "width 0 in a classifier": Classifier::new([(Network::new(0), zeros(0, 4))], zeros(3, 0))
             => "width = 0 is invalid: expected a width from 1 to 2^40";
@@ -169,7 +174,7 @@ fn recipes() {
         "a dense layer pooled after images": {
             let images = Images::new(1, 2, 2)?;
             let network = wide().with_convolution(Convolution::new(1)?, images);
-            let chain = network.explicit_chain(&four(), Seed(1))?;
+            let mut chain = network.explicit_chain(&four(), Seed(1))?;
             refused(chain.then(wide().with_pooling(Pooling::max(2)?)))
         }
             => "pooling needs a network with a convolution: only images can be pooled";
@@ -566,6 +571,18 @@ fn ensembles_and_statistics() {
             let enough = Precision { layer: 0, observable: "x", standard_error: 0.0 };
             refused(Ensemble::new(&experiment, Seed(1)).run_until(enough, 100))
         } => "standard error = 0 is invalid: expected a positive number";
+        "no runs at most": {
+            let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
+            let enough = Precision { layer: 0, observable: "x", standard_error: 0.1 };
+            refused(Ensemble::new(&experiment, Seed(1)).run_until(enough, 0))
+        } => "runs = 0 is invalid: expected at least one run";
+        "names with commas": {
+            let one = from_fn(["a, b"], 0, |_| Ok([1.0]));
+            let two = from_fn(["a", "b"], 0, |_| Ok([1.0, 2.0]));
+            let (one, two) = (Ensemble::new(&one, Seed(1)), Ensemble::new(&two, Seed(1)));
+            one.share(0..2)?.merge(&two.share(2..4)?)
+        }
+            => "the runs are of another ensemble: the list of observables is [\"a\", \"b\"], not [\"a, b\"]";
         "a gap in the runs": {
             let experiment = from_fn(["x"], 0, |_| Ok([1.0]));
             let ensemble = Ensemble::new(&experiment, Seed(1));
@@ -576,7 +593,7 @@ fn ensembles_and_statistics() {
             let (x, y) = (Ensemble::new(&x, Seed(1)), Ensemble::new(&y, Seed(1)));
             x.share(0..2)?.merge(&y.share(2..4)?)
         }
-            => "the runs are of another ensemble: the list of observables is y, not x";
+            => "the runs are of another ensemble: the list of observables is [\"y\"], not [\"x\"]";
         "two seeds": {
             let x = from_fn(["x"], 0, |_| Ok([1.0]));
             Ensemble::new(&x, Seed(1)).share(0..2)?.merge(&Ensemble::new(&x, Seed(2)).share(2..4)?)

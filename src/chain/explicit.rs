@@ -169,7 +169,7 @@ impl<T: Scalar> ExplicitChain<T> {
     /// count.
     ///
     /// Images become plain columns if a dense network follows, and plain columns images if a
-    /// convolutional one does. An error drops the chain; clone it first to keep it.
+    /// convolutional one does.
     ///
     /// ```
     /// use orthogap::convolution::{Convolution, Images, Pooling};
@@ -187,10 +187,8 @@ impl<T: Scalar> ExplicitChain<T> {
     ///
     /// let mut chain = body.explicit_chain(&Input::gaussian(64, 5, Seed(1))?, Seed(2))?;
     /// chain.advance(3)?;
-    /// let mut chain = chain.then(half)?;
-    /// assert_eq!(chain.step()?.images(), Some(Images::new(12, 4, 4)?));
-    /// let mut chain = chain.then(head)?;
-    /// assert_eq!(chain.step()?.weights().shape(), (10, 12 * 4 * 4));
+    /// assert_eq!(chain.then(half)?.step()?.images(), Some(Images::new(12, 4, 4)?));
+    /// assert_eq!(chain.then(head)?.step()?.weights().shape(), (10, 12 * 4 * 4));
     /// assert_eq!(chain.layer().depth(), 5);
     /// # Ok::<(), orthogap::Error>(())
     /// ```
@@ -199,12 +197,14 @@ impl<T: Scalar> ExplicitChain<T> {
     /// [`Error::ShapeMismatch`](crate::Error::ShapeMismatch) if a convolution expects other images,
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a width, weights or a slope
     /// that [`Network::chain`] refuses, [`Error::Unsupported`](crate::Error::Unsupported) for a
-    /// dense network with pooling.
-    pub fn then(self, network: Network<T>) -> Result<Self> {
+    /// dense network with pooling, [`Error::BatchTooSmall`](crate::Error::BatchTooSmall) for a
+    /// batch of one under a centring normalisation. The chain then keeps its recipe.
+    pub fn then(&mut self, network: Network<T>) -> Result<&mut Self> {
         network.check_layer()?;
-        let Self { run, layer, watch, held, failed, .. } = self;
-        let images = network.convolution_layer().map(|layer| layer.input);
-        Ok(Self { network, run, layer, watch, held: held.into_images(images)?, failed })
+        network.check_batch_size(self.layer.batch_size())?;
+        self.held.reshape(network.convolution_layer().map(|layer| layer.input))?;
+        (self.network, self.failed) = (network, false);
+        Ok(self)
     }
 
     /// Draws `layers` more layers and borrows the last one.

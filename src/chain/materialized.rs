@@ -49,11 +49,13 @@ impl<T: Scalar> Materialized<T> {
         self.images
     }
 
-    /// The same representations as images of a shape, or as plain columns.
-    pub(super) fn into_images(self, images: Option<Images>) -> Result<Self> {
-        let representation = match (self.images, images) {
-            (Some(from), None) => from.flatten(&self.representation)?.into_owned(),
-            (None, Some(to)) => to.unflatten(self.representation)?,
+    /// Takes the representations for images of a shape, or for plain columns.
+    pub(super) fn reshape(&mut self, images: Option<Images>) -> Result<()> {
+        match (self.images, images) {
+            (Some(from), None) => {
+                self.representation = from.flatten(&self.representation)?.into_owned();
+            }
+            (None, Some(to)) => self.representation = to.unflatten(self.representation.clone())?,
             (Some(from), Some(to)) if from != to => {
                 return Err(Error::ShapeMismatch {
                     what: "an image of the layer before (channels x pixels)",
@@ -61,9 +63,10 @@ impl<T: Scalar> Materialized<T> {
                     expected: (to.channels(), to.pixels()),
                 });
             }
-            _ => self.representation,
-        };
-        Ok(Self { representation, images, ..self })
+            _ => (),
+        }
+        self.images = images;
+        Ok(())
     }
 
     /// What to draw for the layer after `layer`.

@@ -314,18 +314,22 @@ impl<T: Scalar> Network<T> {
 
     /// Refuses a recipe that cannot take this input.
     pub(crate) fn check(&self, input: &Input) -> Result<()> {
-        let (width, batch_size) = (self.width, input.batch_size());
         self.check_layer()?;
+        if let Some(layer) = self.convolution_layer() {
+            let expected = (layer.input.len(), input.batch_size());
+            let (what, found) = ("the batch of images", input.columns().shape());
+            if found != expected {
+                return Err(Error::ShapeMismatch { what, found, expected });
+            }
+        }
+        self.check_batch_size(input.batch_size())
+    }
+
+    /// Refuses a batch that has nothing left when it is centred.
+    pub(crate) fn check_batch_size(&self, batch_size: usize) -> Result<()> {
         let columns = match self.convolution_layer() {
             None => batch_size,
-            Some(layer) => {
-                let expected = (layer.input.len(), batch_size);
-                let (what, found) = ("the batch of images", input.columns().shape());
-                if found != expected {
-                    return Err(Error::ShapeMismatch { what, found, expected });
-                }
-                layer.output(layer.input, width)?.pixels() * batch_size
-            }
+            Some(layer) => layer.output(layer.input, self.width)?.pixels() * batch_size,
         };
         if self.normalization.centers() && columns == 1 {
             return Err(Error::BatchTooSmall { batch_size, minimum: 2 });

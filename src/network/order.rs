@@ -160,7 +160,7 @@ impl Residual {
     /// [`Error::InvalidParameter`] if it is not finite.
     pub fn weight(&self, layer: usize) -> Result<f64> {
         match &self.weight {
-            BranchWeight::Constant(weight) => Ok(*weight),
+            BranchWeight::Constant(weight) => finite(*weight),
             BranchWeight::ByLayer(weight) => finite(weight(layer)),
         }
     }
