@@ -110,19 +110,22 @@ impl<S: Send> Reduction<S> {
             told = rows;
             proceed(rows)
         };
-        let (done, first_block) = if blocks == 1 {
-            self.only_block(shared, draw, total)
+        let ((done, first_block), asked) = if blocks == 1 {
+            (self.only_block(shared, draw, total), Ok(()))
         } else {
-            self.own_blocks(plan, team, draw, &mut report_rows)?
+            self.own_blocks(plan, team, draw, &mut report_rows)
         };
         let failed = self.workers.iter_mut().filter_map(|worker| worker.failed.take());
         let failed = failed.min_by_key(|(block, _)| *block);
         let Refused { not_finite, out_of_range } = self.workers[0].sum.refused();
         let mut joint = Joint { not_finite, out_of_range, done };
         if shared {
-            let (differs, failed) = (false, failed.is_some());
+            // Others wait in the exchange, whatever became of this member.
+            let (differs, failed) = (false, failed.is_some() || asked.is_err());
             let report = Report { differs, failed, not_finite, out_of_range, done, first_block };
-            joint = self.exchange(team, blocks, report)?;
+            let exchanged = self.exchange(team, blocks, report);
+            asked?;
+            joint = exchanged?;
         }
         if let Some((_, error)) = failed {
             return Err(error);
@@ -182,14 +185,15 @@ impl<S: Send> Reduction<S> {
         (1, worker.hash_of_block(shared))
     }
 
-    /// Draws the super-blocks of this member. Returns how many, and a hash of the first of all.
+    /// Draws the super-blocks of this member. Returns how many, a hash of the first of all, and
+    /// whether the others could be asked to stop.
     fn own_blocks(
         &mut self,
         plan: &Plan,
         team: &mut dyn Communicator,
         draw: impl Fn(usize, &mut S, &mut [f64]) -> Result<()> + Sync,
         proceed: Proceed<'_>,
-    ) -> Result<(usize, u64)> {
+    ) -> ((usize, u64), Result<()>) {
         let Self { level, shape, workers, units, .. } = self;
         let (level, shape, size) = (*level, &*shape, team.size());
         workers.iter_mut().for_each(|worker| worker.sum.clear(shape));
@@ -236,7 +240,7 @@ impl<S: Send> Reduction<S> {
         *units = known.into_inner().unwrap_or_default();
         let (one, others) = workers.split_at_mut(1);
         others.iter_mut().for_each(|other| one[0].sum.merge(&mut other.sum));
-        failed.map(|()| (first + done, first_block))
+        ((first + done, first_block), failed)
     }
 }
 
