@@ -1,5 +1,6 @@
 //! Many runs of a network, on all threads.
 
+use std::cmp::Reverse;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -77,10 +78,16 @@ impl<'a, T: Scalar> Runs<'a, T> {
         Self { network, input, names, observables, layers, stop, done }
     }
 
-    fn look(&self, layer: &Layer, record: &mut Record) -> orthogap::Result<()> {
+    /// Records a layer in its rows; `upcoming` are all rows that follow, the next one last.
+    fn look(
+        &self,
+        layer: &Layer,
+        upcoming: &mut Vec<usize>,
+        record: &mut Record,
+    ) -> orthogap::Result<()> {
         layer.events().iter().for_each(|event| record.note(event));
-        let mut rows = (0..self.layers.len()).filter(|&row| self.layers[row].last == layer.depth());
-        let Some(first) = rows.next() else { return Ok(()) };
+        let mut next = || upcoming.pop_if(|row| self.layers[*row].last == layer.depth());
+        let Some(first) = next() else { return Ok(()) };
         let spectrum = OnceLock::new();
         let value = |observable: &Observable| match *observable {
             Observable::Metric(of) => Ok(of(layer.gram(), &spectrum)),
@@ -90,7 +97,25 @@ impl<'a, T: Scalar> Runs<'a, T> {
         };
         let values = self.observables.iter().map(value).collect::<orthogap::Result<Vec<_>>>()?;
         record.set(first, &values)?;
-        rows.try_for_each(|row| record.set(row, &values))
+        std::iter::from_fn(next).try_for_each(|row| record.set(row, &values))
+    }
+
+    fn walk(&self, run: Replicate, record: &mut Record) -> orthogap::Result<()> {
+        use std::ops::ControlFlow::{Break, Continue};
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let mut upcoming: Vec<usize> = (0..self.layers.len()).collect();
+        upcoming.sort_by_key(|&row| Reverse(self.layers[row].last));
+        let depth = upcoming.first().map_or(0, |&row| self.layers[row].last);
+        let mut chain = self.network.chain(self.input, run)?;
+        self.look(chain.layer(), &mut upcoming, record)?;
+        for layer in 1..=depth {
+            if stopped() {
+                return Err(Error::Interrupted { layer, rows: 0 });
+            }
+            chain.step_while(|_| if stopped() { Break(()) } else { Continue(()) })?;
+            self.look(chain.layer(), &mut upcoming, record)?;
+        }
+        Ok(())
     }
 }
 
@@ -104,20 +129,9 @@ impl<T: Scalar> Experiment for Runs<'_, T> {
     }
 
     fn run(&self, run: Replicate, record: &mut Record) -> orthogap::Result<()> {
-        use std::ops::ControlFlow::{Break, Continue};
-        let stopped = || self.stop.load(Ordering::Relaxed);
-        let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
-        let mut chain = self.network.chain(self.input, run)?;
-        self.look(chain.layer(), record)?;
-        for layer in 1..=depth {
-            if stopped() {
-                return Err(Error::Interrupted { layer, rows: 0 });
-            }
-            chain.step_while(|_| if stopped() { Break(()) } else { Continue(()) })?;
-            self.look(chain.layer(), record)?;
-        }
-        self.done.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        let outcome = self.walk(run, record);
+        self.done.fetch_add(1, Ordering::Relaxed); // whether it got to its last layer or not
+        outcome
     }
 }
 

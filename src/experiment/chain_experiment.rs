@@ -1,6 +1,7 @@
 //! The experiment that observes the layers of a network.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use super::{Experiment, Layers, Metric, Record};
 use crate::{Input, Layer, Network, Replicate, Result, Scalar};
@@ -155,36 +156,52 @@ impl<'a> ChainExperiment<'a> {
         self
     }
 
-    /// The numbers of the rows that a layer belongs to.
-    fn rows_of(&self, layer: usize) -> impl Iterator<Item = usize> {
-        let holds = move |layers: &Layers| (layers.first..=layers.last).contains(&layer);
-        self.layers.iter().enumerate().filter(move |(_, layers)| holds(layers)).map(|(row, _)| row)
-    }
-
     /// Adds a layer: records its events, adds to the sums of its rows, and records the sums that
     /// end with it.
-    fn look(&self, layer: &Layer, sums: &mut [Vec<f64>], record: &mut Record) -> Result<()> {
+    fn look(&self, layer: &Layer, rows: &mut Rows, record: &mut Record) -> Result<()> {
         layer.events().iter().for_each(|event| record.note(event));
+        let depth = layer.depth();
+        rows.open(depth, &self.layers);
+        if rows.open.is_empty() {
+            return Ok(());
+        }
         let mut values = Vec::new();
-        for row in self.rows_of(layer.depth()) {
-            if values.is_empty() {
-                self.measures.iter().try_for_each(|measure| measure(layer, &mut values))?;
-            }
-            let Layers { first, last } = self.layers[row];
-            if first == last {
-                record.set(row, &values)?;
-                continue;
-            }
-            let sum = &mut sums[row];
+        self.measures.iter().try_for_each(|measure| measure(layer, &mut values))?;
+        for (row, sum) in &mut rows.open {
+            let Layers { first, last } = self.layers[*row];
             sum.resize(values.len(), 0.0);
             sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
-            if layer.depth() == last {
+            if depth == last {
                 let count = (last - first + 1) as f64;
                 sum.iter_mut().for_each(|sum| *sum /= count);
-                record.set(row, sum)?;
+                record.set(*row, sum)?;
             }
         }
+        rows.open.retain(|(row, _)| self.layers[*row].last > depth);
         Ok(())
+    }
+}
+
+/// The rows of a record during a run: no layer goes over all of them.
+struct Rows {
+    /// Those that have not begun, the next one last.
+    upcoming: Vec<usize>,
+    /// Those that have, with the sums of their values.
+    open: Vec<(usize, Vec<f64>)>,
+}
+
+impl Rows {
+    fn new(layers: &[Layers]) -> Self {
+        let mut upcoming: Vec<usize> = (0..layers.len()).collect();
+        upcoming.sort_by_key(|&row| Reverse(layers[row].first));
+        Self { upcoming, open: Vec::new() }
+    }
+
+    /// Opens the rows that begin with a layer.
+    fn open(&mut self, depth: usize, layers: &[Layers]) {
+        while let Some(row) = self.upcoming.pop_if(|row| layers[*row].first <= depth) {
+            self.open.push((row, Vec::new()));
+        }
     }
 }
 
@@ -199,7 +216,7 @@ impl Experiment for ChainExperiment<'_> {
 
     fn run(&self, run: Replicate, record: &mut Record) -> Result<()> {
         let depth = self.layers.iter().map(|layers| layers.last).max().unwrap_or(0);
-        let mut sums = vec![Vec::new(); self.layers.len()];
-        (self.walk)(run, depth, &mut |layer| self.look(layer, &mut sums, record))
+        let mut rows = Rows::new(&self.layers);
+        (self.walk)(run, depth, &mut |layer| self.look(layer, &mut rows, record))
     }
 }

@@ -51,6 +51,9 @@ const LOOK: u32 = 32;
 /// happen this many times.
 const RUNS_FOR_SKEWNESS: f64 = 50.0;
 
+/// The most records that [`Ensemble::run_until`] holds.
+const AT_ONCE: u32 = 1024;
+
 impl<'a> Ensemble<'a> {
     /// Creates an ensemble of an experiment under a seed.
     #[must_use]
@@ -130,8 +133,7 @@ impl<'a> Ensemble<'a> {
     /// are unbiased: [`share`](Self::share)`(n..2 * n)`, where `n` is the number of runs at the
     /// stop.
     ///
-    /// Memory: a number for each run, and the records of all runs between two checks, which are up
-    /// to a ninth of the runs.
+    /// Memory: a number for each run, and the records of up to 1024 runs.
     ///
     /// # Errors
     /// Those of [`run`](Self::run); [`Error::UnknownName`] if there is no such observable or layer;
@@ -142,12 +144,17 @@ impl<'a> Ensemble<'a> {
         let (row, column) = summary.position(|layers| layers.last == layer, layer, observable)?;
         let valid = standard_error > 0.0;
         check::parameter("standard error", standard_error, valid, "a positive number")?;
+        at_least_one(most)?;
         let mut values = Vec::new();
         while summary.runs() < most {
             let done = summary.runs();
-            self.take_in(&mut summary, LOOK.max(done / 8).min(most - done), |record| {
-                values.extend(record.rows[row].as_ref().map(|values| values[column]));
-            })?;
+            let next_look = done + LOOK.max(done / 8).min(most - done);
+            while summary.runs() < next_look {
+                let some = AT_ONCE.min(next_look - summary.runs());
+                self.take_in(&mut summary, some, |record| {
+                    values.extend(record.rows[row].as_ref().map(|values| values[column]));
+                })?;
+            }
             if is_known(&values, standard_error) {
                 break;
             }
@@ -191,10 +198,7 @@ impl<'a> Ensemble<'a> {
         runs: u32,
         mut proceed: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<()> {
-        if runs == 0 {
-            let expected = "at least one run";
-            return Err(Error::InvalidParameter { name: "runs", value: 0.0, expected });
-        }
+        at_least_one(runs)?;
         summary.expect_alike(&self.empty())?;
         // Runs are numbered below 2^32 - 1, which is where a range can end.
         let missing = runs.saturating_sub(summary.runs());
@@ -258,6 +262,10 @@ impl<'a> Ensemble<'a> {
         #[cfg(not(feature = "rayon"))]
         runs.map(record).collect()
     }
+}
+
+fn at_least_one(runs: u32) -> Result<()> {
+    check::parameter("runs", f64::from(runs), runs > 0, "at least one run").map(drop)
 }
 
 /// Whether the mean of some numbers has a standard error that is small enough, and known.

@@ -7,6 +7,9 @@ use super::Stop;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Event, Replicate, Result};
 
+/// The largest number whose squares can be added up over 2^32 runs.
+const LARGEST: f64 = 1e148;
+
 /// An experiment that can be repeated, with the same observables each time.
 ///
 /// A run fills a table, its [`Record`]: a column for each observable, a row for each layer, or each
@@ -138,14 +141,18 @@ impl Record {
     /// # Errors
     /// [`Error::ShapeMismatch`] for more or fewer numbers than observables, and for a row that does
     /// not exist; [`Error::NotFinite`], with row and column of the record, for a number that is not
-    /// finite.
+    /// finite; [`Error::Overflow`] for one above 1e148, since sums of squares must be finite.
     pub fn set(&mut self, row: usize, values: &[f64]) -> Result<()> {
         if row >= self.rows.len() || values.len() != self.columns {
-            let (found, expected) = ((row + 1, values.len()), (self.rows.len(), self.columns));
+            let (found, expected) =
+                ((row.saturating_add(1), values.len()), (self.rows.len(), self.columns));
             return Err(Error::ShapeMismatch { what: "the record of a run", found, expected });
         }
         if let Some(column) = values.iter().position(|value| !value.is_finite()) {
             return Err(Error::NotFinite { row, column, value: values[column] });
+        }
+        if let Some(&value) = values.iter().find(|value| value.abs() > LARGEST) {
+            return Err(Error::Overflow { what: "observable, to be squared,", row, value });
         }
         self.rows[row] = Some(values.to_vec());
         Ok(())

@@ -273,8 +273,9 @@ impl Summary {
             summary.layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         self.expect_seed(other.seed)?;
-        let (found, expected) = (other.observables.join(", "), self.observables.join(", "));
-        self.expect_same("the list of observables", found, expected)?;
+        // In quotes: a name may have a comma.
+        let names = |summary: &Self| format!("{:?}", summary.observables);
+        self.expect_same("the list of observables", names(other), names(self))?;
         self.expect_same("the list of layers", layers(other), layers(self))
     }
 
