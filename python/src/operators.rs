@@ -134,14 +134,7 @@ fn text(recipe: Recipe) -> String {
 fn normalized<'py>(py: Python<'py>, x: &Batch<'py>, recipe: Recipe) -> Result<Bound<'py, PyAny>> {
     each!(x, array => {
         let (slice, shape) = parts(array)?;
-        let result = py.detach(|| {
-            let h = columns(slice, shape);
-            match recipe {
-                Recipe::BatchNorm(norm) => norm.normalize(&h),
-                Recipe::SampleNorm(norm) => norm.normalize(&h),
-                _ => Ok(h.into_owned()),
-            }
-        });
+        let result = py.detach(|| recipe.normalize(&columns(slice, shape)));
         Ok(transposed(py, result.map_err(of_batch)?).into_any())
     })
 }
@@ -154,11 +147,7 @@ fn pulled_back<'py, T: Scalar + numpy::Element>(
 ) -> Result<Bound<'py, PyAny>> {
     let result = py.detach(|| {
         let (h, gradient) = (columns(x, x_shape), columns(gradient, gradient_shape));
-        match recipe {
-            Recipe::BatchNorm(norm) => norm.pullback(&h, &gradient),
-            Recipe::SampleNorm(norm) => norm.pullback(&h, &gradient),
-            _ => Ok(gradient.into_owned()),
-        }
+        recipe.pullback(&h, &gradient)
     });
     Ok(transposed(py, result.map_err(of_batch)?).into_any())
 }

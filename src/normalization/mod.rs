@@ -7,9 +7,10 @@ mod sample_norm;
 mod shape;
 mod trainable;
 
-use nalgebra::{DMatrix, DMatrixViewMut};
+use nalgebra::{DMatrix, DMatrixViewMut, Dyn, Matrix, RawStorage};
 
 use self::mean_only::subtract_row_means;
+use self::shape::{owned, same_shape};
 use crate::{Error, Result, Scalar};
 
 pub use batch_norm::{BatchNorm, Centering, RowScale};
@@ -62,6 +63,58 @@ pub enum Normalization {
 }
 
 impl Normalization {
+    /// Returns the normalised matrix, newly allocated; `h` is `d x n`, samples are columns.
+    ///
+    /// ```
+    /// use orthogap::nalgebra::dmatrix;
+    /// use orthogap::normalization::{BatchNorm, Normalization, SampleNorm};
+    ///
+    /// let h = dmatrix![3.0, 5.0; 0.0, 4.0];
+    /// assert_eq!(Normalization::MeanOnly.normalize(&h)?, dmatrix![-1.0, 1.0; -2.0, 2.0]);
+    /// for norm in [BatchNorm::paper().into(), SampleNorm::layer(1e-5)?.into(), Normalization::None] {
+    ///     println!("{norm:?} {}", Normalization::normalize(norm, &h)?);
+    /// }
+    /// # Ok::<(), orthogap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`BatchNorm::normalize_mut`] and [`SampleNorm::normalize_mut`];
+    /// [`Error::BatchTooSmall`], [`Error::NotFinite`] and [`Error::Overflow`] of the mean-only one.
+    pub fn normalize<T: Scalar, S: RawStorage<T, Dyn, Dyn>>(
+        self,
+        h: &Matrix<T, Dyn, Dyn, S>,
+    ) -> Result<DMatrix<T>> {
+        let mut output = owned(h);
+        self.normalize_mut(&mut output.as_view_mut(), 1)?;
+        Ok(output)
+    }
+
+    /// Returns the gradient of a loss by `h`, given that by the normalised matrix; both are `d x n`.
+    ///
+    /// # Errors
+    /// Those of [`normalize`](Self::normalize), [`Error::NotFinite`] of the gradient, too;
+    /// [`Error::ShapeMismatch`]; [`Error::Overflow`].
+    pub fn pullback<T, S, S2>(
+        self,
+        h: &Matrix<T, Dyn, Dyn, S>,
+        gradient: &Matrix<T, Dyn, Dyn, S2>,
+    ) -> Result<DMatrix<T>>
+    where
+        T: Scalar,
+        S: RawStorage<T, Dyn, Dyn>,
+        S2: RawStorage<T, Dyn, Dyn>,
+    {
+        same_shape("the gradient", gradient.shape(), h.shape())?;
+        let mut output = owned(gradient);
+        match self {
+            Self::BatchNorm(norm) => norm.pullback_mut(h, &mut output)?,
+            Self::SampleNorm(norm) => norm.pullback_mut(h, &mut output)?,
+            Self::MeanOnly => subtract_row_means(&mut output)?,
+            Self::None => (),
+        }
+        Ok(output)
+    }
+
     /// Whether it lets a scale pass, so that scales grow or fall exponentially with depth.
     pub(crate) fn passes_scale(self) -> bool {
         match self {
@@ -187,5 +240,29 @@ impl From<BatchNorm> for Normalization {
 impl From<SampleNorm> for Normalization {
     fn from(sample_norm: SampleNorm) -> Self {
         Self::SampleNorm(sample_norm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::dmatrix;
+
+    #[test]
+    fn every_normalisation_of_a_matrix_and_its_pullback() {
+        let (h, g) = (dmatrix![3.0, 5.0; 0.5, 4.0], dmatrix![1.0, 2.0; -1.0, 0.5]);
+        let (batch, layer) = (BatchNorm::paper(), SampleNorm::layer(1e-5).unwrap());
+        let of =
+            |norm: Normalization| (norm.normalize(&h).unwrap(), norm.pullback(&h, &g).unwrap());
+        let paper = (batch.normalize(&h).unwrap(), batch.pullback(&h, &g).unwrap());
+        assert_eq!(of(batch.into()), paper);
+        assert_eq!(
+            of(layer.into()),
+            (layer.normalize(&h).unwrap(), layer.pullback(&h, &g).unwrap())
+        );
+        assert_eq!(of(Normalization::None), (h.clone(), g.clone()));
+        let centered = (dmatrix![-1.0, 1.0; -1.75, 1.75], dmatrix![-0.5, 0.5; -0.75, 0.75]);
+        assert_eq!(of(Normalization::MeanOnly), centered);
+        assert!(Normalization::None.pullback(&h, &h.transpose().remove_row(0)).is_err());
     }
 }
