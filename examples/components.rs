@@ -309,9 +309,12 @@ fn experiment(options: &Options) -> Result<()> {
     for &width in &options.widths {
         memory::check("the weights of an orthogonal layer", &[width, width], size_of::<f64>())?;
     }
-    let records = [options.widths.len(), options.runs as usize, options.depth + 1];
-    memory::check("the records of all layers", &records, size_of::<Record>())?;
     let images = Images::load(&options.source)?;
+    let (channels, height, width) = images.shape();
+    let shape = orthogap::convolution::Images::new(channels, height, width)?;
+    let kinds = components(1, options.depth, shape)?.len() * options.widths.len();
+    let records = [kinds, options.runs as usize, options.depth + 1];
+    memory::check("the records of all layers", &records, size_of::<Record>())?;
     let batch = images.batch(options.batch_size, options.seed)?;
     let input = Input::from_columns(&batch).map_err(|error| format!("this batch: {error}"))?;
     let cases = simulate(options, &input, images.shape())?;

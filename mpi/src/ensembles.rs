@@ -131,8 +131,13 @@ impl Ranks {
             Some((cell, reason)) => Err((Some(cell), reason)),
         };
         let _ = self.pronounce(verdict)?;
-        let all: orthogap::Result<Vec<Option<R>>> =
-            cells.iter().map(|cell| sweep.finished(cell)).collect();
-        Ok(self.agree(all)?.into_iter().flatten().collect())
+        // A file can be removed meanwhile, and a rank may not see yet what another has written.
+        let read = |cell| {
+            sweep.finished(cell)?.ok_or_else(|| orthogap::Error::File {
+                path: sweep.folder().to_owned(),
+                reason: "the result of a cell is missing after the sweep".to_owned(),
+            })
+        };
+        self.agree(cells.iter().map(read).collect::<orthogap::Result<_>>())
     }
 }

@@ -54,7 +54,7 @@ impl Link {
     #[must_use]
     pub fn all_reduce(self, ranks: usize, bytes: usize) -> f64 {
         let rounds = rounds(ranks);
-        let share = (ranks - 1) as f64 / ranks as f64;
+        let share = 1.0 - 1.0 / ranks.max(1) as f64;
         let doubling = rounds * self.message(bytes);
         let halving = 2.0 * rounds * self.latency + 2.0 * share * bytes as f64 / self.bandwidth;
         doubling.min(halving)
@@ -70,7 +70,7 @@ impl Link {
 
 /// The logarithm of the number of ranks, rounded up.
 fn rounds(ranks: usize) -> f64 {
-    f64::from(ranks.next_power_of_two().ilog2())
+    f64::from(ranks.max(1).next_power_of_two().ilog2())
 }
 
 /// Returns the bytes of the exchange of a layer of `n` samples: 4 integers of 8 bytes for each pair

@@ -254,7 +254,7 @@ impl Gram {
     }
 
     fn __hash__(&self) -> u64 {
-        self.gram.factor().iter().fold(0, |hash: u64, x| hash.rotate_left(5) ^ x.to_bits())
+        self.gram.factor().iter().fold(0, |hash: u64, x| hash.rotate_left(5) ^ (x + 0.0).to_bits())
     }
 }
 
