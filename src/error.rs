@@ -375,7 +375,7 @@ impl fmt::Display for Error {
             Self::Collapsed { layer, batch_size } => write!(
                 f,
                 "representations of {batch_size} samples collapsed to rank one at layer {layer}: \
-                 a larger width keeps more directions"
+                 a larger width keeps more directions, except that centring leaves one of two samples"
             ),
             Self::AllSamplesZero { layer, batch_size } => {
                 write!(f, "all {batch_size} samples are zero at layer {layer}")

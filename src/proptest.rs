@@ -56,7 +56,9 @@ pub fn nearly_collinear(
 ) -> impl Strategy<Value = DMatrix<f64>> {
     (d, n, any::<u64>(), -9i32..=-1).prop_map(|(d, n, seed, log_share)| {
         let mut h = normals(d, n, seed);
-        let first = h.column(0).into_owned();
+        let Some(first) = h.column_iter().next().map(|first| first.into_owned()) else {
+            return h;
+        };
         let difference = first.norm() * 10f64.powi(log_share);
         for mut sample in h.column_iter_mut().skip(1) {
             let length = sample.norm();
@@ -88,7 +90,8 @@ pub fn rank_deficient(
     n: RangeInclusive<usize>,
 ) -> impl Strategy<Value = DMatrix<f64>> {
     (d, n, any::<u64>(), any::<prop::sample::Index>()).prop_map(|(d, n, seed, index)| {
-        let rank = 1 + index.index(d.min(n.max(2) - 1));
+        let most = d.min(n.max(2) - 1);
+        let rank = if most == 0 { 0 } else { 1 + index.index(most) };
         normals(d, rank, seed) * normals(rank, n, !seed)
     })
 }

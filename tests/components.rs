@@ -314,7 +314,8 @@ fn vanilla_layers_shrink_beyond_all_floats() {
         let (curved, straight) = (of(Activation::Gelu), of(halve.with_homogeneity()));
         let columns = Input::gaussian(5, 3, Seed(1)).unwrap().columns() * 1e-17;
         let input = Input::from_columns(&columns).unwrap();
-        let mut streamed = [&curved, &straight].map(|network| network.chain(&input, Seed(2)).unwrap());
+        let mut streamed =
+            [&curved, &straight].map(|network| network.chain(&input, Seed(2)).unwrap());
         let mut explicit =
             [&curved, &straight].map(|network| network.explicit_chain(&input, Seed(2)).unwrap());
         for _ in 0..60 {
@@ -358,7 +359,10 @@ fn samples_far_below_epsilon() {
                 (layer.orthogonality_gap(), layer.log_scale() - scale.ln())
             });
             let differences = [a.0 - b.0, a.1 - b.1];
-            assert!(differences.iter().all(|x| x.abs() < tolerance), "{network:?}: {differences:?}");
+            assert!(
+                differences.iter().all(|x| x.abs() < tolerance),
+                "{network:?}: {differences:?}"
+            );
         }
     }
 
