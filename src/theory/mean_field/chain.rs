@@ -5,7 +5,7 @@ use std::ops::Deref;
 use nalgebra::DMatrix;
 
 use super::centering::centered;
-use super::map::{map, map_scaled};
+use super::map::{check_singular_values, map_scaled};
 use crate::{Gram, Result};
 
 /// A layer of the deterministic chain: a Gram matrix with its depth and every metric.
@@ -71,8 +71,8 @@ impl MeanFieldChain {
     /// Creates the chain that begins with this Gram matrix. Cost: its spectrum, some 10 to 50 `n³`.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive eigenvalue is
-    /// below 1e-280 times the largest.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) if a positive singular value is
+    /// below 1e-140 times the largest: its eigenvalue is below 1e-280 times the largest.
     ///
     /// ```
     /// use orthogap::{Error, Gram, nalgebra, theory::mean_field::MeanFieldChain};
@@ -83,8 +83,9 @@ impl MeanFieldChain {
     /// ```
     pub fn new(gram: &Gram) -> Result<Self> {
         let (singular_values, axes) = gram.principal_axes();
-        let eigenvalues: Vec<f64> = singular_values.iter().map(|sigma| sigma * sigma).collect();
-        map(&eigenvalues)?; // it brings eigenvalues closer, so it accepts those of later layers
+        // The map brings eigenvalues closer, so those of later layers are in range, too.
+        check_singular_values(&singular_values)?;
+        let eigenvalues = singular_values.iter().map(|sigma| sigma * sigma).collect();
         let layer = MeanFieldLayer { depth: 0, gram: gram.clone() };
         Ok(Self { axes: axes.transpose(), eigenvalues, layer })
     }
@@ -154,7 +155,8 @@ impl Iterator for MeanFieldChain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Input, Seed};
+    use crate::theory::mean_field::map;
+    use crate::{Error, Input, Seed};
     use proptest::prelude::*;
 
     proptest! {
@@ -176,6 +178,19 @@ mod tests {
             let (c, next) = (gram.matrix(), layer.matrix());
             prop_assert!((&c * &next - &next * &c).amax() < 1e-14, "they commute");
         }
+    }
+
+    /// Also where the square of a singular value underflows.
+    #[test]
+    fn spectra_out_of_range_are_refused() {
+        for small in [1e-145, 1e-165, 1e-300] {
+            let lost = Gram::from_factor(nalgebra::dmatrix![1.0, 0.0; 0.0, small]).unwrap();
+            let error = MeanFieldChain::new(&lost).unwrap_err();
+            let named = matches!(error, Error::InvalidParameter { name: "singular value", .. });
+            assert!(named, "{small}: {error}");
+        }
+        let kept = Gram::from_factor(nalgebra::dmatrix![1.0, 0.0; 0.0, 1e-139]).unwrap();
+        assert_eq!(MeanFieldChain::new(&kept).unwrap().step().rank(), 2);
     }
 
     #[test]

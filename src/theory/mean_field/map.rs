@@ -1,6 +1,7 @@
 //! The map of eigenvalues, and the same for their deviations from equal ones.
 
 use super::nodes::{STEP, for_each_node};
+use crate::check;
 use crate::{Error, Result};
 
 /// The smallest positive eigenvalue over the largest that does not leave the range of `f64`.
@@ -50,6 +51,16 @@ pub fn map(eigenvalues: &[f64]) -> Result<Vec<f64>> {
     }
     let scaled: Vec<f64> = eigenvalues.iter().map(|lambda| lambda / largest).collect();
     Ok(map_scaled(&scaled))
+}
+
+/// Refuses singular values, in descending order, whose squares [`map`] refuses: those that underflow
+/// would count as zeros, and their directions be lost.
+pub(in crate::theory) fn check_singular_values(values: &[f64]) -> Result<()> {
+    let (name, expected) = ("singular value", "at least 1e-140 times the largest one");
+    let smallest = SMALLEST_RATIO.sqrt() * values[0];
+    values.iter().try_for_each(|&value| {
+        check::parameter(name, value, value >= smallest, expected).map(|_| ())
+    })
 }
 
 /// [`map`] of eigenvalues of which the largest is one and the rest is valid.

@@ -33,5 +33,6 @@ mod nodes;
 pub use centering::centered;
 pub use chain::{MeanFieldChain, MeanFieldLayer};
 pub use deviations::Deviations;
+pub(super) use map::check_singular_values;
 pub use map::{map, map_of_deviations};
 pub(super) use nodes::for_each_node;

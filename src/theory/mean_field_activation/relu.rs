@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::from_matrix;
 use super::kernel::{Kernel, add_kernel};
-use crate::theory::mean_field::{for_each_node, map};
+use crate::theory::mean_field::{check_singular_values, for_each_node};
 use crate::{Gram, Result};
 
 /// Returns the next Gram matrix under batch normalisation without centring and ReLU, at infinite
@@ -37,9 +37,9 @@ use crate::{Gram, Result};
 /// Those of [`MeanFieldChain::new`](crate::theory::mean_field::MeanFieldChain::new).
 pub fn relu(gram: &Gram) -> Result<Gram> {
     let (singular_values, axes) = gram.principal_axes();
+    check_singular_values(&singular_values)?;
     let eigenvalues: Vec<f64> =
         singular_values.iter().map(|sigma| (sigma / singular_values[0]).powi(2)).collect();
-    map(&eigenvalues)?;
     let (n, smallest) = (gram.batch_size(), eigenvalues[eigenvalues.len() - 1]);
     let (mut next, mut covariance) = (DMatrix::zeros(n, n), DMatrix::zeros(n, n));
     for_each_node(
@@ -61,12 +61,22 @@ pub fn relu(gram: &Gram) -> Result<Gram> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::normalization::BatchNorm;
+    use crate::theory::mean_field_activation::ActivationChain;
+    use crate::{Activation, Error};
     use nalgebra::dmatrix;
 
+    /// Also where the square of a singular value underflows: the integral would have no end.
     #[test]
     fn spectra_out_of_range_are_refused() {
-        let lost = Gram::from_factor(dmatrix![1.0, 0.0; 0.0, 1e-150]).unwrap();
-        assert!(matches!(relu(&lost), Err(Error::InvalidParameter { name: "eigenvalue", .. })));
+        for small in [1e-150, 1e-165] {
+            let lost = Gram::from_factor(dmatrix![1.0, 0.0; 0.0, small]).unwrap();
+            let refused =
+                |error| matches!(error, Error::InvalidParameter { name: "singular value", .. });
+            assert!(refused(relu(&lost).unwrap_err()), "{small}");
+            let norm = BatchNorm::paper();
+            let mut chain = ActivationChain::new(&lost, &Activation::Relu, norm).unwrap();
+            assert!(refused(chain.step().unwrap_err()), "{small}");
+        }
     }
 }
