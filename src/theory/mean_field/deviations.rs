@@ -1,8 +1,9 @@
 //! Eigenvalues near orthogonality, as deviations that keep their digits.
 
 use super::map::map_of_deviations;
+use crate::check;
 use crate::scalar::norm;
-use crate::{Gram, Result};
+use crate::{Error, Gram, Result};
 
 /// The eigenvalues of a Gram matrix of trace one near orthogonality, as deviations
 /// $`\delta_i = \lambda_i - 1/n`$, which keep their digits however small they are.
@@ -30,19 +31,27 @@ impl Deviations {
     /// trace one.
     ///
     /// # Errors
-    /// Those of [`map_of_deviations`].
+    /// Those of [`map_of_deviations`]; [`Error::InvalidParameter`] if the smallest eigenvalue is at
+    /// most 1e-14 times their mean, and if their sum is beyond the range of `f64`.
     pub fn new(deviations: &[f64]) -> Result<Self> {
-        map_of_deviations(deviations)?; // which accepts all that follow: it brings them closer
+        map_of_deviations(deviations)?;
         let n = deviations.len() as f64;
-        let sum: f64 = deviations.iter().sum();
-        let values = deviations.iter().map(|delta| (delta - sum / n) / (1.0 + sum)).collect();
+        let sum = check::finite("sum of deviations", deviations.iter().sum())?;
+        let values: Vec<f64> =
+            deviations.iter().map(|delta| (delta - sum / n) / (1.0 + sum)).collect();
+        // The map accepts all that follow these: it brings them closer.
+        map_of_deviations(&values).map_err(|_| {
+            let value = 1.0 / n + deviations.iter().copied().fold(f64::MAX, f64::min);
+            let expected = "more than 1e-14 times the mean of the eigenvalues";
+            Error::InvalidParameter { name: "smallest eigenvalue", value, expected }
+        })?;
         Ok(Self { values })
     }
 
     /// Returns the deviations of a Gram matrix, in descending order, to an absolute 1e-15.
     ///
     /// # Errors
-    /// Those of [`map_of_deviations`]; a singular Gram matrix has an eigenvalue of zero.
+    /// Those of [`new`](Self::new); a singular Gram matrix has an eigenvalue of zero.
     pub fn of(gram: &Gram) -> Result<Self> {
         let ideal = (gram.batch_size() as f64).sqrt().recip();
         let sigma = gram.singular_values();
@@ -132,5 +141,20 @@ mod tests {
         }
         let singular = Gram::from_factor(nalgebra::dmatrix![1.0, 1.0]).unwrap();
         assert!(Deviations::of(&singular).is_err());
+    }
+
+    /// Eigenvalues that have no digits left beside the others at trace one, and a sum out of range.
+    #[test]
+    fn deviations_without_digits_at_trace_one_are_refused() {
+        let refused = |deviations: &[f64]| match Deviations::new(deviations) {
+            Err(Error::InvalidParameter { name, value, .. }) => (name, value),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&[1e15, 0.0]), ("smallest eigenvalue", 0.5));
+        assert_eq!(refused(&[1e308, 1e308]), ("sum of deviations", f64::INFINITY));
+        for large in [1e3, 1e13] {
+            let deviations = Deviations::new(&[large, 0.0]).unwrap();
+            assert!(deviations.next_layer().gap() < deviations.gap());
+        }
     }
 }
