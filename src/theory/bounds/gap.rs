@@ -36,11 +36,12 @@ pub fn theorem_1(version: Version, a1: A1, width: Width) -> Bound {
     };
     let value = match version {
         Version::Printed | Version::Repaired => {
-            2.0 * power(2.0 * strength / 3.0, a1.layers) + 3.0 * n / strength * width.noise
+            2.0 * power(2.0 * strength / 3.0, a1.layers) + noise(3.0 * n, strength, width)
         }
         Version::Sharp => {
             let rate = contraction(Version::Sharp, n) * strength;
-            (1.0 - 1.0 / n).sqrt() * (power(rate, a1.layers) + n * width.noise / rate)
+            let largest = largest_gap(n);
+            largest * power(rate, a1.layers) + noise(largest * n, rate, width)
         }
     };
     Bound::new(value, largest_gap(n))
@@ -72,7 +73,14 @@ pub fn theorem_1(version: Version, a1: A1, width: Width) -> Bound {
 pub fn theorem_1_proof(a1: A1, width: Width) -> Bound {
     let (n, eigenvalue) = (a1.batch_size as f64, a1.alpha * a1.alpha);
     let decay = power(2.0 * eigenvalue / 3.0, a1.layers);
-    Bound::new(2.0 * decay + 1.5 * n / eigenvalue * width.noise, largest_gap(n))
+    Bound::new(2.0 * decay + noise(1.5 * n, eigenvalue, width), largest_gap(n))
+}
+
+/// The term of the noise, `constant` / (`strength` sqrt(d)): zero without noise, otherwise infinite
+/// where the strength, a square, has underflowed to zero.
+fn noise(constant: f64, strength: f64, width: Width) -> f64 {
+    let noise = constant * width.noise;
+    if noise == 0.0 { 0.0 } else { noise / strength }
 }
 
 /// $`(1 - r)^l`$.
@@ -103,4 +111,38 @@ pub fn lemma_4(version: Version, batch_size: usize, lyapunov: f64) -> Result<Bou
         Version::Sharp => (n * (n - 1.0)).sqrt(),
     };
     Ok(Bound::new(constant * lyapunov, largest_gap(n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::theory::bounds::corollary_3;
+
+    /// Where the square of alpha underflows, or one over it overflows: at infinite width two times a
+    /// factor of one, at finite width infinite or nearly so; of one sample the gap is zero.
+    #[test]
+    fn tiny_alphas_give_numbers() {
+        use Version::{Printed, Repaired, Sharp};
+        for alpha in [1e-153, 1e-160, 1e-170, 1e-308, f64::from_bits(1)] {
+            let a1 = A1::new(4, alpha, 10).unwrap();
+            let (limit, width) = (Width::INFINITE, Width::finite(4, 100).unwrap());
+            let both = |claim: &dyn Fn(Width) -> Bound| [claim(limit), claim(width)];
+            for version in [Printed, Repaired, Sharp] {
+                let largest = if version == Sharp { largest_gap(4.0) } else { 2.0 };
+                let [infinite, finite] = both(&|width| theorem_1(version, a1, width));
+                assert!(infinite.value == largest && infinite.vacuous, "{version:?} {alpha}");
+                assert!(finite.value > 1e150 && finite.vacuous, "{version:?} {alpha}");
+                let [infinite, finite] = both(&|width| corollary_3(version, a1, width));
+                assert!(infinite.value == 8.0 * largest && infinite.vacuous);
+                assert!(finite.value > 1e150 && finite.vacuous);
+            }
+            let [infinite, finite] = both(&|width| theorem_1_proof(a1, width));
+            assert!(infinite.value == 2.0 && infinite.vacuous);
+            assert!(finite.value > 1e150 && finite.vacuous);
+            let single = A1::new(1, alpha, 10).unwrap();
+            for width in [limit, Width::finite(1, 100).unwrap()] {
+                assert_eq!(theorem_1(Sharp, single, width).value, 0.0);
+            }
+        }
+    }
 }
