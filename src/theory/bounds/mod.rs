@@ -133,7 +133,7 @@ mod tests {
         let theorem_5 = [1.0 / 30.0, 1.0 / 30.0, 1.0 / 15.0].map(|rate| (1.0 - rate) * 0.2 + 0.1);
         for (k, version) in VERSIONS.into_iter().enumerate() {
             check(super::theorem_1(version, a1, width), theorem_1[k], gap);
-            check(corollary_3(version, a1, width), 8.0 * theorem_1[k], 2.0);
+            check(corollary_3(version, a1, width), 8.0 * theorem_1[k], 1.0);
             check(super::lemma_4(version, 4, 0.2).unwrap(), lemma_4[k], gap);
             check(super::theorem_5(version, 4, 0.2, width).unwrap(), theorem_5[k], 0.25);
             // (0.2/5 + 0.1) times 3/2, or 6/8 for four samples.
@@ -143,9 +143,9 @@ mod tests {
         // An eigenvalue of 0.15, two layers: rate 0.1.
         let a1 = A1::of_eigenvalue(4, 0.15, 2).unwrap();
         check(theorem_1_proof(a1, width), 2.0 * 0.81 + 6.0 / (0.15 * 10.0), gap);
-        check(lemma_2(4, 0.1).unwrap(), 0.8, 2.0);
-        check(lemma_2_sharp(4, 0.1).unwrap(), 0.4, 2.0);
-        check(lemma_6(width), 0.01, 1.0);
+        check(lemma_2(4, 0.1).unwrap(), 0.8, 1.0);
+        check(lemma_2_sharp(4, 0.1).unwrap(), 0.4, 1.0);
+        check(lemma_6(4, width).unwrap(), 0.01, 0.75);
         check(lemma_7(4, width).unwrap(), 0.01, 0.0625);
         check(lemma_8(4, 0.05).unwrap(), (1.0 - 1.0 / 15.0) * 0.2, 0.25);
     }
@@ -153,9 +153,9 @@ mod tests {
     /// What says no more than what holds anyway says nothing.
     #[test]
     fn equality_is_vacuous() {
-        let bound = lemma_2(4, 0.25).unwrap();
+        let bound = lemma_2(4, 0.125).unwrap();
         assert!(bound.value == bound.trivial && bound.vacuous);
-        assert!(!lemma_2(4, 0.2499).unwrap().vacuous);
+        assert!(!lemma_2(4, 0.1249).unwrap().vacuous);
     }
 
     /// Both ends of a range belong to it, and little beyond them does not.

@@ -6,10 +6,15 @@ use crate::theory::mean_field::map;
 
 /// Returns the bound of Lemma 6: $`E \lVert C' - E C' \rVert_F^2 \le 1/d`$ for the next Gram matrix
 /// `C'` given this one.
-#[must_use]
-pub fn lemma_6(width: Width) -> Bound {
-    // Trace one: no Gram matrix is farther than this from the mean of its law.
-    Bound::new(width.noise * width.noise, 1.0)
+///
+/// Both have trace one, so $`\lVert C' \rVert_F^2 \le 1`$ and $`\lVert E C' \rVert_F^2 \ge 1/n`$: the
+/// trivial bound is 1 - 1/n.
+///
+/// # Errors
+/// [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.
+pub fn lemma_6(batch_size: usize, width: Width) -> Result<Bound> {
+    let n = nonempty(batch_size)?;
+    Ok(Bound::new(width.noise * width.noise, 1.0 - 1.0 / n))
 }
 
 /// Returns the left side of Lemma 6, exactly:
@@ -105,5 +110,7 @@ mod tests {
         assert!(lemma_7(3, Width::finite(3, 9).unwrap()).unwrap().vacuous);
         assert!(!lemma_7(3, Width::finite(3, 10).unwrap()).unwrap().vacuous);
         assert!(lemma_7(0, width).is_err() && lemma_7_sharp(&[], width).is_err());
+        assert_eq!(lemma_6(2, Width::INFINITE).unwrap().trivial, 0.5);
+        assert!(lemma_6(1, width).unwrap().vacuous && lemma_6(0, width).is_err());
     }
 }
