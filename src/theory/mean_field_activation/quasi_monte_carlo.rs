@@ -6,6 +6,7 @@ use nalgebra::DMatrix;
 
 use super::from_matrix;
 use crate::activation::Activation;
+use crate::scalar::norm;
 use crate::statistics::Moments;
 use crate::{Error, Gram, Purpose, Replicate, Result};
 
@@ -101,7 +102,7 @@ pub fn quasi_monte_carlo(
 fn fewest_points(gram: &Gram) -> usize {
     const ROUNDING: f64 = 1e-14;
     let factor = gram.factor();
-    let norms = factor.column_iter().map(|column| column.norm()).collect::<Vec<_>>();
+    let norms = factor.column_iter().map(|column| norm(column.as_slice())).collect::<Vec<_>>();
     let unit = |j: usize| factor.column(j) / norms[j];
     let mut smallest = PI;
     for j in (0..norms.len()).filter(|&j| norms[j] > 0.0) {
@@ -202,6 +203,18 @@ mod tests {
         let zero = Activation::custom("zero", |_| 0.0);
         let error = quasi_monte_carlo(&one_sample, &zero, 1.0, 4, Seed(1)).unwrap_err();
         assert_eq!(error, Error::ZeroMatrix { rows: 4, columns: 2 });
+    }
+
+    /// A sample at half a right angle to another, however short: its squares underflow.
+    #[test]
+    fn short_samples_have_a_direction() {
+        for short in [1.0, 1e-165, 1e-300] {
+            let gram = Gram::from_factor(dmatrix![1.0, short; 0.0, short]).unwrap();
+            let error = quasi_monte_carlo(&gram, &Activation::Relu, 1.0, 7, Seed(1)).unwrap_err();
+            let Error::SampleTooSmall { count: 7, minimum: 8 | 9 } = error else {
+                panic!("{short}: {error}");
+            };
+        }
     }
 
     /// A single point is a lattice, too; rows have the length that is asked for.
