@@ -112,7 +112,7 @@ fn recipes(width: usize) -> Result<Vec<Recipe>> {
             // The law of an infinite batch: at n = 8 the rate is 1.5 times as large.
             law: |n, _| (n >= 32).then(|| RECTIFIED_SQUARED_GROWTH.ln()),
         },
-        Recipe { name: "vanilla", network: vanilla, law: |_, d| Some(rectified_log_growth(d)) },
+        Recipe { name: "vanilla", network: vanilla, law: |_, d| rectified_log_growth(d).ok() },
         Recipe { name: "haar", network: haar, law: |_, _| None },
     ])
 }

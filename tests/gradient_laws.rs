@@ -86,7 +86,7 @@ fn he_weights_and_rectifiers() {
         let input = Input::gaussian(width, 1, Seed(1)).unwrap();
         let rate = |run| growth(&layers(&network, &input, run, 20, Top::RandomDirection), 0, 20);
         let moments: Moments = (0..6000).map(rate).collect();
-        agree("He", &moments, rectified_log_growth(width), 0.0);
+        agree("He", &moments, rectified_log_growth(width).unwrap(), 0.0);
         let d = width as f64;
         let variance = moments.sample_variance() * 20.0;
         let law = 5.0 / d + 21.0 / (d * d);
@@ -103,5 +103,5 @@ fn haar_weights_of_a_full_batch() {
         let layers = layers(&network, &input, run, 200, Top::default());
         (2.0 * (layers[0].log_norm() - layers[200].log_norm())).exp()
     };
-    agree("Haar", &(0..300).map(share).collect(), haar_share(8), 0.0);
+    agree("Haar", &(0..300).map(share).collect(), haar_share(8).unwrap(), 0.0);
 }

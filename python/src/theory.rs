@@ -48,11 +48,19 @@ functions! {
     critical_width(batch_size) = laws::critical_width::predicted;
     /// Returns the mean growth of the logarithm of a nearly lost singular value at infinite width.
     critical_growth(batch_size) = laws::critical_width::growth_at_infinite_width;
-    /// Returns the mean growth a layer of the log squared norm of a gradient in a vanilla ReLU
-    /// network.
-    rectified_log_growth(width) = laws::backward::rectified_log_growth;
-    /// Returns (n - 1)/(2n), the share of a squared gradient norm that is left with Haar weights, n = d.
-    haar_share(batch_size) = laws::backward::haar_share;
+}
+
+/// Returns the mean growth a layer of the log squared norm of a gradient in a vanilla ReLU
+/// network.
+#[pyfunction]
+fn rectified_log_growth(width: usize) -> Result<f64> {
+    Ok(laws::backward::rectified_log_growth(width)?)
+}
+
+/// Returns (n - 1)/(2n), the share of a squared gradient norm that is left with Haar weights, n = d.
+#[pyfunction]
+fn haar_share(batch_size: usize) -> Result<f64> {
+    Ok(laws::backward::haar_share(batch_size)?)
 }
 
 /// Returns (n - 1)/(n - 2), by which the mean squared norm of a gradient grows a layer in a linear
@@ -82,8 +90,8 @@ fn lyapunov_exponents(
     width: usize,
     batch_size: usize,
     gain: f64,
-) -> Bound<'_, PyArray1<f64>> {
-    numbers(py, laws::growth::lyapunov_exponents(width, batch_size, gain))
+) -> Result<Bound<'_, PyArray1<f64>>> {
+    Ok(numbers(py, laws::growth::lyapunov_exponents(width, batch_size, gain)?))
 }
 
 /// Returns the eigenvalues of the Gram matrix one layer deeper at infinite width, in the same order.
@@ -379,6 +387,7 @@ pub fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
         ($($name:ident),*) => { $(module.add_function(wrap_pyfunction!($name, &module)?)?;)* };
     }
     functions!(squared_growth, squared_growth_centred, traceless_growth, lyapunov_exponents);
+    functions!(rectified_log_growth, haar_share);
     functions!(mean_field_map, mean_field_relu, mean_field_product, mean_field_quasi_monte_carlo);
     functions!(theorem_1, corollary_3, lemma_2, lemma_4, theorem_5, estimate_critical_width);
     module.add_class::<MeanFieldChain>()?;

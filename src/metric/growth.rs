@@ -71,7 +71,7 @@ impl Gram {
 ///     let layer = layer?;
 ///     growth.observe(&layer, layer.log_scale());
 /// }
-/// for (rate, exponent) in growth.rates().iter().zip(lyapunov_exponents(64, 3, 1.0)) {
+/// for (rate, exponent) in growth.rates().iter().zip(lyapunov_exponents(64, 3, 1.0)?) {
 ///     assert!((rate.mean() - exponent).abs() < 4.0 * rate.standard_error());
 /// }
 /// # Ok::<(), orthogap::Error>(())

@@ -122,11 +122,15 @@ pub fn traceless_growth(batch_size: usize) -> Result<f64> {
 /// ```
 /// use orthogap::theory::backward::rectified_log_growth;
 ///
-/// assert!((rectified_log_growth(64) + 0.04011).abs() < 5e-6);
-/// assert!((rectified_log_growth(1_000_000) / -2.5e-6 - 1.0).abs() < 1e-4);
+/// assert!((rectified_log_growth(64)? + 0.04011).abs() < 5e-6);
+/// assert!((rectified_log_growth(1_000_000)? / -2.5e-6 - 1.0).abs() < 1e-4);
+/// # Ok::<(), orthogap::Error>(())
 /// ```
-#[must_use]
-pub fn rectified_log_growth(width: usize) -> f64 {
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a width of zero.
+pub fn rectified_log_growth(width: usize) -> Result<f64> {
+    check::count("width", width, width > 0, "at least one neuron")?;
     let d = width as f64;
     // Twelve standard deviations on either side of the mean, in binomial weights relative to its own.
     let reach = (6.0 * d.sqrt()).ceil() as usize;
@@ -150,7 +154,7 @@ pub fn rectified_log_growth(width: usize) -> f64 {
         weight *= (k + 1) as f64 / (width - k) as f64;
         add(k, weight);
     }
-    sum / total
+    Ok(sum / total)
 }
 
 /// Returns the share $`(n-1)/(2n)`$ of the squared norm of a gradient in a random direction that is
@@ -165,11 +169,15 @@ pub fn rectified_log_growth(width: usize) -> f64 {
 /// ```
 /// use orthogap::theory::backward::haar_share;
 ///
-/// assert_eq!(haar_share(16), 15.0 / 32.0);
+/// assert_eq!(haar_share(16)?, 15.0 / 32.0);
+/// # Ok::<(), orthogap::Error>(())
 /// ```
-#[must_use]
-pub fn haar_share(batch_size: usize) -> f64 {
-    (batch_size as f64 - 1.0) / (2.0 * batch_size as f64)
+///
+/// # Errors
+/// [`Error::BatchTooSmall`](crate::Error::BatchTooSmall) for an empty batch.
+pub fn haar_share(batch_size: usize) -> Result<f64> {
+    let n = at_least(1, batch_size)?;
+    Ok((n - 1.0) / (2.0 * n))
 }
 
 fn at_least(minimum: usize, batch_size: usize) -> Result<f64> {
@@ -199,7 +207,7 @@ mod tests {
                 sum += weight * (*digamma + (4.0 / d).ln());
                 *digamma += 2.0 / k as f64;
             }
-            let error = rectified_log_growth(width) - sum / total;
+            let error = rectified_log_growth(width).unwrap() - sum / total;
             assert!(error.abs() < 1e-14 * d.sqrt(), "{width}: {error}");
         }
     }
@@ -249,6 +257,9 @@ mod tests {
         assert_eq!(squared_growth(2), Err(small(2, 3)));
         assert_eq!(squared_growth_centred(3), Err(small(3, 4)));
         assert_eq!(traceless_growth(2), Err(small(2, 3)));
-        assert_eq!([1, 2, 5].map(haar_share), [0.0, 0.25, 0.4]);
+        assert_eq!([1, 2, 5].map(haar_share), [Ok(0.0), Ok(0.25), Ok(0.4)]);
+        assert_eq!(haar_share(0), Err(small(0, 1)));
+        let error = rectified_log_growth(0).unwrap_err();
+        assert!(matches!(error, Error::InvalidParameter { name: "width", .. }), "{error}");
     }
 }

@@ -28,7 +28,7 @@ pub fn predicted(batch_size: usize) -> f64 {
 /// $`\sqrt{2n}`$, and $`s^2 = n E V^2/(4 D) \to 1/(8d)`$. The smallest of them reaches zero at
 /// $`1/n = 2n/(8d)`$. There the law itself, which is linear in the spread, is no longer exact: measured
 /// critical widths exceed `n²/4` by 11 % (n = 32) to 40 % (n = 8). The edge is negative for
-/// `d < n²/4`.
+/// `d < n²/4`, and infinite without samples or neurons.
 ///
 /// ```
 /// use orthogap::theory::{critical_width::lower_edge, stationary::SingularValueLaw};

@@ -1,5 +1,8 @@
 //! How vanilla linear networks grow: the Lyapunov exponents of products of Gaussian matrices.
 
+use crate::Result;
+use crate::check;
+
 /// Returns the `n` top Lyapunov exponents of a vanilla linear network of `width` neurons with
 /// weights N(0, gain²/d), in descending order.
 ///
@@ -17,24 +20,29 @@
 /// use orthogap::theory::growth::lyapunov_exponents;
 ///
 /// // Width 1: E log|z| of a standard normal z is -(gamma + log 2)/2.
-/// let exponent = lyapunov_exponents(1, 1, 1.0)[0];
+/// let exponent = lyapunov_exponents(1, 1, 1.0)?[0];
 /// assert!((exponent + (0.577_215_664_901_532_9 + 2f64.ln()) / 2.0).abs() < 1e-14);
+/// # Ok::<(), orthogap::Error>(())
 /// ```
 ///
 /// They are exact at any width. The mean growth in a finite chain differs from them by about one
 /// over its depth, since its input is not along the Lyapunov directions.
 ///
 /// There are only `d` exponents, so at most `d` are returned.
-#[must_use]
-pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Vec<f64> {
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and finite.
+pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Result<Vec<f64>> {
+    check::positive("gain", gain)?;
     let d = width as f64;
-    (0..batch_size.min(width))
+    let exponents = (0..batch_size.min(width))
         .map(|k| {
             // log((d - k)/d), so that nothing cancels in wide networks.
             let log_share = (-(k as f64) / d).ln_1p();
             gain.ln() + 0.5 * (log_share + digamma_minus_log((width - k) as f64 / 2.0))
         })
-        .collect()
+        .collect();
+    Ok(exponents)
 }
 
 /// The digamma function less the logarithm, $`\psi(x) - \log x`$, for x >= 1/2.
@@ -62,11 +70,20 @@ mod tests {
     #[test]
     fn there_are_as_many_exponents_as_neurons() {
         const GAMMA: f64 = 0.577_215_664_901_532_9;
-        let exponents = lyapunov_exponents(2, 5, 3f64.exp());
+        let exponents = lyapunov_exponents(2, 5, 3f64.exp()).unwrap();
         assert_eq!(exponents.len(), 2);
         assert!((exponents[0] - (3.0 - GAMMA / 2.0)).abs() < 1e-14);
         assert!((exponents[1] - (3.0 - GAMMA / 2.0 - 2f64.ln())).abs() < 1e-14);
-        assert_eq!(lyapunov_exponents(2, 1, 3f64.exp()), exponents[..1]);
+        assert_eq!(lyapunov_exponents(2, 1, 3f64.exp()).unwrap(), exponents[..1]);
+        assert_eq!(lyapunov_exponents(0, 3, 1.0), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn gains_without_a_logarithm_are_refused() {
+        for gain in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = lyapunov_exponents(4, 2, gain).unwrap_err();
+            assert!(error.to_string().contains("gain ="), "{error}");
+        }
     }
 
     /// Exponents of wide networks are small differences of large numbers; values by mpmath.
@@ -78,7 +95,7 @@ mod tests {
             (1_000_000, 3, -2.000_003_916_676_667e-6),
             (1_000_000_000, 1, -1.0000000009166667e-9),
         ] {
-            let exponent = lyapunov_exponents(width, k + 1, 1.0)[k];
+            let exponent = lyapunov_exponents(width, k + 1, 1.0).unwrap()[k];
             assert!((exponent / value - 1.0).abs() < 1e-15, "{width} {k}: {exponent}");
         }
     }

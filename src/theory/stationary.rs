@@ -55,7 +55,8 @@ pub fn relaxation_time(batch_size: usize) -> f64 {
 /// Returns the stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the
 /// orthogonality gap.
 ///
-/// It is about n/(4d) for large n, and zero for a batch of one. Simulations differ by a relative
+/// It is about n/(4d) for large n, zero for a batch of at most one, and otherwise infinite for a width
+/// of zero. Simulations differ by a relative
 /// correction of c/d with c = 0.2, 0.8, 3 for n = 2, 4, 8. Near the critical width of about n²/4 no
 /// stationary law exists.
 ///
@@ -66,6 +67,9 @@ pub fn relaxation_time(batch_size: usize) -> f64 {
 /// ```
 #[must_use]
 pub fn mean_squared_gap(batch_size: usize, width: usize) -> f64 {
+    if batch_size <= 1 {
+        return 0.0;
+    }
     let (n, d) = (batch_size as f64, width as f64);
     (1.0 - 1.0 / n) * (n + 2.0).powi(2) / (4.0 * (n + 1.0) * d)
 }
@@ -267,9 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_one_has_no_gap() {
-        assert_eq!((mean_gap(1, 64), mean_squared_gap(1, 64)), (0.0, 0.0));
-        assert_eq!(mean_lyapunov(1, 64), 0.0);
+    fn a_batch_of_at_most_one_has_no_gap() {
+        for (n, d) in [(0, 64), (1, 64), (0, 0), (1, 0)] {
+            assert_eq!((mean_gap(n, d), mean_squared_gap(n, d)), (0.0, 0.0));
+            assert_eq!((mean_lyapunov(n, d), mean_coupling_bound(n, d)), (0.0, 0.0));
+        }
     }
 
     /// Two eigenvalues lie on either side of 1/2, so the gap is the root of two Lyapunov functions.

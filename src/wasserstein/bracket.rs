@@ -2,7 +2,7 @@
 
 use crate::statistics::{Interval, Moments};
 use crate::wasserstein::{Directions, Gaussian, Kind, Law, Of, Sample, W2};
-use crate::{Replicate, Result};
+use crate::{Error, Replicate, Result};
 
 /// The source of a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,8 +121,8 @@ impl Sample {
     /// ```
     ///
     /// # Errors
-    /// [`SampleTooSmall`](crate::Error::SampleTooSmall) below 50 samples, and those of
-    /// [`gelbrich`](Self::gelbrich) and [`sliced`](Self::sliced).
+    /// [`SampleTooSmall`](crate::Error::SampleTooSmall) below 50 samples and for a `coupling` of no
+    /// runs, and those of [`gelbrich`](Self::gelbrich) and [`sliced`](Self::sliced).
     pub fn bracket(
         &self,
         target: &Gaussian,
@@ -147,6 +147,9 @@ impl Sample {
         }
         let mut upper_bounds = vec![(Bound::Independent, self.independent_coupling(target))];
         if let Some(moments) = coupling {
+            if moments.count() == 0 {
+                return Err(Error::SampleTooSmall { count: 0, minimum: 1 });
+            }
             upper_bounds.push((Bound::Coupling, coupling_bound(moments, Law::Row)));
         }
         Ok(Bracket { lower_bounds, upper_bounds })
@@ -233,6 +236,8 @@ mod tests {
         let alone = sample.bracket(&target, None, crate::Seed(2)).unwrap();
         assert_eq!(alone.upper().0, Bound::Independent);
         assert_eq!(alone.lower_bounds, bracket.lower_bounds);
+        let no_runs = sample.bracket(&target, Some(&Moments::new()), crate::Seed(2));
+        assert_eq!(no_runs, Err(Error::SampleTooSmall { count: 0, minimum: 1 }));
     }
 
     /// Squared lengths 17, 1, 41 and 9 about the target's mean.

@@ -136,7 +136,7 @@ fn vanilla(effort: Effort) -> Result<Claim> {
         kind: Kind::Near(0.005),
         evidence: effort.evidence(&format!("width {width}, {runs} runs of 16 layers")),
         value: growth.mean(),
-        bound: rectified_log_growth(width),
+        bound: rectified_log_growth(width)?,
         standard_error: growth.standard_error(),
         vacuous: false,
     })
@@ -160,7 +160,7 @@ fn bounded(effort: Effort) -> Result<Claim> {
         kind: Kind::Near(0.01),
         evidence: effort.evidence(&format!("n = {n}, {runs} runs of {depth} layers")),
         value: share.mean(),
-        bound: haar_share(n),
+        bound: haar_share(n)?,
         standard_error: share.standard_error(),
         vacuous: false,
     })

@@ -237,9 +237,12 @@ impl KernelMap {
     /// enough or there is no such point.
     ///
     /// # Errors
-    /// Those of [`fixed_point`](Self::fixed_point).
+    /// Those of [`fixed_point`](Self::fixed_point);
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a tolerance that is negative or
+    /// not finite.
     pub fn layers_to(&self, cosine: f64, tolerance: f64, most: usize) -> Result<Option<usize>> {
         cosine_in_range(cosine)?;
+        check::not_negative("tolerance", tolerance)?;
         let Some(goal) = self.fixed_point()? else { return Ok(None) };
         let near = |cosine: f64| (cosine - goal.cosine).abs() <= tolerance;
         if near(cosine) {
@@ -373,6 +376,9 @@ mod tests {
             assert!(relu.value(cosine).is_err());
             assert!(relu.derivative(cosine).is_err());
             assert!(relu.layers_to(cosine, 1e-3, 10).is_err());
+        }
+        for tolerance in [-1e-3, f64::NAN] {
+            assert!(text(relu.layers_to(0.5, tolerance, 10).unwrap_err()).contains("tolerance ="));
         }
         let one = Activation::custom("one", |_| 1.0);
         assert!(KernelMap::new(&one).unwrap().centered().is_err());
