@@ -1,5 +1,6 @@
 //! Means over pairs of jointly normal numbers, of any function whose kinks are known.
 
+use std::cell::Cell;
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use crate::{Error, Result};
@@ -42,6 +43,10 @@ const RADIUS: f64 = 13.2;
 
 /// Halvings of a panel, at most.
 const HALVINGS: u32 = 44;
+
+/// Points at which one mean evaluates its integrand, at most: some seconds. A function with 16
+/// declared kinks takes an eighth of them.
+const EVALUATIONS: usize = 1_000_000_000;
 
 /// The error of a panel that is accepted, relative to the whole.
 const TOLERANCE: f64 = 1e-13;
@@ -98,8 +103,19 @@ impl Radius {
 /// so the integrand is smooth in each, however close `rho` is to ±1.
 ///
 /// # Errors
-/// [`Error::NotConverged`] if the error cannot be brought below 1e-12 of the mean of |f f|.
+/// [`Error::NotConverged`] if the error cannot be brought below 1e-12 of the mean of |f f| in some
+/// seconds.
 pub(in crate::theory) fn mean_product(
+    f: Function<'_>,
+    kinks: &[f64],
+    law: Radius,
+    rho: f64,
+) -> Result<f64> {
+    mean_within(&Budget::new(EVALUATIONS), f, kinks, law, rho)
+}
+
+fn mean_within(
+    budget: &Budget,
     f: Function<'_>,
     kinks: &[f64],
     law: Radius,
@@ -112,6 +128,9 @@ pub(in crate::theory) fn mean_product(
         let circles = kinks.iter().flat_map(|c| [c / cosine, c / other]);
         let breaks = within(0.0, law.end(), circles.map(|radius| law.parameter(radius)));
         let mut integrand = |t: &mut [f64]| {
+            if !budget.allows(t) {
+                return;
+            }
             let mut pairs = [0.0; 2 * POINTS];
             let (x, y) = pairs.split_at_mut(t.len());
             for ((t, x), y) in t.iter_mut().zip(x).zip(y) {
@@ -149,7 +168,7 @@ pub(in crate::theory) fn mean_product(
         theta.iter_mut().for_each(|theta| *theta = along_ray(*theta));
     };
     let whole = integrate(&mut along_rays, &breaks, TOLERANCE);
-    finished(whole.value / PI, (whole.unfinished + tails) / PI, whole.size / PI)
+    budget.finish(whole.value / PI, (whole.unfinished + tails) / PI, whole.size / PI)
 }
 
 /// The same for two numbers whose pair has a fixed length in its uncorrelated coordinates, and a
@@ -165,7 +184,11 @@ pub(in crate::theory) fn mean_product_on_circle(
     let angle = ((1.0 - rho) * (1.0 + rho)).sqrt().atan2(rho);
     let first = 0.5 * angle;
     let rays = [0.5 * PI, angle + 0.5 * PI];
+    let budget = Budget::new(EVALUATIONS);
     let mut integrand = |theta: &mut [f64]| {
+        if !budget.allows(theta) {
+            return;
+        }
         let mut pairs = [0.0; 2 * POINTS];
         let (x, y) = pairs.split_at_mut(theta.len());
         for ((theta, x), y) in theta.iter().zip(x).zip(y) {
@@ -176,22 +199,48 @@ pub(in crate::theory) fn mean_product_on_circle(
         theta.iter_mut().zip(x).zip(y).for_each(|((theta, x), y)| *theta = x * y);
     };
     let whole = integrate(&mut integrand, &within(first, first + PI, rays), TOLERANCE);
-    finished(whole.value / PI, whole.unfinished / PI, whole.size / PI)
+    budget.finish(whole.value / PI, whole.unfinished / PI, whole.size / PI)
 }
 
-/// The value, unless its error is above 1e-12 of the size of what was integrated.
-fn finished(value: f64, error: f64, size: f64) -> Result<f64> {
-    let tolerance = 1e-12 * size;
-    if error > tolerance || !value.is_finite() {
-        return Err(Error::NotConverged {
-            what: "the mean of a product of activations",
-            iterations: HALVINGS as usize,
-            error,
-            tolerance,
-            advice: "declare kinks away from zero; F(x)² must grow more slowly than exp(x²/2)",
-        });
+/// The evaluations that are left to an integral. Once they are spent its integrand counts as zero,
+/// so it ends soon, and its result is refused.
+struct Budget {
+    all: usize,
+    left: Cell<usize>,
+}
+
+impl Budget {
+    fn new(all: usize) -> Self {
+        Self { all, left: Cell::new(all) }
     }
-    Ok(value)
+
+    /// Whether the integrand may be evaluated at these points; otherwise makes them its values, zero.
+    fn allows(&self, points: &mut [f64]) -> bool {
+        let left = self.left.get().saturating_sub(points.len());
+        self.left.set(left);
+        if left == 0 {
+            points.fill(0.0);
+        }
+        left > 0
+    }
+
+    /// The value, unless the budget is spent or its error is above 1e-12 of the size of what was
+    /// integrated.
+    fn finish(&self, value: f64, error: f64, size: f64) -> Result<f64> {
+        let tolerance = 1e-12 * size;
+        let left = self.left.get();
+        let error = if left == 0 { f64::INFINITY } else { error };
+        if error > tolerance || !value.is_finite() {
+            return Err(Error::NotConverged {
+                what: "the mean of a product of activations",
+                iterations: self.all - left,
+                error,
+                tolerance,
+                advice: "declare kinks away from zero; F(x)² must grow more slowly than exp(x²/2)",
+            });
+        }
+        Ok(value)
+    }
 }
 
 /// `from`, `to`, and those of `points` between them, in ascending order.
@@ -397,6 +446,18 @@ mod tests {
                 assert!((of(&above, &[0.85], 1.0) - 0.25).abs() < 1e-12);
             }
         }
+    }
+
+    /// A function of undeclared steps would take 1e12 values.
+    #[test]
+    fn undeclared_steps_end_with_the_budget() {
+        let steps = |x: f64| (8.0 * x).round() / 8.0;
+        let budget = Budget::new(2_000_000);
+        let error = mean_within(&budget, &each(steps), &[], Radius::Normal, 0.5).unwrap_err();
+        let spent = matches!(error, Error::NotConverged { iterations: 2_000_000, .. });
+        assert!(spent, "{error}");
+        let message = error.to_string();
+        assert!(message.contains("after 2000000 iterations its error is inf"), "{message}");
     }
 
     #[test]
