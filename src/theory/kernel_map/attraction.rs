@@ -84,9 +84,10 @@ impl Attraction {
                 needs: "an activation that is not linear",
             });
         };
-        let (at_zero, at_one) = ([map.value(0.0)?, map.derivative(0.0)?], map.derivative(1.0)?);
+        let at_zero = [map.value(0.0)?, map.derivative(0.0)?];
         let fixed = [attracting.cosine, attracting.rate];
-        Ok(Self::of(version, at_zero, at_one, fixed))
+        // The slope at 1 counts only if 1 is the fixed point.
+        Ok(Self::of(version, at_zero, attracting.rate, fixed))
     }
 
     /// From the value and the slope at 0, the slope at 1, the fixed point and the slope there.

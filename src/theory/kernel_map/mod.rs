@@ -38,7 +38,7 @@ pub(super) mod quadrature;
 
 pub use attraction::{Attraction, Case};
 
-use product::{derivative_product, product};
+use product::{SlopeSource, product, slope_of_product};
 
 use crate::check;
 use crate::{Activation, Result};
@@ -53,6 +53,7 @@ pub struct KernelMap {
     activation: Activation,
     /// Where its derivative is not continuous, except for zero.
     kinks: Vec<f64>,
+    slopes: SlopeSource,
     /// E F(x)².
     second_moment: f64,
     /// The square of the weight of the skip connection.
@@ -111,7 +112,9 @@ impl KernelMap {
         kinks.retain(|&kink| kink != 0.0);
         let second_moment = product(activation, &kinks, 1.0)?;
         check::positive("second moment of the activation", second_moment)?;
-        Ok(Self { activation: activation.clone(), kinks, second_moment, skip: 0.0, offset: 0.0 })
+        let (slopes, activation) =
+            (SlopeSource::of(activation, &kinks, second_moment), activation.clone());
+        Ok(Self { activation, kinks, slopes, second_moment, skip: 0.0, offset: 0.0 })
     }
 
     /// Adds a skip connection of weight r: $`(1 - r^2) \kappa(\rho) + r^2 \rho`$,
@@ -163,6 +166,10 @@ impl KernelMap {
 
     /// Returns $`\kappa'(\rho) = E \, F'(x) F'(y) / E \, F(x)^2`$.
     ///
+    /// If the activation jumps, or the derivative given to it is not its own, as that of a surrogate,
+    /// the slope is computed from values of F. Then it is infinite at 1 for jumps, and its error near -1
+    /// grows like $`1/(1 - \rho^2)`$.
+    ///
     /// ```
     /// use orthogap::Activation;
     /// use orthogap::theory::kernel_map::KernelMap;
@@ -176,10 +183,12 @@ impl KernelMap {
     /// # Errors
     /// Those of [`value`](Self::value);
     /// [`Error::MissingDerivative`](crate::Error::MissingDerivative) for a custom activation
-    /// without one.
+    /// without one; [`Error::Unsupported`](crate::Error::Unsupported) at ±1 if the derivative is not
+    /// that of the activation, except for jumps at 1.
     pub fn derivative(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
-        let plain = derivative_product(&self.activation, &self.kinks, cosine)? / self.second_moment;
+        let slope = slope_of_product(&self.activation, &self.kinks, self.slopes, cosine)?;
+        let plain = slope / self.second_moment;
         Ok((1.0 - self.skip) * plain / (1.0 - self.offset) + self.skip)
     }
 
@@ -190,14 +199,14 @@ impl KernelMap {
     /// Those of [`derivative`](Self::derivative).
     pub fn fixed_point(&self) -> Result<Option<FixedPoint>> {
         const ROUNDING: f64 = 1e-11;
-        let (at_zero, slope) = (self.value(0.0)?, self.derivative(1.0)?);
+        let at_zero = self.value(0.0)?;
         let at = |cosine| Ok(Some(FixedPoint { cosine, rate: self.derivative(cosine)? }));
         if at_zero <= ROUNDING {
             // Convex with kappa(0) = 0 and kappa(1) = 1: below the diagonal, or the diagonal itself.
             let is_identity = self.derivative(0.0)? >= 1.0 - ROUNDING;
             return if is_identity { Ok(None) } else { at(0.0) };
         }
-        if slope <= 1.0 + ROUNDING {
+        if self.derivative(1.0)? <= 1.0 + ROUNDING {
             return at(1.0);
         }
         // Above the diagonal at 0, below it just left of 1.
@@ -278,6 +287,8 @@ fn cosine_in_range(cosine: f64) -> Result<f64> {
 mod tests {
     use super::*;
     use crate::Activation::*;
+    use crate::Error;
+    use crate::theory::bounds::Version;
     use approx::assert_abs_diff_eq;
 
     /// NumPy and mpmath, apart from this code.
@@ -360,6 +371,78 @@ mod tests {
         let exact = 0.25 / (0.5 - 0.5 / std::f64::consts::PI);
         assert_abs_diff_eq!(relu, exact, epsilon = 1e-15);
         assert_eq!(KernelMap::new(&Identity).unwrap().linear_share().unwrap(), 1.0);
+    }
+
+    /// The maps of step and sign are arcsines, whose slope is infinite at one.
+    #[test]
+    fn jumps_have_slopes() {
+        use std::f64::consts::{FRAC_2_PI, PI};
+        let step = |x: f64| f64::from(u8::from(x > 0.0));
+        let step = Activation::custom("step", step).with_derivative(|_| 0.0);
+        let sign = Activation::custom("sign", f64::signum).with_derivative(|_| 0.0);
+        let [step, sign] = [step, sign].map(|activation| KernelMap::new(&activation).unwrap());
+        for rho in [-0.9f64, -0.3, 0.0, 0.5, 0.99, 1.0 - 1e-6] {
+            let exact = 1.0 / (PI * ((1.0 - rho) * (1.0 + rho)).sqrt());
+            for (map, exact) in [(&step, exact), (&sign, 2.0 * exact)] {
+                let found = map.derivative(rho).unwrap();
+                assert!((found / exact - 1.0).abs() < 1e-11, "{rho}: {found} {exact}");
+            }
+        }
+        assert_eq!(step.derivative(1.0).unwrap(), f64::INFINITY);
+        assert!(matches!(step.derivative(-1.0), Err(Error::Unsupported { .. })));
+        for map in [&step, &sign, &step.clone().centered().unwrap()] {
+            assert_abs_diff_eq!(map.linear_share().unwrap(), FRAC_2_PI, epsilon = 1e-12);
+        }
+        let attracting = step.fixed_point().unwrap().unwrap();
+        assert_abs_diff_eq!(
+            step.value(attracting.cosine).unwrap(),
+            attracting.cosine,
+            epsilon = 1e-12
+        );
+        assert_abs_diff_eq!(attracting.cosine, 0.79, epsilon = 5e-3);
+        assert_abs_diff_eq!(attracting.rate, 0.52, epsilon = 5e-3);
+        let attracting = sign.fixed_point().unwrap().unwrap();
+        assert_eq!(attracting.cosine, 0.0);
+        assert_abs_diff_eq!(attracting.rate, FRAC_2_PI, epsilon = 1e-12);
+        let theorem = Attraction::new(&step, Version::Repaired).unwrap();
+        assert_eq!(theorem.case(), Case::Angle);
+        let last = step.layers(0.1).nth(9).unwrap().unwrap();
+        assert!(
+            (last - step.fixed_point().unwrap().unwrap().cosine).abs()
+                <= theorem.distance(0.1, 10).unwrap()
+        );
+        // Two jumps away from zero, in opposite directions: E F = P(|x| < 1).
+        let inside = |x: f64| f64::from(u8::from(x.abs() < 1.0));
+        let inside = Activation::custom("inside", inside).with_derivative(|_| 0.0);
+        let map = KernelMap::from_piecewise(&inside, [-1.0, 1.0]).unwrap();
+        let [low, high] = [0.4 - 1e-4, 0.4 + 1e-4].map(|rho| map.value(rho).unwrap());
+        assert_abs_diff_eq!((high - low) / 2e-4, map.derivative(0.4).unwrap(), epsilon = 1e-6);
+        assert_eq!(map.derivative(1.0).unwrap(), f64::INFINITY);
+    }
+
+    /// Slopes are those of the values, not of a surrogate; at one they are not known.
+    #[test]
+    fn surrogate_derivatives_change_no_slope() {
+        let cases = [
+            (Tanh, Tanh.with_derivative(|x| (-x * x).exp())),
+            (Gelu, Gelu.with_derivative(|x| f64::from(u8::from(x > 0.0)))),
+            (Relu, Relu.with_derivative(|x| f64::from(u8::from(x > -1.0)))),
+        ];
+        for (activation, surrogate) in cases {
+            let [exact, found] =
+                [&activation, &surrogate].map(|activation| KernelMap::new(activation).unwrap());
+            for rho in [-0.8, 0.0, 0.3, 0.99, 1.0 - 1e-6] {
+                let [exact, found] = [&exact, &found].map(|map| map.derivative(rho).unwrap());
+                assert!((found - exact).abs() < 1e-10, "{activation} {rho}: {found} {exact}");
+            }
+            assert!(matches!(found.derivative(1.0), Err(Error::Unsupported { .. })));
+            let [exact, found] = [exact, found].map(|map| map.linear_share().unwrap());
+            assert_abs_diff_eq!(exact, found, epsilon = 1e-11);
+        }
+        // Its own derivative is used as it is.
+        let own = Tanh.with_derivative(|x| 1.0 - x.tanh().powi(2));
+        let [own, tanh] = [own, Tanh].map(|x| KernelMap::new(&x).unwrap().derivative(1.0).unwrap());
+        assert_abs_diff_eq!(own, tanh, epsilon = 1e-12);
     }
 
     #[test]

@@ -2,14 +2,22 @@
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
-use super::quadrature::{Radius, mean_product};
+use super::quadrature::{Radius, mean_about, mean_product, slope_of_mean_product};
 use crate::theory::mean_field_activation::Kernel;
-use crate::{Activation, Result};
+use crate::{Activation, Error, Result};
 
 /// $`E \, F(x) F(y)`$.
 pub(super) fn product(activation: &Activation, kinks: &[f64], rho: f64) -> Result<f64> {
+    if let Some(product) = closed_form(activation, rho) {
+        return Ok(product);
+    }
+    mean_product(&|x: &mut [f64]| activation.apply(x), kinks, Radius::Normal, rho)
+}
+
+/// The same by a formula, for the activations that have one.
+pub(super) fn closed_form(activation: &Activation, rho: f64) -> Option<f64> {
     let unit = (1.0, 1.0);
-    Ok(match *activation {
+    Some(match *activation {
         Activation::Identity => rho,
         Activation::Relu => Kernel::ArcCosine.mean_product(unit, rho),
         Activation::LeakyRelu { slope } => {
@@ -20,12 +28,70 @@ pub(super) fn product(activation: &Activation, kinks: &[f64], rho: f64) -> Resul
         }
         Activation::Sin => Kernel::Sine.mean_product(unit, rho),
         Activation::Erf => Kernel::ArcSine.mean_product(unit, rho),
-        _ => mean_product(&|x: &mut [f64]| activation.apply(x), kinks, Radius::Normal, rho)?,
+        _ => return None,
     })
 }
 
-/// $`E \, F'(x) F'(y)`$, the derivative of [`product`] by `rho`.
-pub(super) fn derivative_product(activation: &Activation, kinks: &[f64], rho: f64) -> Result<f64> {
+/// What the slope of a map is computed from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum SlopeSource {
+    /// The derivative of the activation.
+    Derivative,
+    /// Values of the activation: its derivative is that of another function, or it jumps.
+    Values {
+        /// Whether the activation jumps at zero or at a declared kink.
+        jumps: bool,
+    },
+}
+
+impl SlopeSource {
+    /// Compares the derivative with the values, of mean square `scale`: by parts,
+    /// $`E F'(c + z) = E \, z F(c + z)`$ for every centre c unless F jumps (Stein's lemma).
+    pub(super) fn of(activation: &Activation, kinks: &[f64], scale: f64) -> Self {
+        const CENTERS: [f64; 2] = [-0.4, 0.9];
+        if !matches!(activation, Activation::Custom(_)) || activation.derivative(0.0).is_err() {
+            return Self::Derivative;
+        }
+        let size = scale.sqrt();
+        let fits = CENTERS.into_iter().all(|center| {
+            let slope = mean_about(&slopes(activation), kinks, center, |_| 1.0);
+            let by_parts = mean_about(&|x: &mut [f64]| activation.apply(x), kinks, center, |z| z);
+            matches!((slope, by_parts), (Ok(a), Ok(b)) if (a - b).abs() <= 1e-9 * size)
+        });
+        let jumps = |kink: f64| {
+            let near = (4.0 * f64::EPSILON * kink.abs()).max(1e-300);
+            let change = activation.value(kink + near) - activation.value(kink - near);
+            change.abs() > 1e-6 * size
+        };
+        match fits {
+            true => Self::Derivative,
+            false => Self::Values { jumps: jumps(0.0) || kinks.iter().any(|&kink| jumps(kink)) },
+        }
+    }
+}
+
+/// The derivative of [`product`] by `rho`.
+pub(super) fn slope_of_product(
+    activation: &Activation,
+    kinks: &[f64],
+    source: SlopeSource,
+    rho: f64,
+) -> Result<f64> {
+    match source {
+        SlopeSource::Derivative => derivative_product(activation, kinks, rho),
+        SlopeSource::Values { .. } if rho.abs() < 1.0 => {
+            slope_of_mean_product(&|x: &mut [f64]| activation.apply(x), kinks, rho)
+        }
+        SlopeSource::Values { jumps: true } if rho == 1.0 => Ok(f64::INFINITY),
+        SlopeSource::Values { .. } => Err(Error::Unsupported {
+            what: "the slope of a kernel map at -1 or 1",
+            needs: "the derivative of the activation itself, not of a surrogate, and no jumps",
+        }),
+    }
+}
+
+/// $`E \, F'(x) F'(y)`$, the derivative of [`product`] by `rho` unless F jumps.
+fn derivative_product(activation: &Activation, kinks: &[f64], rho: f64) -> Result<f64> {
     Ok(match *activation {
         Activation::Identity => 1.0,
         Activation::Relu => (PI - sine_and_angle(rho).1) / (2.0 * PI),
@@ -37,18 +103,22 @@ pub(super) fn derivative_product(activation: &Activation, kinks: &[f64], rho: f6
         Activation::Erf => (4.0 / (3.0 * PI)) / (1.0 - 4.0 / 9.0 * rho * rho).sqrt(),
         _ => {
             activation.derivative(0.0)?; // a custom one may have none
-            let derivative = |values: &mut [f64]| {
-                for x in values.chunks_mut(64) {
-                    let mut gradient = [1.0; 64];
-                    let slopes = &mut gradient[..x.len()];
-                    let known = activation.pull_back(x, 1.0, slopes);
-                    known.expect("its derivative was found at zero");
-                    x.copy_from_slice(slopes);
-                }
-            };
-            mean_product(&derivative, kinks, Radius::Normal, rho)?
+            mean_product(&slopes(activation), kinks, Radius::Normal, rho)?
         }
     })
+}
+
+/// The derivative of an activation that has one, of many numbers.
+fn slopes(activation: &Activation) -> impl Fn(&mut [f64]) + '_ {
+    |values| {
+        for x in values.chunks_mut(64) {
+            let mut gradient = [1.0; 64];
+            let slopes = &mut gradient[..x.len()];
+            let known = activation.pull_back(x, 1.0, slopes);
+            known.expect("its derivative was found at zero");
+            x.copy_from_slice(slopes);
+        }
+    }
 }
 
 fn halves(slope: f64) -> (f64, f64) {

@@ -111,20 +111,69 @@ pub(in crate::theory) fn mean_product(
     law: Radius,
     rho: f64,
 ) -> Result<f64> {
-    mean_within(&Budget::new(EVALUATIONS), f, kinks, law, rho)
+    mean_within(&Budget::new(EVALUATIONS), f, kinks, law, rho, |x, y, _| x * y)
 }
 
+/// The derivative of $`E f(x) f(y)`$ of a normal pair by `rho`, -1 < `rho` < 1, from values of `f` alone,
+/// which may jump.
+///
+/// The density p of the pair has $`\partial p/\partial\rho = \partial^2 p/\partial x \partial y = w p`$
+/// with $`w = (\rho - r^2 \sin\theta \sin(\theta - \alpha))/(1 - \rho^2)`$. The mean squares of f(x) and
+/// f(y) do not depend on `rho`, so the derivative is $`-\frac12 E (f(x) - f(y))^2 w`$, which does not
+/// cancel where x and y are nearly equal. Near -1 the error grows like $`1/(1 - \rho^2)`$.
+///
+/// # Errors
+/// Those of [`mean_product`].
+pub(super) fn slope_of_mean_product(f: Function<'_>, kinks: &[f64], rho: f64) -> Result<f64> {
+    let square_of_sine = (1.0 - rho) * (1.0 + rho);
+    mean_within(&Budget::new(EVALUATIONS), f, kinks, Radius::Normal, rho, |x, y, product| {
+        -0.5 * (x - y) * (x - y) * (rho - product) / square_of_sine
+    })
+}
+
+/// $`E g(z) f(c + z)`$ for a standard normal z and the centre c, with `f` as in [`mean_product`].
+///
+/// # Errors
+/// Those of [`mean_product`].
+pub(super) fn mean_about(
+    f: Function<'_>,
+    kinks: &[f64],
+    center: f64,
+    weight: impl Fn(f64) -> f64,
+) -> Result<f64> {
+    let budget = Budget::new(EVALUATIONS);
+    let mut integrand = |z: &mut [f64]| {
+        if !budget.allows(z) {
+            return;
+        }
+        let mut values = [0.0; POINTS];
+        let values = &mut values[..z.len()];
+        values.iter_mut().zip(&*z).for_each(|(value, z)| *value = center + z);
+        f(values);
+        for (z, value) in z.iter_mut().zip(values) {
+            *z = weight(*z) * (-0.5 * *z * *z).exp() * *value;
+        }
+    };
+    let breaks = within(-RADIUS, RADIUS, kinks.iter().chain([&0.0]).map(|kink| kink - center));
+    let whole = integrate(&mut integrand, &breaks, 0.1 * TOLERANCE);
+    let unit = TAU.sqrt();
+    budget.finish(whole.value / unit, whole.unfinished / unit, whole.size / unit)
+}
+
+/// The mean of `combine` of f(x), f(y) and $`r^2 \sin\theta \sin(\theta - \alpha)`$.
 fn mean_within(
     budget: &Budget,
     f: Function<'_>,
     kinks: &[f64],
     law: Radius,
     rho: f64,
+    combine: impl Fn(f64, f64, f64) -> f64,
 ) -> Result<f64> {
     let angle = ((1.0 - rho) * (1.0 + rho)).sqrt().atan2(rho);
     let mut tails = 0.0f64;
     let mut along_ray = |theta: f64| {
         let (cosine, other) = (theta.cos(), (theta - angle).cos());
+        let sines = theta.sin() * (theta - angle).sin();
         let circles = kinks.iter().flat_map(|c| [c / cosine, c / other]);
         let breaks = within(0.0, law.end(), circles.map(|radius| law.parameter(radius)));
         let mut integrand = |t: &mut [f64]| {
@@ -133,13 +182,17 @@ fn mean_within(
             }
             let mut pairs = [0.0; 2 * POINTS];
             let (x, y) = pairs.split_at_mut(t.len());
-            for ((t, x), y) in t.iter_mut().zip(x).zip(y) {
+            let mut products = [0.0; POINTS];
+            for (((t, x), y), product) in t.iter_mut().zip(x).zip(y).zip(&mut products) {
                 let (radius, density) = law.at(*t);
                 (*x, *y, *t) = (radius * cosine, radius * other, density);
+                *product = radius * radius * sines;
             }
             f(&mut pairs[..2 * t.len()]);
             let (x, y) = pairs.split_at(t.len());
-            t.iter_mut().zip(x).zip(y).for_each(|((t, x), y)| *t *= x * y);
+            for (((t, x), y), product) in t.iter_mut().zip(x).zip(y).zip(products) {
+                *t *= combine(*x, *y, product);
+            }
         };
         let whole = integrate(&mut integrand, &breaks, 0.1 * TOLERANCE);
         let mut tail = [law.end()];
@@ -453,7 +506,8 @@ mod tests {
     fn undeclared_steps_end_with_the_budget() {
         let steps = |x: f64| (8.0 * x).round() / 8.0;
         let budget = Budget::new(2_000_000);
-        let error = mean_within(&budget, &each(steps), &[], Radius::Normal, 0.5).unwrap_err();
+        let error = mean_within(&budget, &each(steps), &[], Radius::Normal, 0.5, |x, y, _| x * y);
+        let error = error.unwrap_err();
         let spent = matches!(error, Error::NotConverged { iterations: 2_000_000, .. });
         assert!(spent, "{error}");
         let message = error.to_string();
