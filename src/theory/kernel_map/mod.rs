@@ -38,7 +38,7 @@ pub(super) mod quadrature;
 
 pub use attraction::{Attraction, Case};
 
-use product::{SlopeSource, product, slope_of_product};
+use product::{SlopeSource, closed_form, mean, product_less, slope_of_product};
 
 use crate::check;
 use crate::{Activation, Result};
@@ -54,12 +54,15 @@ pub struct KernelMap {
     /// Where its derivative is not continuous, except for zero.
     kinks: Vec<f64>,
     slopes: SlopeSource,
-    /// E F(x)².
-    second_moment: f64,
+    /// What is subtracted from F: its mean, or zero.
+    mean: f64,
+    /// What is subtracted from $`E \, F(x) F(y)`$ where that has a closed form: the squared mean, or
+    /// zero.
+    offset: f64,
+    /// The mean square of F after that.
+    scale: f64,
     /// The square of the weight of the skip connection.
     skip: f64,
-    /// The value at zero, which is subtracted from $`\kappa`$ before it is scaled to one at one.
-    offset: f64,
 }
 
 /// The limit of cosines under the kernel map.
@@ -110,11 +113,32 @@ impl KernelMap {
         let finite = kinks.into_iter().map(|kink| check::finite("kink", kink));
         let mut kinks = finite.collect::<Result<Vec<f64>>>()?;
         kinks.retain(|&kink| kink != 0.0);
-        let second_moment = product(activation, &kinks, 1.0)?;
-        check::positive("second moment of the activation", second_moment)?;
-        let (slopes, activation) =
-            (SlopeSource::of(activation, &kinks, second_moment), activation.clone());
-        Ok(Self { activation, kinks, slopes, second_moment, skip: 0.0, offset: 0.0 })
+        let slopes = SlopeSource::Derivative;
+        let map = Self {
+            activation: activation.clone(),
+            kinks,
+            slopes,
+            mean: 0.0,
+            offset: 0.0,
+            scale: 1.0,
+            skip: 0.0,
+        };
+        let scale = map.product(1.0)?;
+        check::positive("second moment of the activation", scale)?;
+        Ok(map.with_scale(scale))
+    }
+
+    fn with_scale(self, scale: f64) -> Self {
+        let slopes = SlopeSource::of(&self.activation, self.mean, &self.kinks, scale);
+        Self { slopes, scale, ..self }
+    }
+
+    /// $`E \, F(x) F(y)`$ less what is subtracted.
+    fn product(&self, cosine: f64) -> Result<f64> {
+        match closed_form(&self.activation, cosine) {
+            Some(product) => Ok(product - self.offset),
+            None => product_less(&self.activation, self.mean, &self.kinks, cosine),
+        }
     }
 
     /// Adds a skip connection of weight r: $`(1 - r^2) \kappa(\rho) + r^2 \rho`$,
@@ -131,15 +155,28 @@ impl KernelMap {
     /// Subtracts the mean of the activation:
     /// $`(\kappa(\rho) - \kappa(0))/(1 - \kappa(0))`$, which fixes zero.
     ///
-    /// A skip connection is added after it, in either order of the two methods.
+    /// A skip connection is added after it, in either order of the two methods. The mean is subtracted
+    /// before products are integrated, so a large one costs no digits beyond those that the activation
+    /// itself has lost.
     ///
     /// # Errors
-    /// [`Error::NotConverged`](crate::Error::NotConverged);
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a constant activation.
+    /// [`Error::NotConverged`](crate::Error::NotConverged), also where too few digits are left;
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for an activation that is constant
+    /// up to rounding.
     pub fn centered(self) -> Result<Self> {
-        let offset = product(&self.activation, &self.kinks, 0.0)? / self.second_moment;
-        check::positive("share of the activation that is not constant", 1.0 - offset)?;
-        Ok(Self { offset, ..self })
+        // Below, F less its mean has few digits or none.
+        const SMALLEST_SHARE: f64 = 1e-24;
+        let plain = Self { mean: 0.0, offset: 0.0, ..self };
+        let second_moment = plain.product(1.0)?;
+        let (mean, offset) = match closed_form(&plain.activation, 0.0) {
+            Some(offset) => (0.0, offset),
+            None => (mean(&plain.activation, &plain.kinks)?, 0.0),
+        };
+        let map = Self { mean, offset, ..plain };
+        let scale = map.product(1.0)?;
+        let (name, share) = ("share of the activation that is not constant", scale / second_moment);
+        check::parameter(name, share, share > SMALLEST_SHARE, "more than 1e-24")?;
+        Ok(map.with_scale(scale))
     }
 
     /// Returns $`\kappa(\rho)`$, for $`-1 \le \rho \le 1`$.
@@ -159,8 +196,7 @@ impl KernelMap {
     /// [`Error::NotConverged`](crate::Error::NotConverged).
     pub fn value(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
-        let plain = product(&self.activation, &self.kinks, cosine)? / self.second_moment;
-        let branch = (plain - self.offset) / (1.0 - self.offset);
+        let branch = self.product(cosine)? / self.scale;
         Ok((1.0 - self.skip) * branch + self.skip * cosine)
     }
 
@@ -188,8 +224,7 @@ impl KernelMap {
     pub fn derivative(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
         let slope = slope_of_product(&self.activation, &self.kinks, self.slopes, cosine)?;
-        let plain = slope / self.second_moment;
-        Ok((1.0 - self.skip) * plain / (1.0 - self.offset) + self.skip)
+        Ok((1.0 - self.skip) * slope / self.scale + self.skip)
     }
 
     /// Returns the attracting fixed point in [0, 1], which attracts every cosine in (-1, 1); `None`
@@ -443,6 +478,27 @@ mod tests {
         let own = Tanh.with_derivative(|x| 1.0 - x.tanh().powi(2));
         let [own, tanh] = [own, Tanh].map(|x| KernelMap::new(&x).unwrap().derivative(1.0).unwrap());
         assert_abs_diff_eq!(own, tanh, epsilon = 1e-12);
+    }
+
+    /// A constant beside a variation of 1e-6 leaves ten digits of F less its mean.
+    #[test]
+    fn a_large_mean_costs_the_digits_of_the_activation_only() {
+        let tanh = KernelMap::new(&Tanh).unwrap();
+        for (size, close) in [(1.0, 1e-11), (1e-3, 1e-11), (1e-6, 1e-9)] {
+            let shifted = Activation::custom("shifted", move |x| 1.0 + size * x.tanh())
+                .with_derivative(move |x| size * (1.0 - x.tanh().powi(2)));
+            let map = KernelMap::new(&shifted).unwrap().centered().unwrap();
+            assert_eq!(map, map.clone().centered().unwrap());
+            for rho in [-0.5, 0.0, 0.3, 0.9, 1.0] {
+                let (value, slope) = (map.value(rho).unwrap(), map.derivative(rho).unwrap());
+                assert_abs_diff_eq!(value, tanh.value(rho).unwrap(), epsilon = close);
+                assert_abs_diff_eq!(slope, tanh.derivative(rho).unwrap(), epsilon = close);
+            }
+            let share = map.linear_share().unwrap();
+            assert_abs_diff_eq!(share, tanh.derivative(0.0).unwrap(), epsilon = close);
+        }
+        let constant = Activation::custom("constant", |x| 0.1 + 1e-30 * x.tanh());
+        assert!(KernelMap::new(&constant).unwrap().centered().is_err());
     }
 
     #[test]
