@@ -31,7 +31,8 @@ use crate::check;
 /// There are only `d` exponents, so at most `d` are returned.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and finite.
+/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) unless the gain is positive and
+/// finite.
 pub fn lyapunov_exponents(width: usize, batch_size: usize, gain: f64) -> Result<Vec<f64>> {
     check::positive("gain", gain)?;
     let d = width as f64;

@@ -55,10 +55,9 @@ pub fn relaxation_time(batch_size: usize) -> f64 {
 /// Returns the stationary mean square $`E V^2 = (1 - 1/n)(n+2)^2 / (4 (n+1) d)`$ of the
 /// orthogonality gap.
 ///
-/// It is about n/(4d) for large n, zero for a batch of at most one, and otherwise infinite for a width
-/// of zero. Simulations differ by a relative
-/// correction of c/d with c = 0.2, 0.8, 3 for n = 2, 4, 8. Near the critical width of about n²/4 no
-/// stationary law exists.
+/// It is about n/(4d) for large n, zero for a batch of at most one, and otherwise infinite for a
+/// width of zero. Simulations differ by a relative correction of c/d with c = 0.2, 0.8, 3 for n =
+/// 2, 4, 8. Near the critical width of about n²/4 no stationary law exists.
 ///
 /// ```
 /// use orthogap::theory::stationary::mean_squared_gap;

@@ -21,9 +21,9 @@ use crate::{Error, Result};
 /// Returns the limit of $`W_2^2`$ between the laws of `W H` and $`G/\sqrt n`$ for stationary `H` as
 /// the width grows.
 ///
-/// Optimal transport of samples agrees within its errors of 1 % at (4, 512) and 0.3 % at (8, 1024). It is a
-/// limit for `d` far above the critical width of about n²/4. It is zero for a batch of at most one, and
-/// otherwise infinite for a width of zero.
+/// Optimal transport of samples agrees within its errors of 1 % at (4, 512) and 0.3 % at (8, 1024).
+/// It is a limit for `d` far above the critical width of about n²/4. It is zero for a batch of at
+/// most one, and otherwise infinite for a width of zero.
 ///
 /// Traceless fluctuations of the singular values are isotropic and Gaussian under both laws, with
 /// variances in the ratio $`1 + n(n+2)/(4(n+1))`$, so

@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use crate::theory::bounds::corollary_3;
 
-    /// Where the square of alpha underflows, or one over it overflows: at infinite width two times a
-    /// factor of one, at finite width infinite or nearly so; of one sample the gap is zero.
+    /// Where the square of alpha underflows, or one over it overflows: at infinite width two times
+    /// a factor of one, at finite width infinite or nearly so; of one sample the gap is zero.
     #[test]
     fn tiny_alphas_give_numbers() {
         use Version::{Printed, Repaired, Sharp};

@@ -7,8 +7,8 @@ use crate::theory::mean_field::map;
 /// Returns the bound of Lemma 6: $`E \lVert C' - E C' \rVert_F^2 \le 1/d`$ for the next Gram matrix
 /// `C'` given this one.
 ///
-/// Both have trace one, so $`\lVert C' \rVert_F^2 \le 1`$ and $`\lVert E C' \rVert_F^2 \ge 1/n`$: the
-/// trivial bound is 1 - 1/n.
+/// Both have trace one, so $`\lVert C' \rVert_F^2 \le 1`$ and $`\lVert E C' \rVert_F^2 \ge 1/n`$:
+/// the trivial bound is 1 - 1/n.
 ///
 /// # Errors
 /// [`BatchTooSmall`](crate::Error::BatchTooSmall) if `n` is 0.

@@ -56,8 +56,8 @@ pub struct KernelMap {
     slopes: SlopeSource,
     /// What is subtracted from F: its mean, or zero.
     mean: f64,
-    /// What is subtracted from $`E \, F(x) F(y)`$ where that has a closed form: the squared mean, or
-    /// zero.
+    /// What is subtracted from $`E \, F(x) F(y)`$ where that has a closed form: the squared mean,
+    /// or zero.
     offset: f64,
     /// The mean square of F after that.
     scale: f64,
@@ -155,14 +155,14 @@ impl KernelMap {
     /// Subtracts the mean of the activation:
     /// $`(\kappa(\rho) - \kappa(0))/(1 - \kappa(0))`$, which fixes zero.
     ///
-    /// A skip connection is added after it, in either order of the two methods. The mean is subtracted
-    /// before products are integrated, so a large one costs no digits beyond those that the activation
-    /// itself has lost.
+    /// A skip connection is added after it, in either order of the two methods. The mean is
+    /// subtracted before products are integrated, so a large one costs no digits beyond those that
+    /// the activation itself has lost.
     ///
     /// # Errors
     /// [`Error::NotConverged`](crate::Error::NotConverged), also where too few digits are left;
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for an activation that is constant
-    /// up to rounding.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for an activation that is
+    /// constant up to rounding.
     pub fn centered(self) -> Result<Self> {
         // Below, F less its mean has few digits or none.
         const SMALLEST_SHARE: f64 = 1e-24;
@@ -202,9 +202,9 @@ impl KernelMap {
 
     /// Returns $`\kappa'(\rho) = E \, F'(x) F'(y) / E \, F(x)^2`$.
     ///
-    /// If the activation jumps, or the derivative given to it is not its own, as that of a surrogate,
-    /// the slope is computed from values of F. Then it is infinite at 1 for jumps, and its error near -1
-    /// grows like $`1/(1 - \rho^2)`$.
+    /// If the activation jumps, or the derivative given to it is not its own, as that of a
+    /// surrogate, the slope is computed from values of F. Then it is infinite at 1 for jumps, and
+    /// its error near -1 grows like $`1/(1 - \rho^2)`$.
     ///
     /// ```
     /// use orthogap::Activation;
@@ -219,8 +219,8 @@ impl KernelMap {
     /// # Errors
     /// Those of [`value`](Self::value);
     /// [`Error::MissingDerivative`](crate::Error::MissingDerivative) for a custom activation
-    /// without one; [`Error::Unsupported`](crate::Error::Unsupported) at ±1 if the derivative is not
-    /// that of the activation, except for jumps at 1.
+    /// without one; [`Error::Unsupported`](crate::Error::Unsupported) at ±1 if the derivative is
+    /// not that of the activation, except for jumps at 1.
     pub fn derivative(&self, cosine: f64) -> Result<f64> {
         cosine_in_range(cosine)?;
         let slope = slope_of_product(&self.activation, &self.kinks, self.slopes, cosine)?;
@@ -282,8 +282,8 @@ impl KernelMap {
     ///
     /// # Errors
     /// Those of [`fixed_point`](Self::fixed_point);
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a tolerance that is negative or
-    /// not finite.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a tolerance that is negative
+    /// or not finite.
     pub fn layers_to(&self, cosine: f64, tolerance: f64, most: usize) -> Result<Option<usize>> {
         cosine_in_range(cosine)?;
         check::not_negative("tolerance", tolerance)?;

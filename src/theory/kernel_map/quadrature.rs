@@ -114,13 +114,14 @@ pub(in crate::theory) fn mean_product(
     mean_within(&Budget::new(EVALUATIONS), f, kinks, law, rho, |x, y, _| x * y)
 }
 
-/// The derivative of $`E f(x) f(y)`$ of a normal pair by `rho`, -1 < `rho` < 1, from values of `f` alone,
-/// which may jump.
+/// The derivative of $`E f(x) f(y)`$ of a normal pair by `rho`, -1 < `rho` < 1, from values of `f`
+/// alone, which may jump.
 ///
-/// The density p of the pair has $`\partial p/\partial\rho = \partial^2 p/\partial x \partial y = w p`$
-/// with $`w = (\rho - r^2 \sin\theta \sin(\theta - \alpha))/(1 - \rho^2)`$. The mean squares of f(x) and
-/// f(y) do not depend on `rho`, so the derivative is $`-\frac12 E (f(x) - f(y))^2 w`$, which does not
-/// cancel where x and y are nearly equal. Near -1 the error grows like $`1/(1 - \rho^2)`$.
+/// The density p of the pair has
+/// $`\partial p/\partial\rho = \partial^2 p/\partial x \partial y = w p`$ with
+/// $`w = (\rho - r^2 \sin\theta \sin(\theta - \alpha))/(1 - \rho^2)`$. The mean squares of f(x) and
+/// f(y) do not depend on `rho`, so the derivative is $`-\frac12 E (f(x) - f(y))^2 w`$, which does
+/// not cancel where x and y are nearly equal. Near -1 the error grows like $`1/(1 - \rho^2)`$.
 ///
 /// # Errors
 /// Those of [`mean_product`].
@@ -267,7 +268,8 @@ impl Budget {
         Self { all, left: Cell::new(all) }
     }
 
-    /// Whether the integrand may be evaluated at these points; otherwise makes them its values, zero.
+    /// Whether the integrand may be evaluated at these points; otherwise makes them its values,
+    /// zero.
     fn allows(&self, points: &mut [f64]) -> bool {
         let left = self.left.get().saturating_sub(points.len());
         self.left.set(left);

@@ -53,8 +53,8 @@ pub fn map(eigenvalues: &[f64]) -> Result<Vec<f64>> {
     Ok(map_scaled(&scaled))
 }
 
-/// Refuses singular values, in descending order, whose squares [`map`] refuses: those that underflow
-/// would count as zeros, and their directions be lost.
+/// Refuses singular values, in descending order, whose squares [`map`] refuses: those that
+/// underflow would count as zeros, and their directions be lost.
 pub(in crate::theory) fn check_singular_values(values: &[f64]) -> Result<()> {
     let (name, expected) = ("singular value", "at least 1e-140 times the largest one");
     let smallest = SMALLEST_RATIO.sqrt() * values[0];
