@@ -10,6 +10,7 @@ use orthogap::backward::Top;
 use orthogap::convolution::{Convolution, Images, Pooling};
 use orthogap::normalization::{BatchNorm, Normalization, SampleNorm, TrainableBatchNorm};
 use orthogap::train::{Classifier, Sgd, Trainer};
+use orthogap::wasserstein::{Directions, Gaussian, Sample};
 use orthogap::{Input, Network, Order, Scalar, Seed};
 
 fn steps_allocate_nothing<T: Scalar>() {
@@ -162,4 +163,17 @@ fn gradients_hold_no_layer() {
 fn the_counter_counts() {
     let chain = Network::<f64>::new(64).chain(&Input::orthogonal(4).unwrap(), Seed(6)).unwrap();
     assert!(measure(|| drop(chain.clone())).count_total > 0);
+}
+
+/// One of 16 shares of a sliced distance holds few of its 33 projections of many samples at once, 17
+/// here; besides there are 16 N potentials, and a few more N to sort.
+#[test]
+fn sliced_distances_hold_few_projections() {
+    let count = 1 << 17;
+    let law = Gaussian::isotropic(2, 1.0).unwrap();
+    let sample = Sample::from_rows(&law.sample(count, Seed(1), 0)).unwrap();
+    let directions = Directions::random(2, 16 * 33, Seed(2)).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let seen = pool.install(|| measure(|| _ = sample.sliced(&law, &directions).unwrap()));
+    assert!(seen.bytes_max < 48 * 8 * count as u64, "{seen:?}");
 }
