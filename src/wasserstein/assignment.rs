@@ -104,10 +104,14 @@ impl MatrixLaw {
     ///
     /// Batches of runs are transported to one another and debiased by transports between two
     /// batches of the same law: $`\frac12 (d(A, B) + d(A', B')) - \frac12 (d(A, A') + d(B, B'))`$
-    /// with `squared` the first half and the bias the second; the standard error is that of the mean
-    /// over groups of four batches, and intervals are Student's.
+    /// with `squared` the first half and the bias the second, for two batches of runs, A and A' of
+    /// `W H`, B and B' of $`G/\sqrt n`$. The standard error is that of the mean over such groups, and
+    /// intervals are Student's.
     ///
-    /// Cost: four assignments of `batch` vectors for every two batches.
+    /// Runs after the last whole group are not used, at most `2 batch - 1` of them.
+    ///
+    /// Cost: four assignments of `batch` vectors for every two batches, on the threads of the current
+    /// pool. Each thread holds a cost matrix of `batch²` numbers: 0.5 GB for a batch of 8192.
     ///
     /// # Errors
     /// [`Error::SampleTooSmall`] if there are fewer than four batches of runs,
