@@ -104,6 +104,13 @@ fn unit(value: f64) -> f64 {
     2f64.powi(exponent(value))
 }
 
+impl Gaussian {
+    /// A factor of the covariance with at most twice as many columns as rows.
+    pub(super) fn compact_factor(&self) -> DMatrix<f64> {
+        compressed(self.factor())
+    }
+}
+
 /// A matrix with at most as many columns as rows and the same product $`F F^\top`$; as it is if
 /// that would not save much, for it costs roundings.
 fn compressed(factor: DMatrix<f64>) -> DMatrix<f64> {
@@ -160,6 +167,18 @@ mod tests {
     fn missing_singular_values_are_zero() {
         assert_eq!(to_isotropic(&[3.0, 1.0], 4, 0.5), 6.25 + 0.25 + 2.0 * 0.25);
         assert_eq!(to_isotropic(&[3.0, 1.0, 0.5], 1, 0.5), 6.25);
+    }
+
+    /// A wide factor has a square one of the same covariance, at any scale.
+    #[test]
+    fn wide_factors_are_made_square() {
+        let wide = DMatrix::from_fn(2, 50, |i, j| ((7 * i * i + 3 * j + i * j) % 11) as f64 - 4.0);
+        for scale in [1e-160, 1.0, 1e147] {
+            let factor = Gaussian::from_factor(&(&wide * scale)).unwrap().compact_factor() / scale;
+            assert_eq!(factor.shape(), (2, 2));
+            let difference = &factor * factor.transpose() - &wide * wide.transpose();
+            assert!(difference.amax() < 1e-12 * wide.norm_squared());
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl RowMoments {
     /// dimension allows, else of first order. [`Sample::gelbrich`] does not assume Gaussian rows;
     /// their bias may be twice as large (exponential rows, n = 4, N = 400: 0.038, here 0.023).
     ///
-    /// Cost: `O(n³)`.
+    /// Cost: `O(n³)`, and `n² k` for a target with a factor of k columns.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -81,7 +81,8 @@ impl RowMoments {
         let plain = self.gelbrich(target)?;
         let spectrum = self.spectrum(target)?;
         if correction == Correction::RandomMatrix && !self.has_random_matrix_bias(&spectrum) {
-            let expected = "at least two rows more than the rank of the target";
+            let expected = "at least two rows more than the dimension, or than the columns of a \
+                factor of the target if it has fewer";
             return Err(Error::InvalidParameter {
                 name: "count",
                 value: self.count() as f64,
@@ -109,22 +110,24 @@ impl RowMoments {
     }
 
     fn spectrum(&self, target: &Gaussian) -> Result<Spectrum> {
-        let n = self.dimension();
-        let factor = target.rows_times_factor(&DMatrix::identity(n, n));
+        let factor = target.compact_factor();
         let eigen = symmetric_eigen(factor.transpose() * self.covariance() * &factor)?;
         let largest = eigen.values[0];
         if largest > 0.0 {
             check_product(largest)?;
         }
         // What is rounding is zero.
-        let floor = n as f64 * f64::EPSILON * largest;
+        let terms = factor.nrows().max(factor.ncols());
+        let floor = terms as f64 * f64::EPSILON * largest;
         let eigenvalues: Vec<f64> =
             eigen.values.iter().map(|&mu| if mu > floor { mu } else { 0.0 }).collect();
         Ok(Spectrum { eigenvalues, directions: factor * eigen.vectors })
     }
 
     fn has_random_matrix_bias(&self, spectrum: &Spectrum) -> bool {
-        (spectrum.eigenvalues.len() as u64) + 1 < self.count()
+        // The rank of the target is at most the lesser side of its factor.
+        let (n, k) = spectrum.directions.shape();
+        (n.min(k) as u64) + 1 < self.count()
     }
 
     fn default_bias(&self, plain: &W2, target: &Gaussian, spectrum: &Spectrum) -> f64 {
@@ -175,7 +178,7 @@ impl RowMoments {
             .filter(|(mu, _)| **mu > 0.0)
             .map(|(mu, column)| column.norm_squared() / mu.sqrt())
             .sum();
-        let across: f64 = spectrum.eigenvalues.iter().sum();
+        let across = spectrum.eigenvalues.iter().sum::<f64>();
         let quadratic = covariance.norm_squared() - 2.0 * through + across;
         let difference = self.mean_less(target.mean());
         let linear = difference.dot(&(&covariance * &difference));
@@ -212,7 +215,8 @@ impl Sample {
     /// See [`RowMoments::gelbrich`] for the rest. It depends on first and second moments only: a
     /// law with the mean and covariance of the target is at distance zero.
     ///
-    /// Cost: `O(N n² + n³)`.
+    /// Cost: `O(N n² + n³)`, and `n² k` for a target with a factor of k columns; memory for two copies
+    /// of the sample.
     ///
     /// # Errors
     /// Those of [`RowMoments::gelbrich`].
@@ -334,6 +338,36 @@ mod tests {
         let w2 = sample.moments().gelbrich_with(&target, Correction::FirstOrder).unwrap();
         let mean_deviation = deviation * (1.0 - 0.25 / degrees);
         assert!((w2.bias.unwrap() - (2.0 - 2.0 * mean_deviation)).abs() < 1.0 / (count * count));
+    }
+
+    /// A factor with many columns is worth as many as there are dimensions: in cost, and in rows.
+    #[test]
+    fn wide_factors_are_those_of_their_covariance() {
+        let rows = Gaussian::isotropic(2, 1.3).unwrap().sample(50, crate::Seed(1), 0);
+        for (columns, count) in [(100, 50), (100, 4), (4, 4), (3, 50)] {
+            let factor = DMatrix::from_fn(2, columns, |i, j| {
+                ((7 * i * i + 3 * j + i * j) % 11) as f64 - 4.0
+            });
+            let square = Gaussian::from_covariance(&(&factor * factor.transpose())).unwrap();
+            let wide = Gaussian::from_factor(&factor).unwrap();
+            let sample = Sample::from_rows(&rows.rows(0, count)).unwrap();
+            let moments = sample.moments();
+            assert!(moments.spectrum(&wide).unwrap().eigenvalues.len() <= 4);
+            let of = |target: &Gaussian| {
+                [
+                    sample.gelbrich(target).unwrap(),
+                    moments.gelbrich(target).unwrap(),
+                    moments.gelbrich_with(target, Correction::FirstOrder).unwrap(),
+                    moments.gelbrich_with(target, Correction::RandomMatrix).unwrap(),
+                ]
+            };
+            for (wide, square) in of(&wide).into_iter().zip(of(&square)) {
+                let numbers = |w2: W2| [w2.squared, w2.bias.unwrap(), w2.sampling_error.unwrap()];
+                for (wide, square) in numbers(wide).into_iter().zip(numbers(square)) {
+                    assert!((wide / square - 1.0).abs() < 1e-9, "{columns}: {wide} {square}");
+                }
+            }
+        }
     }
 
     #[test]

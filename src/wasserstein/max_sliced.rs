@@ -38,7 +38,7 @@ impl Sample {
     /// shifted, and in 87 % for one that is narrower than the target.
     ///
     /// Cost: some 30 projections and sorts of half the samples for each start, on the threads of
-    /// the current pool.
+    /// the current pool; memory for two copies of the sample.
     ///
     /// ```
     /// use orthogap::Seed;
@@ -100,7 +100,7 @@ impl<'a> Ascent<'a> {
         Ok(Self {
             sample,
             covariance: sample.moments().covariance(),
-            target_factor: target.factor(),
+            target_factor: target.compact_factor(),
             bins: normal_bins(sample.count())?,
         })
     }
