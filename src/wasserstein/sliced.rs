@@ -7,6 +7,7 @@ use nalgebra::{DMatrix, DVector};
 use crate::Result;
 use crate::check;
 use crate::parallel;
+use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::line::Scratch;
 use crate::wasserstein::{Directions, Gaussian, Kind, Of, Sample, W2, normal_bins};
 
@@ -177,9 +178,10 @@ impl Gaussian {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a deviation that is negative
-    /// or not finite.
+    /// or not finite, and for a square of it above 1e300.
     pub fn sliced_to_isotropic(&self, deviation: f64) -> Result<f64> {
         check::not_negative("deviation", deviation)?;
+        in_range("squared deviation", deviation * deviation)?;
         let n = self.dimension() as f64;
         let variances: Vec<f64> = super::bures::singular_values(&self.factor())
             .into_iter()
@@ -283,5 +285,18 @@ mod tests {
         let segment = Gaussian::from_factor(&dmatrix![1.2; 1.6]).unwrap();
         let expected = 2.0 - 2.0 * 3.0 * 2.0 * std::f64::consts::FRAC_2_PI + 9.0;
         assert!((segment.sliced_to_isotropic(3.0).unwrap() - expected).abs() < 1e-12);
+    }
+
+    /// The largest deviation is that of targets; squares of larger ones may be no numbers.
+    #[test]
+    fn squares_beyond_the_range_are_refused() {
+        for variance in [0.0, 1.0, 1e299] {
+            let law = Gaussian::diagonal(&[variance; 3]).unwrap();
+            let error = law.sliced_to_isotropic(1e200).unwrap_err();
+            assert!(matches!(error, Error::InvalidParameter { name: "squared deviation", .. }));
+            let expected = (1.0 - variance.sqrt() / 9e149).powi(2);
+            let found = law.sliced_to_isotropic(9e149).unwrap() / 9e149 / 9e149;
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
     }
 }
