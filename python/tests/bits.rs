@@ -106,7 +106,7 @@ fn main() -> Result<()> {
     let target = Gaussian::isotropic(3, 1.0)?;
     let sample = Sample::from_rows(&rows)?;
     let bracket = sample.bracket(&target, None, Seed(8))?;
-    let bounds = bracket.lower_bounds.iter().chain(&bracket.upper_bounds);
+    let bounds = bracket.lower_bounds().iter().chain(bracket.upper_bounds());
     print("bracket", bounds.flat_map(|(_, w2)| [w2.squared, w2.debiased()]));
     let column: Vec<f64> = rows.column(0).iter().copied().collect();
     let line = normal_bins(column.len())?.w2(&column, 0.0, 0.7)?;

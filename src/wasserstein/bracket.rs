@@ -33,15 +33,26 @@ pub enum Bound {
 /// Every bound is on the distance of the **population**, estimated from samples, with its bias and
 /// its standard error.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Bracket {
-    /// The lower bounds.
-    pub lower_bounds: Vec<(Bound, W2)>,
-    /// The upper bounds.
-    pub upper_bounds: Vec<(Bound, W2)>,
+    /// The lower bounds, one at least.
+    pub(super) lower_bounds: Vec<(Bound, W2)>,
+    /// The upper bounds, one at least.
+    pub(super) upper_bounds: Vec<(Bound, W2)>,
 }
 
 impl Bracket {
+    /// Returns all lower bounds, at least one.
+    #[must_use]
+    pub fn lower_bounds(&self) -> &[(Bound, W2)] {
+        &self.lower_bounds
+    }
+
+    /// Returns all upper bounds, at least one.
+    #[must_use]
+    pub fn upper_bounds(&self) -> &[(Bound, W2)] {
+        &self.upper_bounds
+    }
+
     /// Returns the largest lower bound by its debiased value, and where it comes from.
     #[must_use]
     pub fn lower(&self) -> (Bound, W2) {

@@ -206,7 +206,7 @@ fn lower_bounds_of_a_shift_have_no_noise_from_directions() {
     .unwrap();
     for seed in 0..20 {
         let bracket = sample.bracket(&standard(7), None, Seed(seed)).unwrap();
-        let (_, sliced) = bracket.lower_bounds[1];
+        let (_, sliced) = bracket.lower_bounds()[1];
         assert_eq!(sliced.projection_error, Some(0.0));
         assert!((sliced.debiased() - 9.0).abs() < 0.02, "{sliced:?}");
     }
@@ -227,7 +227,7 @@ fn brackets_of_the_matrix_law() {
     // Few rows make coupling bounds far from normal.
     for rows in [3, 30] {
         let truth = matrix_law(rows, 40_000, 1_000_000).bracket().unwrap();
-        let below = truth.lower_bounds.iter().map(|bound| bound.1.debiased()).fold(0.0, f64::max);
+        let below = truth.lower_bounds().iter().map(|bound| bound.1.debiased()).fold(0.0, f64::max);
         let above = truth.upper().1.squared;
         for runs in [4, 32] {
             let law = |run| matrix_law(rows, runs, runs * run).bracket().unwrap();

@@ -247,7 +247,9 @@ fn offsets_cost_no_digits() {
             normal_bins(101).unwrap().w2(rows.column(0).as_slice(), offset, 1.0).unwrap().w2,
         ];
         let bracket = sample.bracket(&target, None, Seed(1)).unwrap();
-        all.extend(bracket.lower_bounds.iter().chain(&bracket.upper_bounds).map(|bound| bound.1));
+        all.extend(
+            bracket.lower_bounds().iter().chain(bracket.upper_bounds()).map(|bound| bound.1),
+        );
         all
     };
     let expected = of(0.0);

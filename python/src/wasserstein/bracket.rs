@@ -49,13 +49,13 @@ impl Bracket {
     /// All lower bounds, with their names.
     #[getter]
     fn lower_bounds(&self) -> Vec<(String, W2)> {
-        named(&self.inner.lower_bounds)
+        named(self.inner.lower_bounds())
     }
 
     /// All upper bounds, with their names.
     #[getter]
     fn upper_bounds(&self) -> Vec<(String, W2)> {
-        named(&self.inner.upper_bounds)
+        named(self.inner.upper_bounds())
     }
 
     /// Returns an interval (low, high) that contains the squared distance with probability at least
