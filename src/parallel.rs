@@ -14,6 +14,26 @@ pub(crate) fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync + Send
     (0..count).map(work).collect()
 }
 
+/// The results for 0 to `count`, or the error of the least number that has one; no larger number is
+/// begun once an error is known.
+pub(crate) fn try_map<R: Send, E: Send>(
+    count: usize,
+    work: impl Fn(usize) -> Result<R, E> + Sync + Send,
+) -> Result<Vec<R>, E> {
+    let failed = AtomicUsize::new(usize::MAX);
+    let results = map(count, |index| {
+        if index > failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let result = work(index);
+        if result.is_err() {
+            failed.fetch_min(index, Ordering::Relaxed);
+        }
+        Some(result)
+    });
+    results.into_iter().flatten().collect()
+}
+
 /// How many of `blocks` blocks to work on at once: more than one only where there are enough of
 /// them, above about a millisecond of work, for threads to pay. A few for each thread, so that
 /// none waits long for the others, unless a worker holds more than half a megabyte of `numbers`.

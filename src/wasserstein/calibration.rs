@@ -29,7 +29,7 @@ use crate::{Error, Replicate, Result};
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] for no replicates or more than 2^32 - 2 and for a statistic that is NaN,
-/// [`Error::ShapeMismatch`], and what the statistic returns.
+/// [`Error::ShapeMismatch`], and what the statistic returns. An error ends the simulation.
 pub fn p_value(
     sample: &Sample,
     target: &Gaussian,
@@ -52,15 +52,12 @@ pub fn p_value(
         Ok(value)
     };
     let observed = statistic(sample)?;
-    let simulated = parallel::map(replicates, |replicate| {
+    let simulated = parallel::try_map(replicates, |replicate| {
         // Block 0 is left to the caller's own draws under the same seed.
         let rows = target.sample(sample.count(), run, replicate as u32 + 1);
-        statistic(&Sample::from_rows(&rows)?)
-    });
-    let mut as_far = 1;
-    for value in simulated {
-        as_far += usize::from(value? >= observed);
-    }
+        Ok(statistic(&Sample::from_rows(&rows)?)? >= observed)
+    })?;
+    let as_far = 1 + simulated.into_iter().filter(|&as_far| as_far).count();
     Ok(as_far as f64 / (replicates + 1) as f64)
 }
 
@@ -68,6 +65,22 @@ pub fn p_value(
 mod tests {
     use super::*;
     use crate::Seed;
+
+    /// The error is that of the first replicate that has one, and few others are simulated.
+    #[test]
+    fn an_error_ends_the_simulation() {
+        let target = Gaussian::isotropic(2, 1.0).unwrap();
+        let sample = Sample::from_rows(&target.sample(5, Seed(1), 0)).unwrap();
+        let line = Gaussian::isotropic(1, 1.0).unwrap();
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let statistic = |other: &Sample| {
+            calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if *other == sample { Ok(0.0) } else { Ok(other.along_axes(&line)?.squared) }
+        };
+        let error = p_value(&sample, &target, 100_000, Seed(1), statistic).unwrap_err();
+        assert!(matches!(error, Error::ShapeMismatch { what: "the target", .. }));
+        assert!(calls.into_inner() < 1000);
+    }
 
     #[test]
     fn ties_count_as_far() {
