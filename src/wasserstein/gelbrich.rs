@@ -4,6 +4,7 @@ use nalgebra::{DMatrix, DVector};
 
 use crate::check;
 use crate::factorization::symmetric_eigen;
+use crate::scalar::exponent;
 use crate::wasserstein::{Gaussian, Kind, Of, RowMoments, Sample, W2, bias};
 use crate::{Error, Result};
 
@@ -169,7 +170,10 @@ impl RowMoments {
     /// variance $`2 \mathrm{tr} (I - T) C (I - T) C + 4 \delta^\top C \delta`$, where
     /// $`T C T = S`$.
     fn normal_error(&self, target: &Gaussian, spectrum: &Spectrum) -> f64 {
+        // In units of which squares stay in range.
         let covariance = self.covariance();
+        let unit = 2f64.powi(exponent(covariance.amax()));
+        let covariance = covariance / unit;
         let image = &covariance * &spectrum.directions;
         let through: f64 = spectrum
             .eigenvalues
@@ -178,11 +182,11 @@ impl RowMoments {
             .filter(|(mu, _)| **mu > 0.0)
             .map(|(mu, column)| column.norm_squared() / mu.sqrt())
             .sum();
-        let across = spectrum.eigenvalues.iter().sum::<f64>();
+        let across = spectrum.eigenvalues.iter().sum::<f64>() / unit / unit;
         let quadratic = covariance.norm_squared() - 2.0 * through + across;
         let difference = self.mean_less(target.mean());
-        let linear = difference.dot(&(&covariance * &difference));
-        ((2.0 * quadratic.max(0.0) + 4.0 * linear) / self.count() as f64).sqrt()
+        let linear = difference.dot(&(&covariance * &difference)) / unit;
+        ((2.0 * quadratic.max(0.0) + 4.0 * linear) / self.count() as f64).sqrt() * unit
     }
 }
 
@@ -368,6 +372,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Also where the squares of variances leave the range.
+    #[test]
+    fn errors_have_no_scale() {
+        let rows = dmatrix![1.0, 0.0; 3.0, 2.0; -1.0, 0.5; 2.0, 2.0; 0.0, -3.0; 1.5, 1.0];
+        let of = |unit: f64, deviation: f64| {
+            let sample = Sample::from_rows(&(&rows * unit)).unwrap();
+            let target = Gaussian::isotropic(2, deviation).unwrap().with_mean(&[unit; 2]).unwrap();
+            [sample.gelbrich(&target), sample.moments().gelbrich(&target)]
+                .map(|w2| w2.unwrap().sampling_error.unwrap() / unit / unit)
+        };
+        let (one, large, small) = (1.0, 2f64.powi(490), 2f64.powi(-450));
+        for unit in [large, small] {
+            assert_eq!(of(unit, 0.0), of(one, 0.0));
+        }
+        // Beside variances like these, that of the target is none.
+        assert_eq!(of(large, small), of(one, 0.0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The exact distance of numbers to a normal law, and its three parts.
 
 use crate::check;
+use crate::scalar::{exponent, largest};
 use crate::statistics::SplitMean;
 use crate::wasserstein::gaussian::in_range;
 use crate::wasserstein::order::Sorter;
@@ -364,7 +365,10 @@ impl Scratch {
 pub(super) fn deviation(numbers: &[f64]) -> f64 {
     let mut centered = numbers.to_vec();
     SplitMean::subtract(&mut centered);
-    (centered.iter().map(|x| x * x).sum::<f64>() / centered.len() as f64).sqrt()
+    // Influences are as large as squared distances, and their squares may leave the range.
+    let unit = 2f64.powi(exponent(largest(&centered)));
+    let squares = centered.iter().map(|x| (x / unit).powi(2));
+    (squares.sum::<f64>() / centered.len() as f64).sqrt() * unit
 }
 
 /// The parts of a squared distance on the line.
@@ -408,6 +412,52 @@ pub(super) fn check_normal(mean: f64, deviation: f64) -> Result<()> {
 mod tests {
     use super::*;
     use crate::statistics::Interval;
+
+    /// The naive formula is the integral of the squared difference over each bin.
+    #[test]
+    fn corners_agree_with_the_naive_formula() {
+        for numbers in [vec![2.0], vec![2.0; 3], vec![-1.0, 1.0], vec![0.5; 25], vec![0.0; 20]] {
+            for scale in [1e-160, 1e-100, 1.0, 1e100, 1e149] {
+                for (mean, s) in [(0.0, 0.0), (0.0, 1.5), (2.0, 0.0), (-1.0, 2.0)] {
+                    let bins = normal_bins(numbers.len()).unwrap();
+                    let scaled: Vec<f64> = numbers.iter().map(|x| x * scale).collect();
+                    let line = bins.w2(&scaled, mean * scale, s * scale).unwrap();
+                    let terms = numbers
+                        .iter()
+                        .zip(bins.means())
+                        .map(|(x, c)| (x - mean).powi(2) / numbers.len() as f64 - 2.0 * s * x * c);
+                    let naive = terms.sum::<f64>() + s * s;
+                    // Squares of the smallest numbers have few digits left.
+                    let tolerance = if scale == 1e-160 { 1e-3 } else { 1e-13 };
+                    let squared = line.w2.squared / scale / scale;
+                    assert!(
+                        (squared - naive).abs() <= tolerance * (1.0 + naive),
+                        "{squared} {naive}"
+                    );
+                    let parts = line.location + line.scale + line.shape;
+                    assert_eq!(parts, line.w2.squared);
+                    let error = line.w2.sampling_error;
+                    assert_eq!(error.is_some(), numbers.len() >= FEWEST);
+                    assert!(error.is_none_or(f64::is_finite), "{scale} {error:?}");
+                }
+            }
+        }
+    }
+
+    /// Powers of two change no digit of an error, at either end of the range.
+    #[test]
+    fn errors_have_no_scale() {
+        let numbers: Vec<f64> = (0..40).map(|i| f64::from(7 * i % 40) / 8.0).collect();
+        let error = |power: i32| {
+            let unit = 2f64.powi(power);
+            let scaled: Vec<f64> = numbers.iter().map(|x| x * unit).collect();
+            let line = normal_bins(40).unwrap().w2(&scaled, -unit, 2.0 * unit).unwrap();
+            line.w2.sampling_error.unwrap() / unit / unit
+        };
+        for power in [-450, -200, 200, 490] {
+            assert_eq!(error(power), error(0), "{power}");
+        }
+    }
 
     /// Three numbers: the edges are plus and minus the quantile of two thirds.
     #[test]
