@@ -280,7 +280,8 @@ impl<'a> EntropicPlan<'a> {
         let (rows, columns) = (self.u.len() as f64, self.v.len() as f64);
         let column_cost = |(j, v): (usize, &f64)| {
             let column = self.kernel.column(j).zip(&self.u).zip(self.cost.column(j));
-            v * (column.map(|((k, u), c)| c * k * u).sum::<f64>() / rows)
+            // Scalings may be large, and a small cost times a part of them no number.
+            column.map(|((k, u), c)| c * (k * u * v)).sum::<f64>() / rows
         };
         let sharp = self.v.iter().enumerate().map(column_cost).sum::<f64>() / columns;
         let entropic = if self.epsilon > LARGE_EPSILON * self.largest {
@@ -455,6 +456,112 @@ mod tests {
                 // What convexity gives away is the entropy of a mixture.
                 let lost = mass.mul_add(-mass.ln(), mass);
                 assert!(gap <= value - dual + epsilon * lost + 1e-12, "{tolerance}: {gap}");
+            }
+        }
+    }
+
+    /// Each entry of the plan in units of 1/(n m).
+    fn entries(plan: &EntropicPlan) -> DMatrix<f64> {
+        let (rows, columns) = plan.cost.shape();
+        DMatrix::from_fn(rows, columns, |i, j| {
+            plan.u[i] * plan.kernel.column(j).nth(i).unwrap() * plan.v[j]
+        })
+    }
+
+    /// A step of Sinkhorn divides u by the row sums; the dual value does not fall, the error does not
+    /// rise, and column sums stay exact. Where scalings are kept does not matter.
+    #[test]
+    fn steps_of_sinkhorn_are_monotonic() {
+        let cost = normal(20, 3, 1).squared_distances(&normal(30, 3, 2));
+        let mut plan = EntropicPlan::new(&cost, 0.3, 0.5, 1);
+        plan.balance_columns();
+        for _ in 0..30 {
+            let before = (plan.dual_value(), plan.marginal_error);
+            let expected: Vec<f64> =
+                plan.u.iter().zip(&plan.row_sums).map(|(u, sum)| u / sum).collect();
+            plan.sinkhorn_step();
+            assert_eq!(plan.u, expected);
+            assert!(plan.dual_value() >= before.0 - 1e-13 * before.0.abs());
+            assert!(plan.marginal_error <= before.1 + 1e-13);
+            let here = entries(&plan);
+            assert!(here.row_sum().iter().all(|sum| (sum / 20.0 - 1.0).abs() < 1e-13));
+            for (sum, expected) in here.column_sum().iter().zip(&plan.row_sums) {
+                assert!((sum / 30.0 - expected).abs() < 1e-13);
+            }
+            let (dual, epsilon) = (plan.dual_value(), plan.epsilon);
+            plan.absorb(epsilon);
+            assert!((entries(&plan) - here).amax() < 1e-12);
+            assert!((plan.dual_value() - dual).abs() <= 1e-13 * dual.abs());
+        }
+    }
+
+    /// A row whose potential is far too small has no mass, and gets a potential that gives it some;
+    /// the search then goes on to the same plan.
+    #[test]
+    fn a_lost_row_gets_another_potential() {
+        let cost = normal(20, 3, 1).squared_distances(&normal(30, 3, 2));
+        let mut plan = EntropicPlan::new(&cost, 0.3, TOLERANCE, 20_000);
+        let expected = plan.values();
+        let epsilon = plan.epsilon;
+        plan.absorb(epsilon);
+        plan.f[7] -= 1000.0 * epsilon;
+        plan.absorb(epsilon);
+        plan.balance_columns();
+        assert!(plan.row_sums[7] < LOST);
+        plan.find_lost_rows();
+        let largest = (0..30).map(|j| plan.kernel.column(j).nth(7).unwrap()).fold(0.0, f64::max);
+        assert!((largest - 1.0).abs() < 1e-12, "{largest}");
+        plan.balance_columns();
+        assert!(plan.row_sums.iter().all(|&sum| sum > LOST));
+        while plan.marginal_error > TOLERANCE {
+            assert!(plan.iterations < 20_000);
+            if !plan.newton_step(TOLERANCE) {
+                plan.sinkhorn_step();
+            }
+        }
+        assert!((plan.values().0 - expected.0).abs() < 1e-10);
+        assert!((plan.values().1 - expected.1).abs() < 1e-9);
+    }
+
+    /// Newton's direction is half a step too far at most: near the plan each step squares the error.
+    #[test]
+    fn steps_of_newton_are_quadratic() {
+        let cost = normal(20, 3, 1).squared_distances(&normal(30, 3, 2));
+        let mut plan = EntropicPlan::new(&cost, 0.3, 1e-2, 20_000);
+        for _ in 0..3 {
+            let before = plan.marginal_error;
+            assert!(plan.newton_step(TOLERANCE));
+            assert!(plan.marginal_error <= 10.0 * before * before + TOLERANCE, "{before}");
+        }
+    }
+
+    /// At a large epsilon the divergence of the plan is that of its entries, by plain logarithms.
+    #[test]
+    fn the_divergence_is_that_of_the_entries() {
+        let cost = normal(20, 3, 1).squared_distances(&normal(30, 3, 2));
+        let epsilon = 300.0 * cost.amax();
+        let plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, 20_000);
+        let naive = entries(&plan).map(|x| x * x.ln() - (x - 1.0)).mean();
+        assert!((plan.divergence() - naive).abs() < 1e-16 + 1e-9 * naive, "{naive}");
+        // The third order is seen.
+        let second = entries(&plan).map(|x| 0.5 * (x - 1.0).powi(2)).mean();
+        assert!((naive - second).abs() > 1e-6 * naive);
+    }
+
+    /// One entry, one row, one column, equal costs: nothing is to be sought.
+    #[test]
+    fn plans_without_choice() {
+        for (rows, columns) in [(1, 1), (1, 6), (3, 5)] {
+            for value in [0.0, 2.0, 1e300] {
+                for epsilon in [1e-300, 1.0, 1e300] {
+                    let cost = DMatrix::from_element(rows, columns, value);
+                    let mut plan = EntropicPlan::new(&cost, epsilon, TOLERANCE, 100);
+                    assert!(plan.marginal_error <= 1e-15, "{value} {epsilon}");
+                    let (entropic, sharp) = plan.values();
+                    assert!((entropic - value).abs() <= 1e-15 * value, "{entropic} {value}");
+                    assert!((sharp - value).abs() <= 1e-15 * value, "{sharp} {value}");
+                    assert_eq!(plan.duality_gap(), 0.0);
+                }
             }
         }
     }

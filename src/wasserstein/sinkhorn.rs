@@ -442,6 +442,36 @@ mod tests {
         }
     }
 
+    /// Points that are equal, single points, and scales whose squares barely are numbers, against the
+    /// value at scale one.
+    #[test]
+    fn corners_have_no_scale() {
+        let samples = [
+            (of(dmatrix![2.0]), of(dmatrix![2.0])),
+            (of(dmatrix![2.0; 2.0; 2.0]), of(dmatrix![2.0; 2.0])),
+            (of(dmatrix![1.0; 1.0]), of(dmatrix![1.0; 2.0; 1.0])),
+            (of(dmatrix![0.0; 1.0; 5.0]), of(dmatrix![5.0; 0.0; 2.0; 2.0])),
+        ];
+        for (a, b) in samples {
+            let at = |scale: f64| {
+                let [a, b] = [&a, &b].map(|sample| {
+                    let mean = DMatrix::from_element(sample.count(), 1, sample.moments().mean()[0]);
+                    of((sample.centered() + mean) * scale)
+                });
+                let plan = a.entropic_transport(&b, scale * scale).unwrap();
+                [plan.entropic, plan.sharp, plan.duality_gap].map(|x| x / scale / scale)
+            };
+            let expected = at(1.0);
+            for scale in [1e-160, 1e-140, 1e100, 1e149] {
+                // Squares of the smallest numbers have few digits left.
+                let tolerance = if scale == 1e-160 { 1e-2 } else { 1e-8 };
+                for (value, expected) in at(scale).into_iter().zip(expected) {
+                    assert!((value - expected).abs() <= tolerance, "{scale}: {value} {expected}");
+                }
+            }
+        }
+    }
+
     /// Also where deviations are beyond all floats in units of epsilon.
     #[test]
     fn entropic_values_tend_to_the_distance() {
