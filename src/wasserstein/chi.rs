@@ -175,6 +175,79 @@ mod tests {
         }
     }
 
+    /// Every edge has its share of the law below it, counted from the nearer end.
+    #[test]
+    fn edges_are_quantiles() {
+        for n in [1, 2, 3, 7, 100, 5000] {
+            for count in [2, 3, 17, 1000] {
+                let chi = ChiBins::new(n, count);
+                assert_eq!(chi.edges.len(), count - 1);
+                for (i, &edge) in (1..).zip(&chi.edges) {
+                    let (below, above) = below_and_above(n as f64, edge);
+                    let (share, rest) =
+                        (i as f64 / count as f64, (count - i) as f64 / count as f64);
+                    let (found, expected) =
+                        if i < count - i { (below, share) } else { (above, rest) };
+                    assert_relative_eq!(found, expected, max_relative = 1e-12 + 4e-15 * n as f64);
+                }
+            }
+        }
+    }
+
+    /// One degree of freedom: twice the normal density, whose partial means are differences of it.
+    #[test]
+    fn half_normal() {
+        let chi = ChiBins::new(1, 2);
+        let density = |r: f64| (2.0 / std::f64::consts::PI).sqrt() * (-0.5 * r * r).exp();
+        let median = 0.674_489_750_196_081_7;
+        let means = [density(0.0) - density(median), density(median)];
+        assert_relative_eq!(chi.edges[0], median, max_relative = 1e-13);
+        assert_relative_eq!(chi.means[0], means[0], max_relative = 1e-13);
+        assert_relative_eq!(chi.means[1], means[1], max_relative = 1e-13);
+        let squares = 2.0 * (means[0] * means[0] + means[1] * means[1]);
+        assert_relative_eq!(chi.remainder, 1.0 - squares, max_relative = 1e-12);
+        assert_relative_eq!(chi.weights[1], 0.25 / density(median), max_relative = 1e-13);
+    }
+
+    /// The least of k Rayleigh numbers has the mean of one over sqrt(k), which gives the means of all
+    /// sorted ones by inclusion and exclusion; the squared distance of N of them to the law has the
+    /// mean 4 less twice the sum of those times the partial means.
+    #[test]
+    fn biases_of_few_rayleigh_numbers() {
+        let mean = (0.5 * std::f64::consts::PI).sqrt();
+        let least = |k: f64| mean / k.sqrt();
+        let (two, three) = (least(2.0), least(3.0));
+        let middle = 3.0 * two - 2.0 * three;
+        let sorted =
+            [vec![two, 2.0 * mean - two], vec![three, middle, 3.0 * mean - middle - three]];
+        for sorted in sorted {
+            let count = sorted.len();
+            let chi = ChiBins::new(2, count);
+            let cross: f64 = sorted.iter().zip(&chi.means).map(|(x, c)| x * c).sum();
+            let null_bias = 4.0 - 2.0 * cross;
+            assert_relative_eq!(chi.null_bias, null_bias, max_relative = 1e-10);
+            let weight = |i: usize| {
+                let p = i as f64 / count as f64;
+                let edge = (-2.0 * (-p).ln_1p()).sqrt();
+                p * (1.0 - p) / (edge * (-0.5 * edge * edge).exp())
+            };
+            assert_eq!((chi.weights[0], chi.weights[count]), (0.0, 0.0));
+            let noise = |x: &[f64]| (1..count).map(|i| weight(i) * (x[i] - x[i - 1])).sum::<f64>();
+            assert_relative_eq!(chi.mean_noise, noise(&sorted), max_relative = 1e-10);
+            // Numbers that lie at the means of sorted ones have the mean bias, at any scale.
+            let bias = |unit: f64| {
+                let scaled: Vec<f64> = sorted.iter().map(|x| x * unit).collect();
+                chi.bias(&scaled, unit).unwrap() / unit / unit
+            };
+            for unit in [1e-150, 1.0, 3.0, 1e149] {
+                assert_relative_eq!(bias(unit), null_bias, max_relative = 1e-10);
+            }
+            assert_eq!(chi.bias(&vec![1.0; count], 1.0), Some(0.0));
+            assert_eq!(chi.bias(&sorted, 0.0), Some(0.0));
+        }
+        assert_eq!(ChiBins::new(2, 1).bias(&[1.0], 1.0), None);
+    }
+
     /// Means add up to the mean of the law; bins cut its variance to what is left within them; and
     /// at one draw the null bias is twice the variance.
     #[test]

@@ -179,6 +179,35 @@ mod tests {
     use super::*;
     use approx::assert_relative_eq;
 
+    /// One row, equal rows, one number a row, at scales whose squares barely are numbers.
+    #[test]
+    fn corners_have_no_scale() {
+        for (count, n, step) in [(1, 1, 1.0), (1, 3, 1.0), (5, 1, 0.0), (5, 3, 0.0), (6, 2, 1.0)] {
+            for scale in [1e-160, 1e-100, 1.0, 1e100, 1e148] {
+                let entry = |i: usize, j: usize| 3.0 + step * ((2 * i + 5 * j) % 7) as f64;
+                let rows = DMatrix::from_fn(count, n, |i, j| entry(i, j) * scale);
+                let mut moments = RowMoments::new(n).unwrap();
+                for row in 0..count {
+                    moments.push_rows(&rows.rows(row, 1)).unwrap();
+                    moments.merge(&RowMoments::new(n).unwrap()).unwrap();
+                }
+                let mean = |j: usize| (0..count).map(|i| entry(i, j)).sum::<f64>() / count as f64;
+                // Squares of the smallest numbers have few digits left.
+                let tolerance = if scale == 1e-160 { 1e-3 } else { 1e-14 };
+                for j in 0..n {
+                    assert_relative_eq!(moments.mean()[j] / scale, mean(j), max_relative = 1e-15);
+                    for k in 0..n {
+                        let product = |i| (entry(i, j) - mean(j)) * (entry(i, k) - mean(k));
+                        let naive = (0..count).map(product).sum::<f64>() / count as f64;
+                        let found = moments.covariance()[(j, k)] / scale / scale;
+                        assert!((found - naive).abs() <= 10.0 * tolerance, "{found} {naive}");
+                        assert!(step != 0.0 || found == 0.0);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn any_grouping_gives_the_moments_of_all_rows() {
         let offset = 1e15;

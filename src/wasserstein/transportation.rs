@@ -281,6 +281,36 @@ mod tests {
             / order as f64
     }
 
+    /// No reduced cost is negative and those of flows are zero, which proves a plan cheapest; a path
+    /// that sends back what came another way is needed here.
+    #[test]
+    fn what_was_sent_may_go_back() {
+        // The first source takes the sink that the second one needs most.
+        let cost = nalgebra::dmatrix![0.0, 1.0, 5.0; 2.0, 9.0, 1.0; 3.0, 8.0, 7.0];
+        let flows = cheapest(&cost);
+        let mut pairs: Vec<_> = flows.iter().map(|flow| (flow.from, flow.to)).collect();
+        pairs.sort_unstable();
+        assert_eq!(pairs, [(0, 2), (1, 0), (2, 1)]);
+        // Two thirds of the mass of either source, of which one third changes its way.
+        let cost = nalgebra::dmatrix![0.0, 0.0; 1.0, 9.0; 4.0, 9.0];
+        let mut flows: Vec<_> =
+            cheapest(&cost).iter().map(|flow| (flow.from, flow.to, flow.mass)).collect();
+        flows.sort_unstable();
+        assert_eq!(value(&cost, &cheapest(&cost)), (2.0 + 4.0 + 9.0) / 6.0, "{flows:?}");
+    }
+
+    #[test]
+    fn equal_costs_and_single_points() {
+        for (sinks, sources) in [(1, 1), (1, 7), (7, 1), (4, 6), (9, 9)] {
+            for cost in [0.0, 2.5, 1e300] {
+                let cost = DMatrix::from_element(sinks, sources, cost);
+                let found = value(&cost, &cheapest(&cost));
+                assert!((found - cost[0]).abs() <= 1e-15 * cost[0]);
+                assert!(value(&cost, &of_numbers(&vec![1.0; sources], &vec![1.0; sinks])) == found);
+            }
+        }
+    }
+
     proptest! {
         /// Small whole numbers have many ties.
         #[test]
@@ -298,11 +328,38 @@ mod tests {
             prop_assert!((ours - expected).abs() <= 1e-13 * cost.amax(), "{ours} {expected}");
         }
 
+        /// A power of two times the costs, and a constant more for a source or a sink, are the same
+        /// problem: at either end of the range, too.
+        #[test]
+        fn plans_have_no_scale(
+            sources in 1usize..14,
+            sinks in 1usize..14,
+            numbers in prop::collection::vec(0u32..1 << 20, 14 * 14),
+        ) {
+            let cost = DMatrix::from_fn(sinks, sources, |i, j| f64::from(numbers[i * 14 + j]));
+            let plan = cheapest(&cost);
+            for power in [-1060, -500, 500, 975] {
+                let unit = (0..5).fold(1.0, |unit, _| unit * 2f64.powi(power / 5));
+                prop_assert_eq!(&cheapest(&(&cost * unit)), &plan);
+            }
+            let more = |i: usize, j: usize| cost[(i, j)] + (i * i) as f64 - 3.0 * j as f64;
+            let moved = DMatrix::from_fn(sinks, sources, more);
+            let extra = (0..sinks).map(|i| (i * i) as f64).sum::<f64>() / sinks as f64
+                - (0..sources).map(|j| 3.0 * j as f64).sum::<f64>() / sources as f64;
+            let difference = value(&moved, &cheapest(&moved)) - value(&cost, &plan) - extra;
+            prop_assert!(difference.abs() <= 1e-12 * cost.amax().max(1e3), "{difference}");
+        }
+
         #[test]
         fn of_numbers_is_cheapest(
             sources in prop::collection::vec(-5.0f64..5.0, 1..30),
             sinks in prop::collection::vec(-5.0f64..5.0, 1..30),
+            whole in any::<bool>(),
         ) {
+            let rounded = |numbers: Vec<f64>| -> Vec<f64> {
+                numbers.into_iter().map(|x| if whole { x.round() } else { x }).collect()
+            };
+            let (sources, sinks) = (rounded(sources), rounded(sinks));
             let square = |i: usize, j: usize| (sinks[i] - sources[j]).powi(2);
             let cost = DMatrix::from_fn(sinks.len(), sources.len(), square);
             let ours = value(&cost, &of_numbers(&sources, &sinks));

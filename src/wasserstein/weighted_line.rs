@@ -92,6 +92,48 @@ mod tests {
         assert_eq!((line.w2.squared, line.location, line.shape), (8.0, 4.0, 0.0));
     }
 
+    /// Equal numbers, and scales whose squares barely are numbers.
+    #[test]
+    fn corners_agree_with_the_naive_formula() {
+        for (numbers, weights) in [
+            (vec![2.0], vec![3.0]),
+            (vec![2.0; 3], vec![1.0, 1e-9, 5.0]),
+            (vec![1.0, -1.0], vec![1e-12, 1.0]),
+            (vec![1.0, -1.0, 1.0], vec![1e200, 2e200, 1e199]),
+        ] {
+            let total: f64 = weights.iter().sum();
+            let mut sorted: Vec<(f64, f64)> =
+                numbers.iter().zip(&weights).map(|(&x, w)| (x, w / total)).collect();
+            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for scale in [1e-160, 1e-100, 1.0, 1e100, 1e149] {
+                for (mean, s) in [(0.0, 0.0), (0.0, 1.5), (2.0, 0.0), (-1.0, 2.0)] {
+                    let scaled: Vec<f64> = numbers.iter().map(|x| x * scale).collect();
+                    let line =
+                        weighted_line_w2(&scaled, &weights, mean * scale, s * scale).unwrap();
+                    let density = |below: f64| {
+                        if below <= 0.0 || below >= 1.0 - 1e-15 {
+                            return 0.0;
+                        }
+                        crate::wasserstein::quantile::normal_density(normal_quantile(below))
+                    };
+                    let (mut below, mut naive) = (0.0, s * s);
+                    for (x, w) in &sorted {
+                        let c = density(below) - density(below + w);
+                        naive += w * (x - mean).powi(2) - 2.0 * s * x * c;
+                        below += w;
+                    }
+                    // Squares of the smallest numbers have few digits left.
+                    let tolerance = if scale == 1e-160 { 1e-3 } else { 1e-12 };
+                    let squared = line.w2.squared / scale / scale;
+                    assert!(
+                        (squared - naive).abs() <= tolerance * (1.0 + naive),
+                        "{squared} {naive}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn whole_weights_are_repetitions() {
         let numbers = [2.0, -1.0, 0.5];
