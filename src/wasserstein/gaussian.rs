@@ -248,6 +248,10 @@ impl Gaussian {
     ///
     /// Stream `block` of purpose [`Targets`](Purpose::Targets) and layer 0 of the run:
     /// different blocks are independent.
+    ///
+    /// Cost: `count k` normals and, for a factor of k columns, `count n k` multiply-adds; k is n unless
+    /// the law was made from a factor or a singular covariance. It holds the `count k` normals beside
+    /// the samples.
     #[must_use]
     pub fn sample(&self, count: usize, run: impl Into<Replicate>, block: u32) -> DMatrix<f64> {
         let mut normals = DMatrix::zeros(count, self.factor_columns());
