@@ -229,7 +229,10 @@ fn sizes_are_refused_before_anything_is_allocated() {
             "the state of a chain would take 1.4901e4",
         ),
         ("train --runs 4294967295", "the records of all epochs would take"),
-        ("train --width 4294967296", "the parameters of a network would take 6.1848e12 GiB"),
+        (
+            "train --width 4294967296 --threads 1",
+            "the parameters of the networks in training would take 6.1848e12 GiB",
+        ),
         ("train --threads 1000000", "expected 0, for all cores, to 1024"),
     ] {
         assert_refused(&folder.run(words), message);

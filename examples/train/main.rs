@@ -35,11 +35,7 @@ fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>>
     let style = ProgressStyle::with_template("{bar:40} {percent} %, {msg} runs, {eta} left")?;
     let progress = ProgressBar::new(jobs.iter().map(whole).sum()).with_style(style);
 
-    let threads = match options.threads {
-        0 => std::thread::available_parallelism()?.get(),
-        threads => threads,
-    };
-    let workers = threads.min(jobs.len());
+    let (threads, workers) = threads_and_workers(options)?;
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Vec<_> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let show = || {
@@ -80,6 +76,15 @@ fn simulate<T: Scalar>(options: &Options, data: &Data<T>) -> Result<Vec<Course>>
     courses.collect()
 }
 
+/// The threads, and how many runs they do at a time.
+fn threads_and_workers(options: &Options) -> std::io::Result<(usize, usize)> {
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism()?.get(),
+        threads => threads,
+    };
+    Ok((threads, threads.min(jobs(options).len())))
+}
+
 /// Run by run, deep networks first: they take longest.
 fn jobs(options: &Options) -> Vec<Job> {
     let mut jobs = Vec::new();
@@ -108,8 +113,9 @@ fn experiment_in<T: Scalar>(options: &Options) -> Result<()> {
     let fan_in =
         if options.convolutional { options.width.saturating_mul(9) } else { options.width };
     let deepest = options.depths.iter().copied().max().unwrap_or(0);
-    let parameters = [3, deepest, options.width, fan_in]; // weights, velocity and gradient
-    memory::check("the parameters of a network", &parameters, size_of::<T>())?;
+    let (_, workers) = threads_and_workers(options)?;
+    let parameters = [workers, 3, deepest, options.width, fan_in]; // weights, velocity and gradient
+    memory::check("the parameters of the networks in training", &parameters, size_of::<T>())?;
     let cases = options.depths.len() * options.inits.len();
     let records = [options.runs as usize, cases, options.epochs.saturating_add(1)];
     memory::check("the records of all epochs", &records, size_of::<Record>())?;
