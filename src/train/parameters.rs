@@ -54,6 +54,14 @@ impl<T: Scalar> Parameters<T> {
         self.layers.iter().map(|layer| &layer.weights).chain([&self.head])
     }
 
+    /// The row and the value of the first number that is not finite.
+    pub(super) fn first_not_finite(&self) -> Option<(usize, f64)> {
+        self.slices().zip(self.shapes()).find_map(|(numbers, (rows, _))| {
+            let index = numbers.iter().position(|x| !x.is_finite())?;
+            Some((index % rows, numbers[index].into()))
+        })
+    }
+
     /// All numbers, in a fixed order.
     pub(super) fn slices(&self) -> impl Iterator<Item = &[T]> {
         let layers = self.layers.iter().flat_map(|LayerParameters { weights, gamma, beta }| {

@@ -61,9 +61,9 @@ impl<T: Scalar> Classifier<T> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::ShapeMismatch`], [`Error::NotFinite`] of the batch or within the
-    /// network; [`Error::LabelOutOfRange`]; [`Error::Overflow`] if the loss is not finite;
-    /// [`Error::MissingDerivative`] of a custom activation; those of normalisations and of
-    /// [`Residual::weight`](crate::Residual::weight).
+    /// network; [`Error::LabelOutOfRange`]; [`Error::Overflow`] if the loss or an entry of the
+    /// gradient is not finite; [`Error::MissingDerivative`] of a custom activation; those of
+    /// normalisations and of [`Residual::weight`](crate::Residual::weight).
     pub fn gradient(
         &self,
         samples: &DMatrix<T>,
@@ -79,6 +79,9 @@ impl<T: Scalar> Classifier<T> {
         if !loss.mean().is_finite() {
             let value = loss.mean();
             return Err(Error::Overflow { what: "loss", row: 0, value });
+        }
+        if let Some((row, value)) = gradient.first_not_finite() {
+            return Err(Error::Overflow { what: "gradient", row, value });
         }
         Ok((loss, gradient))
     }
@@ -156,12 +159,13 @@ impl<T: Scalar> Classifier<T> {
     }
 }
 
-/// The Frobenius norm of a difference over that of the truth.
+/// The Frobenius norm of a difference over that of the truth, never NaN: `f64::max` drops NaN.
 fn relative_difference<T: Scalar>(found: &DMatrix<T>, truth: &DMatrix<f64>) -> f64 {
     let difference = truth.zip_map(found, |truth, found| truth - found.into());
     match (norm(difference.as_slice()), norm(truth.as_slice())) {
         (0.0, 0.0) => 0.0,
-        (difference, size) => difference / size,
+        (difference, size) if difference.is_finite() => difference / size,
+        _ => f64::INFINITY,
     }
 }
 
@@ -191,8 +195,34 @@ impl<T: Scalar> Classifier<T> {
 mod tests {
     use super::*;
     use crate::activation::Activation;
-    use crate::normalization::BatchNorm;
+    use crate::normalization::{BatchNorm, Normalization};
     use crate::{Input, Network, Seed};
+    use nalgebra::dmatrix;
+
+    /// A loss of 100 whose gradient at a dead unit is infinite, and 0 times that in the weights.
+    #[test]
+    fn gradients_that_are_not_finite_are_refused() {
+        let layer = Network::<f32>::new(2)
+            .with_normalization(Normalization::None)
+            .with_activation(Activation::Relu);
+        let head = dmatrix![100.0, 3e38; 0.0, -3e38];
+        let classifier = Classifier::new([(layer, dmatrix![1.0; -1.0])], head).unwrap();
+        let samples = dmatrix![1.0];
+        assert_eq!(classifier.evaluate(&samples, &[1]).unwrap().mean(), 100.0);
+        let error = classifier.gradient(&samples, &[1]).unwrap_err();
+        assert!(matches!(error, Error::Overflow { what: "gradient", row: 1, .. }), "{error}");
+        assert_eq!(classifier.gradient_error(&samples, &[1], Seed(1)).unwrap_err(), error);
+    }
+
+    #[test]
+    fn differences_that_are_no_numbers_are_infinite() {
+        let largest = f64::MAX;
+        for (found, truth) in [(f64::NAN, 1.0), (f64::INFINITY, 0.0), (-largest, largest)] {
+            let difference = relative_difference(&dmatrix![found], &dmatrix![truth]);
+            assert_eq!(difference, f64::INFINITY);
+        }
+        assert_eq!(relative_difference(&dmatrix![0.0], &dmatrix![0.0]), 0.0);
+    }
 
     /// Against the gradient in `f64` of the same weights: rectified networks of width 48 on batches
     /// of 4, in `f32`, at the depths where the error passes the threshold. All seeds are fixed. One
