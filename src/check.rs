@@ -37,6 +37,26 @@ pub(crate) fn count(
     parameter(name, count as f64, valid, expected).map(|_| count)
 }
 
+/// The most numbers of a matrix: more do not fit memory, and from 2^64 on the product of its sides
+/// wraps, unnoticed by nalgebra.
+pub(crate) const MAX_LEN: u64 = 1 << 40;
+
+/// Refuses a shape of more than [`MAX_LEN`] numbers.
+pub(crate) fn size(name: &'static str, (rows, columns): (usize, usize)) -> Result<()> {
+    let valid = rows.checked_mul(columns).is_some_and(|len| len as u64 <= MAX_LEN);
+    let expected = "at most 2^40 numbers in a matrix";
+    parameter(name, rows as f64 * columns as f64, valid, expected).map(|_| ())
+}
+
+/// Zeros in a shape that somebody asked for.
+pub(crate) fn zeros<T: Scalar>(
+    name: &'static str,
+    (rows, columns): (usize, usize),
+) -> Result<DMatrix<T>> {
+    size(name, (rows, columns))?;
+    Ok(DMatrix::zeros(rows, columns))
+}
+
 /// Refuses a batch of fewer than `minimum` samples.
 pub(crate) fn batch(batch_size: usize, minimum: usize) -> Result<()> {
     if batch_size < minimum {

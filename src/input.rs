@@ -7,6 +7,9 @@ use nalgebra::{DMatrix, Dim, Matrix, RawStorage};
 use crate::check;
 use crate::{Error, Gram, Purpose, Replicate, Result, Scalar};
 
+/// What an error calls the size of a batch.
+const SIZE: &str = "dimension x batch size";
+
 /// A batch of `n` input samples, the columns of a matrix with any number of rows.
 ///
 /// The input dimension need not be the width of the network: the first weight matrix is
@@ -96,7 +99,7 @@ impl Input {
     /// # Errors
     /// [`Error::Empty`] if `n` is 0, [`Error::InvalidParameter`] for more than 2^40 numbers.
     pub fn orthogonal(batch_size: usize) -> Result<Self> {
-        in_memory(batch_size, batch_size)?;
+        check::size(SIZE, (batch_size, batch_size))?;
         Self::from_columns(&DMatrix::<f64>::identity(batch_size, batch_size))
     }
 
@@ -119,7 +122,7 @@ impl Input {
     /// ```
     pub fn near_collinear(batch_size: usize, epsilon: f64) -> Result<Self> {
         let epsilon = in_unit_interval("epsilon", epsilon)?;
-        in_memory(batch_size, batch_size)?;
+        check::size(SIZE, (batch_size, batch_size))?;
         Self::from_columns(&DMatrix::from_fn(batch_size, batch_size, |i, j| match (i, j) {
             (0, 0) => 1.0,
             (0, _) => 1.0 - epsilon,
@@ -137,7 +140,7 @@ impl Input {
     /// for more than 2^40 numbers.
     pub fn spiked(batch_size: usize, epsilon: f64) -> Result<Self> {
         let epsilon = in_unit_interval("epsilon", epsilon)?;
-        in_memory(batch_size, batch_size)?;
+        check::size(SIZE, (batch_size, batch_size))?;
         Self::from_columns(&DMatrix::from_fn(batch_size, batch_size, |i, j| match (i, j) {
             (0, 0) => 1.0,
             _ if i == j => epsilon,
@@ -163,8 +166,7 @@ impl Input {
         batch_size: usize,
         run: impl Into<Replicate>,
     ) -> Result<Self> {
-        in_memory(dimension, batch_size)?;
-        let mut columns = DMatrix::<f64>::zeros(dimension, batch_size);
+        let mut columns: DMatrix<f64> = check::zeros(SIZE, (dimension, batch_size))?;
         run.into().stream(Purpose::Input, 0, 0).fill_normal(columns.as_mut_slice());
         Self::from_columns(&columns)
     }
@@ -198,13 +200,6 @@ impl Input {
     pub fn log_scale(&self) -> f64 {
         self.log_scale
     }
-}
-
-/// Refuses a matrix of more than 2^40 numbers.
-fn in_memory(rows: usize, columns: usize) -> Result<()> {
-    let valid = rows.checked_mul(columns).is_some_and(|entries| entries as u64 <= 1 << 40);
-    let (name, expected) = ("dimension x batch size", "at most 2^40 numbers in a batch");
-    check::parameter(name, rows as f64 * columns as f64, valid, expected).map(|_| ())
 }
 
 fn in_unit_interval(name: &'static str, value: f64) -> Result<f64> {

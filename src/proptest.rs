@@ -13,8 +13,8 @@
 //! });
 //! ```
 //!
-//! Matrices are `d x n`, samples are columns. Shapes shrink. Entries are normals of a seed, which
-//! does not shrink.
+//! Matrices are `d x n`, samples are columns, and hold at most 2^40 numbers. Shapes shrink.
+//! Entries are normals of a seed, which does not shrink.
 
 use std::ops::RangeInclusive;
 
@@ -23,9 +23,18 @@ pub use ::proptest;
 use ::proptest::prelude::*;
 use nalgebra::DMatrix;
 
+use crate::check;
 use crate::normalization::{BatchNorm, Centering, Normalization, RowScale, SampleNorm};
 use crate::weights::{Gaussian, Haar, Spherical, Uniform, Weights};
 use crate::{Activation, Gram, Input, Network, Order, Residual, Seed, Stream};
+
+/// Why a shape is passed over.
+const IN_MEMORY: &str = "more than 2^40 numbers in a matrix";
+
+/// Whether a matrix fits memory.
+fn fits(rows: usize, columns: usize) -> bool {
+    check::size("d x n", (rows, columns)).is_ok()
+}
 
 /// Generates representations of every kind: [`generic`], [`nearly_collinear`], [`graded`] and
 /// [`rank_deficient`].
@@ -46,7 +55,8 @@ pub fn generic(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
 ) -> impl Strategy<Value = DMatrix<f64>> {
-    (d, n, any::<u64>()).prop_map(|(d, n, seed)| normals(d, n, seed))
+    let parts = (d, n, any::<u64>()).prop_filter(IN_MEMORY, |&(d, n, _)| fits(d, n));
+    parts.prop_map(|(d, n, seed)| normals(d, n, seed))
 }
 
 /// Generates one random sample and others that differ from it by a share of 1e-1 to 1e-9 of its length.
@@ -54,7 +64,9 @@ pub fn nearly_collinear(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
 ) -> impl Strategy<Value = DMatrix<f64>> {
-    (d, n, any::<u64>(), -9i32..=-1).prop_map(|(d, n, seed, log_share)| {
+    let parts = (d, n, any::<u64>(), -9i32..=-1);
+    let parts = parts.prop_filter(IN_MEMORY, |&(d, n, ..)| fits(d, n));
+    parts.prop_map(|(d, n, seed, log_share)| {
         let mut h = normals(d, n, seed);
         let Some(first) = h.column_iter().next().map(|first| first.into_owned()) else {
             return h;
@@ -74,6 +86,7 @@ pub fn graded(
     n: RangeInclusive<usize>,
 ) -> impl Strategy<Value = DMatrix<f64>> {
     n.prop_flat_map(move |n| (d.clone(), prop::collection::vec(-12i32..=0, n), any::<u64>()))
+        .prop_filter(IN_MEMORY, |(d, log_sizes, _)| fits(*d, log_sizes.len()))
         .prop_map(|(d, log_sizes, seed)| {
             let mut h = normals(d, log_sizes.len(), seed);
             for (mut sample, log_size) in h.column_iter_mut().zip(log_sizes) {
@@ -89,7 +102,9 @@ pub fn rank_deficient(
     d: RangeInclusive<usize>,
     n: RangeInclusive<usize>,
 ) -> impl Strategy<Value = DMatrix<f64>> {
-    (d, n, any::<u64>(), any::<prop::sample::Index>()).prop_map(|(d, n, seed, index)| {
+    let parts = (d, n, any::<u64>(), any::<prop::sample::Index>());
+    let parts = parts.prop_filter(IN_MEMORY, |&(d, n, ..)| fits(d, n));
+    parts.prop_map(|(d, n, seed, index)| {
         let most = d.min(n.max(2) - 1);
         let rank = if most == 0 { 0 } else { 1 + index.index(most) };
         normals(d, rank, seed) * normals(rank, n, !seed)
@@ -205,6 +220,16 @@ pub(crate) fn normals(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shapes_that_fit_no_memory_are_passed_over() {
+        use ::proptest::test_runner::TestRunner;
+        let mut runner = TestRunner::deterministic();
+        let side = 1 << 32..=1 << 32;
+        assert!(generic(side.clone(), side.clone()).new_tree(&mut runner).is_err());
+        assert!(nearly_collinear(side.clone(), side.clone()).new_tree(&mut runner).is_err());
+        assert!(rank_deficient(side.clone(), side).new_tree(&mut runner).is_err());
+    }
 
     proptest! {
         #[test]

@@ -81,9 +81,9 @@ fn inputs() {
             => "the 5 columns (samples) are linearly dependent, of numerical rank 3: transpose the matrix if its rows are samples; Input::from_gram takes dependent ones";
         "no features": Input::gaussian(0, 5, Seed(1)) => "a 0 x 5 matrix holds no batch";
         "samples without memory": Input::gaussian(1 << 33, 1 << 33, Seed(1))
-            => "dimension x batch size = 73786976294838210000 is invalid: expected at most 2^40 numbers in a batch";
+            => "dimension x batch size = 73786976294838210000 is invalid: expected at most 2^40 numbers in a matrix";
         "orthogonal without memory": Input::orthogonal(1 << 32)
-            => "dimension x batch size = 18446744073709552000 is invalid: expected at most 2^40 numbers in a batch";
+            => "dimension x batch size = 18446744073709552000 is invalid: expected at most 2^40 numbers in a matrix";
         "spiked by nothing": Input::spiked(4, 0.0)
             => "epsilon = 0 is invalid: expected 0 < epsilon <= 1";
         "spiked too much": Input::spiked(4, 1.5)

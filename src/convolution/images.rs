@@ -2,11 +2,9 @@
 
 use nalgebra::{DMatrix, DMatrixView, Dyn};
 
+use crate::check::MAX_LEN;
 use crate::serialization::deserialize_checked;
 use crate::{Error, Result, Scalar};
-
-/// The most numbers that a batch may hold: more do not fit memory.
-const MAX_LEN: u64 = 1 << 40;
 
 /// The shape of each image of a batch: channels, height and width in pixels.
 ///

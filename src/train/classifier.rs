@@ -8,7 +8,7 @@ use crate::check;
 use crate::convolution::Images;
 use crate::network::Operation;
 use crate::normalization::TrainableBatchNorm;
-use crate::weights::{Fans, WeightInit, Weights};
+use crate::weights::{self, Fans, Weights};
 use crate::{Error, Network, Purpose, Replicate, Result, Scalar};
 
 /// A stack of layers with explicit weights and a linear classification head, without biases, as in
@@ -156,7 +156,8 @@ impl<T: Scalar> Classifier<T> {
     ///
     /// # Errors
     /// Those of [`new`](Self::new); [`Error::ShapeMismatch`] unless `dimension` is that of the
-    /// images of a convolution; [`Error::StreamExhausted`] beyond 2^32 layers.
+    /// images of a convolution; [`Error::InvalidParameter`] for more than 2^40 weights in a layer;
+    /// [`Error::StreamExhausted`] beyond 2^32 layers.
     pub fn sample(
         recipes: &[Network<T>],
         dimension: usize,
@@ -170,9 +171,7 @@ impl<T: Scalar> Classifier<T> {
         let draw = |law: &Weights, rows: usize, fans: Fans, layer: usize| {
             let layer = u32::try_from(layer)
                 .map_err(|_| Error::StreamExhausted { coordinate: "layer", value: layer })?;
-            let mut weights = DMatrix::zeros(rows, fans.inputs);
-            law.sample_to(&mut weights, fans, run.stream(Purpose::Weights, layer, 0));
-            Ok::<_, Error>(weights)
+            weights::draw(law, (rows, fans.inputs), fans, run.stream(Purpose::Weights, layer, 0))
         };
         let mut shapes = Shapes::of_input(first, dimension);
         if shapes.dimension != dimension {
@@ -319,4 +318,20 @@ fn fits<T: Scalar>(
         return Err(Error::Empty { rows: found.0, columns: found.1 });
     }
     check::entries(matrix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+
+    #[test]
+    fn weights_that_fit_no_memory_are_refused() {
+        let layer = Network::<f64>::new(1 << 40);
+        let error = Classifier::sample(&[layer], 1 << 24, 2, Seed(1)).unwrap_err();
+        assert!(error.to_string().starts_with("rows x inputs = 18446744073709552000 is invalid"));
+        let layer = Network::<f64>::new(4);
+        let error = Classifier::sample(&[layer], 2, 1 << 62, Seed(1)).unwrap_err();
+        assert!(matches!(error, Error::InvalidParameter { name: "rows x inputs", .. }));
+    }
 }

@@ -17,7 +17,7 @@ use crate::{Result, Scalar, Stream};
 /// ```
 /// use orthogap::{Seed, weights::{Gaussian, WeightInit}};
 ///
-/// let w = Gaussian::he().sample::<f64>(100, 50, Seed(7));
+/// let w = Gaussian::he().sample::<f64>(100, 50, Seed(7))?;
 /// let variance = w.norm_squared() / (100.0 * 50.0);
 /// assert!((variance * 50.0 / 2.0 - 1.0).abs() < 0.1); // 5 standard errors
 /// # Ok::<(), orthogap::Error>(())

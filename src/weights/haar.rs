@@ -22,7 +22,7 @@ use crate::{Result, Scalar, Stream};
 /// use orthogap::nalgebra::DMatrix;
 /// use orthogap::{Seed, weights::{Haar, WeightInit}};
 ///
-/// let w = Haar::new(2.0)?.sample::<f64>(3, 5, Seed(7));
+/// let w = Haar::new(2.0)?.sample::<f64>(3, 5, Seed(7))?;
 /// assert_relative_eq!(&w * w.transpose(), DMatrix::identity(3, 3) * 4.0, epsilon = 1e-14);
 /// # Ok::<(), orthogap::Error>(())
 /// ```

@@ -67,7 +67,8 @@ pub(crate) use haar::frame;
 pub use spherical::Spherical;
 pub use uniform::Uniform;
 
-use crate::{Scalar, Stream};
+use crate::check;
+use crate::{Result, Scalar, Stream};
 
 /// The law of the weights of a network, as a value.
 ///
@@ -169,19 +170,35 @@ pub trait WeightInit: Debug + Send + Sync {
     /// ```
     /// use orthogap::{Seed, weights::{Haar, WeightInit}};
     ///
-    /// let rotation = Haar::default().sample::<f64>(3, 3, Seed(7));
+    /// let rotation = Haar::default().sample::<f64>(3, 3, Seed(7))?;
     /// assert!((rotation.column(0).dot(&rotation.column(1))).abs() < 1e-15);
+    /// # Ok::<(), orthogap::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// [`InvalidParameter`](crate::Error::InvalidParameter) for more than 2^40 numbers;
+    /// [`NotFinite`](crate::Error::NotFinite) of weights beyond the range of `T`.
     fn sample<T: Scalar>(
         &self,
         rows: usize,
         inputs: usize,
         stream: impl Into<Stream>,
-    ) -> DMatrix<T> {
-        let mut weights = DMatrix::zeros(rows, inputs);
-        self.sample_to(&mut weights, Fans { inputs, outputs: rows }, stream.into());
-        weights
+    ) -> Result<DMatrix<T>> {
+        draw(self, (rows, inputs), Fans { inputs, outputs: rows }, stream.into())
     }
+}
+
+/// Draws weights into a new matrix; refuses one that fits no memory, and weights beyond the range.
+pub(crate) fn draw<T: Scalar>(
+    law: &(impl WeightInit + ?Sized),
+    shape: (usize, usize),
+    fans: Fans,
+    stream: Stream,
+) -> Result<DMatrix<T>> {
+    let mut weights = check::zeros("rows x inputs", shape)?;
+    law.sample_to(&mut weights, fans, stream);
+    check::entries(&weights)?;
+    Ok(weights)
 }
 
 /// The numbers of inputs of an output, and of outputs of an input, in a layer.
@@ -236,6 +253,44 @@ impl Fan {
         match self {
             Self::In => inputs as f64,
             Self::Average => 0.5 * (inputs as f64 + outputs as f64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Error, Seed};
+
+    /// Products of sides that wrap would be memory for no entry.
+    #[test]
+    fn matrices_that_fit_no_memory_are_refused() {
+        let laws: [Weights; 4] = [
+            Gaussian::default().into(),
+            Uniform::he().into(),
+            Haar::default().into(),
+            Spherical::default().into(),
+        ];
+        for law in laws {
+            for (rows, inputs) in [(1 << 32, 1 << 32), (4, 1 << 62), ((1 << 20) + 1, 1 << 20)] {
+                let error = law.sample::<f64>(rows, inputs, Seed(1)).unwrap_err();
+                let expected = "at most 2^40 numbers in a matrix";
+                let value = rows as f64 * inputs as f64;
+                assert_eq!(
+                    error,
+                    Error::InvalidParameter { name: "rows x inputs", value, expected }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn weights_beyond_the_range_are_refused() {
+        for law in [Weights::from(Gaussian::new(1e300).unwrap()), Haar::new(1e300).unwrap().into()]
+        {
+            assert!(law.sample::<f64>(3, 3, Seed(1)).is_ok());
+            let error = law.sample::<f32>(3, 3, Seed(1)).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { .. }), "{error}");
         }
     }
 }

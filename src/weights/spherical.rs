@@ -17,7 +17,7 @@ use crate::{Result, Scalar, Stream};
 /// ```
 /// use orthogap::{Seed, weights::{Spherical, WeightInit}};
 ///
-/// let w = Spherical::new(1.5)?.sample::<f64>(100, 50, Seed(7));
+/// let w = Spherical::new(1.5)?.sample::<f64>(100, 50, Seed(7))?;
 /// assert!(w.row_iter().all(|row| (row.norm() - 1.5).abs() < 1e-14));
 /// # Ok::<(), orthogap::Error>(())
 /// ```

@@ -14,9 +14,10 @@ use crate::{Result, Scalar, Stream};
 /// ```
 /// use orthogap::{Seed, weights::{Uniform, WeightInit}};
 ///
-/// let w = Uniform::xavier().sample::<f64>(300, 100, Seed(7));
+/// let w = Uniform::xavier().sample::<f64>(300, 100, Seed(7))?;
 /// let bound = (6.0 / 400.0f64).sqrt();
 /// assert!(w.amax() < bound && w.amax() > 0.999 * bound);
+/// # Ok::<(), orthogap::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn moments() {
         let stream = Seed(5).replicate(0).stream(Purpose::Weights, 1, 0);
-        let w = Uniform::he().sample::<f64>(300, 400, stream) * 200f64.sqrt();
+        let w = Uniform::he().sample::<f64>(300, 400, stream).unwrap() * 200f64.sqrt();
         let mean_of = |power| w.map(|x: f64| x.powi(power)).mean();
         let tolerance = 5.0 / 120_000f64.sqrt();
         assert!(mean_of(1).abs() < tolerance);

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use nalgebra::DMatrix;
 
-use crate::weights::{Fans, WeightInit};
+use crate::weights::{Fans, WeightInit, draw};
 use crate::{Purpose, Replicate, Result, Scalar, Stream};
 
 /// An initialisation of a layer: a law of weights, or a function of the batch at its input.
@@ -17,7 +17,8 @@ pub trait LayerInit: Debug + Send + Sync {
     /// samples, or the windows of a convolution.
     ///
     /// # Errors
-    /// Those of the initialisation; one that ignores `inputs` has none.
+    /// Those of the initialisation; of one that ignores `inputs` those of
+    /// [`WeightInit::sample`].
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
@@ -35,9 +36,7 @@ impl<W: WeightInit> LayerInit for W {
         fans: Fans,
         site: Site,
     ) -> Result<DMatrix<T>> {
-        let mut weights = DMatrix::zeros(rows, inputs.nrows());
-        self.sample_to(&mut weights, fans, site.stream(0));
-        Ok(weights)
+        draw(self, (rows, inputs.nrows()), fans, site.stream(0))
     }
 }
 

@@ -5,6 +5,7 @@ use nalgebra::DMatrix;
 use super::lsuv::root_mean_square;
 use super::{LayerInit, Site};
 use crate::activation::Activation;
+use crate::check;
 use crate::convolution::{Convolution, Images, Pooling};
 use crate::gram::largest_entry;
 use crate::metric::orthogonality_gap;
@@ -123,7 +124,8 @@ impl<T: Scalar> LayerwiseInit<T> {
     /// Adds a dense layer of some width; images are flattened before it.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for width 0 or a slope that is not finite in `f32`;
+    /// [`Error::InvalidParameter`] for width 0, a slope that is not finite in `f32`, or more than
+    /// 2^40 weights or products;
     /// [`Error::ZeroMatrix`] if the product is zero, [`Error::NotFinite`] if it overflows;
     /// [`Error::ShapeMismatch`] if the initialisation returns another shape; those of the
     /// initialisation. The stack stays as it was.
@@ -260,6 +262,7 @@ fn layer<T: Scalar>(
     if found != expected {
         return Err(Error::ShapeMismatch { what: "the weight matrix", found, expected });
     }
+    check::size("width x columns", (width, inputs.ncols()))?;
     let product = &weights * inputs;
     let layer = InitialLayer {
         weights,
@@ -277,7 +280,7 @@ mod tests {
     use super::*;
     use crate::activation::Activation::{Identity, Relu};
     use crate::normalization::Normalization;
-    use crate::train::init::Lsuv;
+    use crate::train::init::{IterativeOrthogonalization, Lsuv};
     use crate::weights::{Gaussian, Uniform, WeightInit};
     use crate::{Gram, Input, Network, Purpose, Seed};
     use proptest::prelude::*;
@@ -333,6 +336,15 @@ mod tests {
         let kernel = Convolution::new(3).unwrap();
         assert!(stack.convolution(&Lsuv, kernel, 2, &Identity).is_err());
         assert!(stack.pool(Pooling::global_average()).is_err());
+        let error = stack.dense(&Gaussian::he(), 1 << 62, &Identity).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "rows x inputs = 18446744073709552000 is invalid: \
+             expected at most 2^40 numbers in a matrix"
+        );
+        assert_eq!(stack.dense(&Lsuv, 1 << 62, &Identity).unwrap_err(), error);
+        let init = IterativeOrthogonalization::recommended();
+        assert_eq!(stack.dense(&init, 1 << 62, &Identity).unwrap_err(), error);
         assert!(stack.layers().is_empty());
         assert!(LayerwiseInit::new(DMatrix::<f32>::zeros(2, 2), Seed(1)).is_err());
         let images = Images::new(2, 2, 2).unwrap();
@@ -354,7 +366,7 @@ mod tests {
             _: Fans,
             site: Site,
         ) -> Result<DMatrix<T>> {
-            Ok(Gaussian::he().sample(rows, rows + 1, site.stream(0)))
+            Gaussian::he().sample(rows, rows + 1, site.stream(0))
         }
     }
 

@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::{LayerInit, Site};
 use crate::gram::largest_entry;
-use crate::weights::{Fans, Haar, WeightInit};
+use crate::weights::{Fans, Haar, draw};
 use crate::{Error, Result, Scalar};
 
 /// Layer-sequential unit variance (Mishkin and Matas 2016,
@@ -36,8 +36,9 @@ impl LayerInit for Lsuv {
     /// Cost: a QR factorisation of `W` and one product with the batch.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] if the product is zero, and
-    /// [`Error::Overflow`] if the weights leave the range of their type.
+    /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] if the product is zero,
+    /// [`Error::InvalidParameter`] for more than 2^40 weights, and [`Error::Overflow`] if the
+    /// weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
@@ -45,8 +46,7 @@ impl LayerInit for Lsuv {
         fans: Fans,
         site: Site,
     ) -> Result<DMatrix<T>> {
-        let mut weights = DMatrix::zeros(rows, inputs.nrows());
-        Haar::default().sample_to(&mut weights, fans, site.stream(0));
+        let weights = draw(&Haar::default(), (rows, inputs.nrows()), fans, site.stream(0))?;
         let scale = root_mean_square(&(&weights * inputs))?;
         scaled(weights, scale.recip())
     }

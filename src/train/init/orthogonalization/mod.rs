@@ -8,7 +8,7 @@ use nalgebra::DMatrix;
 use super::lsuv::{root_mean_square, scaled};
 use super::{LayerInit, Site};
 use crate::check;
-use crate::weights::{Fans, Uniform, WeightInit, frame as haar};
+use crate::weights::{Fans, Uniform, draw, frame as haar};
 use crate::{Result, Scalar};
 use principal::Principal;
 
@@ -278,7 +278,8 @@ impl LayerInit for IterativeOrthogonalization {
     /// # Errors
     /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite),
     /// [`Error::ZeroMatrix`](crate::Error::ZeroMatrix) (all samples are zero, or the first `d` in a
-    /// slice); [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far
+    /// slice); [`Error::InvalidParameter`](crate::Error::InvalidParameter) for more than 2^40
+    /// weights; [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far
     /// below that of `W H` that the weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
@@ -287,16 +288,16 @@ impl LayerInit for IterativeOrthogonalization {
         fans: Fans,
         site: Site,
     ) -> Result<DMatrix<T>> {
+        let shape = (rows, inputs.nrows());
+        check::size("rows x inputs", shape)?;
         if self.square_only && fans.inputs != fans.outputs {
-            let mut weights = DMatrix::zeros(rows, inputs.nrows());
-            Self::xavier().sample_to(&mut weights, fans, site.stream(0));
-            return Ok(weights);
+            return draw(&Self::xavier(), shape, fans, site.stream(0));
         }
         let principal = Principal::of(inputs, rows)?;
         let weights = self.unscaled(&principal, rows, site)?.map(T::of);
         let found = root_mean_square(&(&weights * inputs))?;
         let wanted = match self.scale {
-            Scale::Frobenius => ((rows * inputs.ncols()) as f64).sqrt().recip(),
+            Scale::Frobenius => (rows as f64 * inputs.ncols() as f64).sqrt().recip(),
             Scale::RootMeanSquare(value) => value,
         };
         scaled(weights, wanted / found)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metric::orthogonality_gap;
+use crate::weights::WeightInit;
 use crate::{Error, Purpose, Seed};
 use nalgebra::dmatrix;
 use proptest::prelude::*;
