@@ -281,6 +281,16 @@ impl Error {
         }
     }
 
+    /// The same error of a sample that was looked at alone, or elsewhere in a batch: a pixel of it
+    /// counts as the sample.
+    pub(crate) fn of_sample(self, sample: usize) -> Self {
+        match self {
+            Self::NotFinite { row, value, .. } => Self::NotFinite { row, column: sample, value },
+            Self::DegenerateSample { value, .. } => Self::DegenerateSample { sample, value },
+            other => other,
+        }
+    }
+
     /// Whether the error concerns one run of an experiment only, so that other runs can continue.
     pub(crate) fn ends_a_run(&self) -> bool {
         matches!(

@@ -13,6 +13,8 @@ use crate::{Error, Result, Scalar};
 /// L = \frac1n \sum_j \left(\log \sum_i e^{z_{ij}} - z_{y_j j}\right), \qquad
 /// \frac{\partial L}{\partial z_{ij}} = \frac1n \left(\frac{e^{z_{ij}}}{\sum_k e^{z_{kj}}} - [i = y_j]\right).
 /// ```
+///
+/// The default is that of no samples, whose mean and accuracy are NaN.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Loss {
     sum: f64,
@@ -38,7 +40,8 @@ impl Loss {
     ///
     /// # Errors
     /// [`Error::Empty`]; [`Error::ShapeMismatch`] unless there is a label for every sample;
-    /// [`Error::LabelOutOfRange`]; [`Error::NotFinite`].
+    /// [`Error::LabelOutOfRange`]; [`Error::NotFinite`]; [`Error::Overflow`] if the sum of the
+    /// losses exceeds the range of `f64`.
     pub fn of<T: Scalar>(logits: &DMatrix<T>, labels: &[usize]) -> Result<Self> {
         check_labels(logits.shape(), labels)?;
         check::entries(logits)?;
@@ -46,7 +49,15 @@ impl Loss {
         for (logits, &label) in logits.as_slice().chunks_exact(logits.nrows()).zip(labels) {
             loss.add(logits, label);
         }
-        Ok(loss)
+        loss.check()
+    }
+
+    /// Refuses a sum of losses beyond the range.
+    pub(super) fn check(self) -> Result<Self> {
+        if self.sum.is_finite() {
+            return Ok(self);
+        }
+        Err(Error::Overflow { what: "loss", row: 0, value: self.sum })
     }
 
     /// Returns the loss of logits, and the gradient of its mean with respect to them,
@@ -75,18 +86,18 @@ impl Loss {
         check_labels(logits.shape(), labels)?;
         check::entries(logits)?;
         let mut gradient = logits.clone();
-        let loss = Self::pull_back(&mut gradient, labels)?;
+        let loss = Self::pull_back(&mut gradient, labels)?.check()?;
         Ok((loss, gradient))
     }
 
-    /// Returns the mean over samples, in nats.
+    /// Returns the mean over samples, in nats; NaN without samples.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.sum / self.samples as f64
     }
 
     /// Returns the share of samples whose largest logit is that of their label; the first of
-    /// several largest ones counts.
+    /// several largest ones counts. NaN without samples.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.samples as f64
@@ -98,7 +109,8 @@ impl Loss {
         self.samples
     }
 
-    /// Returns the loss of both batches together.
+    /// Returns the loss of both batches together; its mean is infinite if the sum of the losses
+    /// exceeds the range of `f64`.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -193,6 +205,11 @@ mod tests {
         let tiny = Loss::of(&dmatrix![60.0; 0.0], &[0]).unwrap().mean();
         assert!((tiny / (-60f64).exp() - 1.0).abs() < 1e-14);
         assert_eq!(Loss::of(&dmatrix![1e300; -1e300], &[1]).unwrap().mean(), 2e300);
+        let beyond = dmatrix![1.7e308; -1.7e308];
+        let error = Loss::of(&beyond, &[1]).unwrap_err();
+        assert_eq!(error, Error::Overflow { what: "loss", row: 0, value: f64::INFINITY });
+        assert_eq!(Loss::with_gradient(&beyond, &[1]).unwrap_err(), error);
+        assert!(Loss::default().mean().is_nan() && Loss::default().accuracy().is_nan());
         for value in [f64::NAN, f64::INFINITY] {
             let error = Loss::of(&dmatrix![value; 1.0], &[1]).unwrap_err();
             assert!(matches!(error, Error::NotFinite { row: 0, column: 0, .. }));
