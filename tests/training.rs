@@ -158,8 +158,8 @@ fn check_differences(layers: &[Network<f64>], dimension: usize, step: f64) {
         for (layer, (at, along)) in weights.enumerate() {
             if let Some(norm) = classifier.batch_norm(layer) {
                 let mut norm = norm.clone();
-                *norm.gamma_mut() = &at.gamma + &along.gamma * t;
-                *norm.beta_mut() = &at.beta + &along.beta * t;
+                norm.gamma_mut().copy_from(&(&at.gamma + &along.gamma * t));
+                norm.beta_mut().copy_from(&(&at.beta + &along.beta * t));
                 moved = moved.with_batch_norm(layer, norm).unwrap();
             }
         }

@@ -161,8 +161,8 @@ impl Checkpoint {
                     .ok()?;
                 let width = norm.width();
                 let of_width = |name| vector(name).filter(|values| values.len() == width);
-                *norm.gamma_mut() = of_width("gamma")?;
-                *norm.beta_mut() = of_width("beta")?;
+                norm.gamma_mut().copy_from(&of_width("gamma")?);
+                norm.beta_mut().copy_from(&of_width("beta")?);
                 network = network.with_batch_norm(layer, norm).ok()?;
             }
         }

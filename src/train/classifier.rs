@@ -198,11 +198,18 @@ impl<T: Scalar> Classifier<T> {
     /// saved ones.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`] if the layer does not exist or has no batch normalisation;
-    /// [`Error::ShapeMismatch`] of its width.
+    /// [`Error::InvalidParameter`] if the layer does not exist or has no batch normalisation,
+    /// or if its epsilon is not that of the recipe, which training uses, or a scale or a shift is
+    /// not finite; [`Error::ShapeMismatch`] of its width.
     pub fn with_batch_norm(mut self, layer: usize, norm: TrainableBatchNorm<T>) -> Result<Self> {
         match self.layers.get_mut(layer).and_then(|layer| layer.norm.as_mut()) {
-            Some(old) if old.width() == norm.width() => *old = norm,
+            Some(old) if old.width() == norm.width() => {
+                let (name, value) = ("epsilon of the batch norm", norm.epsilon());
+                let expected = "the epsilon of the layer's recipe";
+                check::parameter(name, value, value == old.epsilon(), expected)?;
+                norm.check_affine()?;
+                *old = norm;
+            }
             Some(old) => {
                 let (found, expected) = ((norm.width(), 1), (old.width(), 1));
                 return Err(Error::ShapeMismatch { what: "the batch norm", found, expected });

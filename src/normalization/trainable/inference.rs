@@ -35,8 +35,7 @@ impl<T: Scalar> TrainableBatchNorm<T> {
     /// [`Error::Empty`], [`Error::NotFinite`]; [`Error::ShapeMismatch`] unless `h` has `d` rows;
     /// [`Error::DegenerateRow`] if a running variance and epsilon are both zero;
     /// [`Error::Overflow`] if a result exceeds the range of `T`;
-    /// [`Error::ShapeMismatch`] and [`Error::InvalidParameter`] if scales or shifts have another
-    /// length or are not finite.
+    /// [`Error::InvalidParameter`] if scales or shifts are not finite.
     pub fn infer_mut<R, C, S>(&self, h: &mut Matrix<T, R, C, S>) -> Result<()>
     where
         R: Dim,
