@@ -95,7 +95,7 @@ impl Pooling {
     ///
     /// # Errors
     /// Those of [`output`](Self::output) and of [`Images::batch_size`]; [`Error::NotFinite`];
-    /// [`Error::Overflow`] of a sum.
+    /// [`Error::Overflow`] of a sum, which is taken in `f64`.
     pub fn apply<T: Scalar>(&self, shape: Images, h: &DMatrix<T>) -> Result<DMatrix<T>> {
         let mut pooled = DMatrix::zeros(0, 0);
         self.apply_to(shape, h, &mut pooled)?;
@@ -306,6 +306,15 @@ mod tests {
         }
     }
 
+    /// In `f32` the sum of one channel would end at 2^24, of a mean of 0.5.
+    #[test]
+    fn means_of_large_images() {
+        let shape = Images::new(1, 8192, 4096).unwrap();
+        let h = DMatrix::from_element(1, shape.pixels(), 1.0f32);
+        let mean = Pooling::global_average().apply(shape, &h).unwrap();
+        assert_eq!(mean[0], 1.0);
+    }
+
     #[test]
     fn bad_input_is_named() {
         let shape = Images::new(1, 3, 2).unwrap();
@@ -334,6 +343,8 @@ mod tests {
         not_finite(pooling.adjoint(shape, &h, &DMatrix::zeros(1, 2)));
         h.fill(f32::MAX);
         assert_eq!(pooling.apply(shape, &h).unwrap(), DMatrix::repeat(1, 2, f32::MAX));
+        assert_eq!(Pooling::global_average().apply(shape, &h).unwrap(), h.columns(0, 2));
+        let h = DMatrix::from_element(1, 12, f64::MAX);
         let overflow = Pooling::global_average().apply(shape, &h).unwrap_err();
         assert!(matches!(overflow, Error::Overflow { row: 0, .. }));
     }

@@ -4,7 +4,7 @@
 //! which the same pass adds up.
 
 use fearless_simd::{Level, dispatch};
-use num_traits::float::FloatCore as Float;
+use num_traits::{AsPrimitive, float::FloatCore as Float};
 
 use crate::kernel::line::Lanes;
 
@@ -181,24 +181,28 @@ struct Means<'a, T> {
     tiling: &'a Tiling,
     image: &'a [T],
     out: &'a mut [T],
-    area: T,
+    area: f64,
     watched: [T; WIDE],
 }
 
-impl<T: Float> Work<T> for Means<'_, T> {
+impl<T: Float + AsPrimitive<f64>> Work<T> for Means<'_, T>
+where
+    f64: AsPrimitive<T>,
+{
+    /// Sums are `f64`: one of ones in `f32` ends at 2^24.
     #[inline(always)]
     fn channels<const N: usize>(&mut self, from: usize, to: usize) {
-        let mut mean = [T::zero(); N];
+        let mut sum = [0.0f64; N];
         self.tiling.for_each_pixel(
             #[inline(always)]
             |pixel| {
                 let x: [T; N] = load(self.image, from + pixel);
                 for c in 0..N {
-                    mean[c] = mean[c] + x[c];
+                    sum[c] += x[c].as_();
                 }
             },
         );
-        mean = mean.map(|sum| sum / self.area);
+        let mean = sum.map(|sum| (sum / self.area).as_());
         let mut watched = load(&self.watched, 0);
         watch::<T, N>(&mut watched, mean);
         self.watched[..N].copy_from_slice(&watched);
@@ -284,7 +288,7 @@ macro_rules! pooling {
 
             fn means(level: Level, tiling: &Tiling, images: &[Self], out: &mut [Self]) -> bool {
                 let (whole, left) = tiling.lengths();
-                let area = (tiling.window.0 * tiling.window.1) as $scalar;
+                let area = (tiling.window.0 * tiling.window.1) as f64;
                 let mut finite = true;
                 dispatch!(level, _simd => {
                     let images = images.chunks_exact(whole);

@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::classifier::{Classifier, Layer};
 use super::loss::Loss;
-use super::parameters::Parameters;
+use super::parameters::{LayerParameters, Parameters};
 use crate::backward::{
     Gradient, Parameters as OfLayer, Record, Scaled, Statistics, Step, Units, operand,
 };
@@ -22,6 +22,8 @@ pub(super) struct BatchPass<T: Scalar> {
     logits: DMatrix<T>,
     gradient: Gradient<T>,
     products: Products<T>,
+    /// Of scales and shifts.
+    sums: Vec<f64>,
 }
 
 impl<T: Scalar> BatchPass<T> {
@@ -38,6 +40,7 @@ impl<T: Scalar> BatchPass<T> {
             logits: DMatrix::zeros(0, 0),
             gradient: Gradient::default(),
             products: Products::new(),
+            sums: Vec::new(),
         })
     }
 
@@ -88,7 +91,7 @@ impl<T: Scalar> BatchPass<T> {
         labels: &[usize],
         by: &mut Parameters<T>,
     ) -> Result<Loss> {
-        let Self { input, records, logits, gradient, products, .. } = self;
+        let Self { input, records, logits, gradient, products, sums, .. } = self;
         let loss = Loss::pull_back(logits, labels)?;
         if !loss.mean().is_finite() {
             return Ok(loss);
@@ -109,12 +112,7 @@ impl<T: Scalar> BatchPass<T> {
                         products.multiply(operand(gradient), right, &mut by.weights);
                     }
                     Step::Affine => {
-                        by.gamma.fill(T::zero());
-                        by.beta.fill(T::zero());
-                        for (g, u) in gradient.column_iter().zip(from.column_iter()) {
-                            by.gamma.zip_zip_apply(&g, &u, |sum, g, u| *sum += g * u);
-                            by.beta += g;
-                        }
+                        affine_gradient((gradient, from), sums, by);
                     }
                     _ => (),
                 }
@@ -163,7 +161,49 @@ impl<T: Scalar> BatchPass<T> {
     }
 }
 
+/// The gradients by scales and shifts, given that by what they make of `from`. Summed in `f64`: rows
+/// of images are long.
+fn affine_gradient<T: Scalar>(
+    (gradient, from): (&DMatrix<T>, &DMatrix<T>),
+    sums: &mut Vec<f64>,
+    by: &mut LayerParameters<T>,
+) {
+    let rows = gradient.nrows();
+    sums.clear();
+    sums.resize(2 * rows, 0.0);
+    let (gamma, beta) = sums.split_at_mut(rows);
+    let columns = gradient.as_slice().chunks_exact(rows).zip(from.as_slice().chunks_exact(rows));
+    for (g, u) in columns {
+        for (((gamma, beta), &g), &u) in gamma.iter_mut().zip(&mut *beta).zip(g).zip(u) {
+            let (g, u) = (g.to_f64(), u.to_f64());
+            *gamma += g * u;
+            *beta += g;
+        }
+    }
+    by.gamma.iter_mut().zip(gamma).for_each(|(by, &mut sum)| *by = T::of(sum));
+    by.beta.iter_mut().zip(beta).for_each(|(by, &mut sum)| *by = T::of(sum));
+}
+
 /// What a layer computes with.
 fn of<T: Scalar>(layer: &Layer<T>) -> OfLayer<'_, T> {
     OfLayer { network: &layer.recipe, weights: &layer.weights, norm: layer.norm.as_ref() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::DVector;
+
+    /// 2^25 ones: in `f32` both sums would end at 2^24.
+    #[test]
+    fn gradients_by_scales_of_long_rows() {
+        let ones = DMatrix::from_element(1, 1 << 25, 1.0f32);
+        let mut by = LayerParameters {
+            weights: DMatrix::zeros(0, 0),
+            gamma: DVector::zeros(1),
+            beta: DVector::zeros(1),
+        };
+        affine_gradient((&ones, &ones), &mut Vec::new(), &mut by);
+        assert_eq!((by.gamma[0], by.beta[0]), (2f32.powi(25), 2f32.powi(25)));
+    }
 }
