@@ -58,24 +58,42 @@ impl<T: Scalar> Explicit<T> {
         &self.gradient
     }
 
+    /// The gradient one layer below, and what `visit` makes of that by the weights on the way. None
+    /// at the input.
+    fn below<R>(
+        &self,
+        visit: impl FnOnce(&LayerGradient<'_, T>) -> Result<R>,
+    ) -> Result<Option<(R, Scaled<T>)>> {
+        let Some(Held { input, images, draw }) = self.layers.last() else { return Ok(None) };
+        let weights = draw.weights();
+        let depth = self.layers.len();
+        let tape = Tape::new(&self.network, depth, input.clone(), *images, &weights)?;
+        let by_layer = tape.pull_back(self.gradient.clone())?;
+        let seen = visit(&by_layer)?;
+        Ok(Some((seen, by_layer.into_input())))
+    }
+
+    /// Goes one layer down, where the gradient is known.
+    fn go_down(&mut self, gradient: Scaled<T>) {
+        self.gradient = gradient;
+        if let Some(layer) = self.layers.pop() {
+            self.output = layer.input;
+        }
+    }
+
     /// Takes the gradient one layer down; `visit` sees that by the weights on the way. None at the
-    /// input.
+    /// input. On an error nothing has changed.
     pub(super) fn descend<R>(
         &mut self,
         visit: impl FnOnce(&LayerGradient<'_, T>) -> Result<R>,
     ) -> Result<Option<R>> {
-        let Some(Held { input, images, draw }) = self.layers.pop() else { return Ok(None) };
-        let weights = draw.weights();
-        let depth = self.layers.len() + 1;
-        let tape = Tape::new(&self.network, depth, input.clone(), images, &weights)?;
-        let by_layer = tape.pull_back(std::mem::take(&mut self.gradient))?;
-        let seen = visit(&by_layer)?;
-        self.gradient = by_layer.into_input();
-        self.output = input;
+        let Some((seen, gradient)) = self.below(visit)? else { return Ok(None) };
+        self.go_down(gradient);
         Ok(Some(seen))
     }
 
-    /// The gradient at the current layer of a batch of `n`; goes one layer down.
+    /// The gradient at the current layer of a batch of `n`; goes one layer down. On an error nothing
+    /// has changed.
     pub(super) fn step(&mut self, n: usize) -> Result<BatchGradient> {
         let depth = self.layers.len();
         let [output, gradient] = [&self.output, &self.gradient].map(Scaled::in_safe_unit);
@@ -94,8 +112,13 @@ impl<T: Scalar> Explicit<T> {
                 },
             );
         let products = both.transpose() * &both;
-        let weights = self.descend(|gradient: &LayerGradient<'_, T>| by_weights(gradient, n))?;
-        BatchGradient::new(depth, (&products, root), units, weights)
+        let below = self.below(|gradient: &LayerGradient<'_, T>| by_weights(gradient, n))?;
+        let (weights, below) = below.unzip();
+        let layer = BatchGradient::new(depth, (&products, root), units, weights)?;
+        if let Some(gradient) = below {
+            self.go_down(gradient);
+        }
+        Ok(layer)
     }
 }
 
@@ -162,7 +185,28 @@ mod tests {
     use super::*;
     use crate::Order::NormActivationLinear;
     use crate::weights::Spherical;
-    use crate::{Network, Seed};
+    use crate::{Activation, Network, Seed};
+
+    /// An activation without a derivative stops the pass at a layer, as often as it is tried.
+    #[test]
+    fn a_step_that_failed_can_be_taken_again() {
+        let input = Input::gaussian(5, 3, Seed(1)).unwrap();
+        let custom = Activation::custom("cube", |x| x * x * x);
+        let network =
+            Network::<f64>::new(4).with_weights(Spherical::default()).with_activation(custom);
+        let mut layers = network.gradients(&input, Seed(2), 2, Top::ReadOut).unwrap();
+        let error = layers.step().unwrap_err();
+        assert!(matches!(error, Error::MissingDerivative { .. }), "{error}");
+        for _ in 0..3 {
+            assert_eq!(layers.step().unwrap_err(), error);
+        }
+        let gradient = |output: &Scaled<f64>| output.clone();
+        let mut explicit = Explicit::new(&network, &input, Seed(2).into(), 2, gradient).unwrap();
+        let before = explicit.clone();
+        assert!(explicit.step(3).is_err());
+        assert_eq!(explicit.layers.len(), 2);
+        assert_eq!((explicit.gradient, explicit.output), (before.gradient, before.output));
+    }
 
     /// Representations that end with the linear map are as large as the weights, whose squares may be
     /// no floats.

@@ -141,8 +141,7 @@ impl<T: Scalar> Gradients<T> {
     /// explicit weights of [`Tape::new`](super::Tape::new) and
     /// [`Tape::pull_back`](super::Tape::pull_back). [`Error::Unsupported`] below the input.
     ///
-    /// On the streamed engine the pass stays at the layer. On explicit weights it cannot continue
-    /// after an error.
+    /// After an error the pass stays at the layer.
     pub fn step(&mut self) -> Result<BatchGradient> {
         self.step_with(&mut SingleProcess)
     }
