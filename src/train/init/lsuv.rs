@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{LayerInit, Site};
+use crate::check;
 use crate::gram::largest_entry;
 use crate::weights::{Fans, Haar, draw};
 use crate::{Error, Result, Scalar};
@@ -37,8 +38,8 @@ impl LayerInit for Lsuv {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroMatrix`] if the product is zero,
-    /// [`Error::InvalidParameter`] for more than 2^40 weights, and [`Error::Overflow`] if the
-    /// weights leave the range of their type.
+    /// [`Error::InvalidParameter`] for more than 2^40 weights or weights below the range of their
+    /// type, and [`Error::Overflow`] of weights above it.
     fn weights<T: Scalar>(
         &self,
         inputs: &DMatrix<T>,
@@ -65,7 +66,8 @@ pub(super) fn root_mean_square<T: Scalar>(matrix: &DMatrix<T>) -> Result<f64> {
 /// Weights times a factor, if that leaves them in the range of their type.
 ///
 /// # Errors
-/// [`Error::Overflow`].
+/// [`Error::Overflow`]; [`Error::InvalidParameter`] if the largest weight, or the factor, is too small
+/// to keep its digits.
 pub(super) fn scaled<T: Scalar>(mut weights: DMatrix<T>, factor: f64) -> Result<DMatrix<T>> {
     let largest: f64 = weights.amax().into();
     let factor_of_type: f64 = T::of(factor).into();
@@ -73,6 +75,40 @@ pub(super) fn scaled<T: Scalar>(mut weights: DMatrix<T>, factor: f64) -> Result<
         let row = weights.iamax_full().0;
         return Err(Error::Overflow { what: "weights", row, value: factor * largest });
     }
+    for (name, value) in [("factor of the weights", factor), ("largest weight", factor * largest)] {
+        let keeps_digits = (T::of(value).to_f64() - value).abs() <= T::EPSILON * value;
+        let valid = keeps_digits && value >= f64::MIN_POSITIVE;
+        let expected = "a normal number of its type: give the batch and the product similar scales";
+        check::parameter(name, value, valid, expected)?;
+    }
     weights *= T::of(factor);
     Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::train::init::{IterativeOrthogonalization, Scale};
+    use nalgebra::dmatrix;
+
+    /// A factor of 1e-50 is zero in `f32`, and so are all weights.
+    #[test]
+    fn weights_below_the_range_are_refused() {
+        let batch = dmatrix![1e30f32, -2e30; 3e30, 1e30];
+        let (fans, site) = (Fans { inputs: 2, outputs: 2 }, Site::new(Seed(1), 1));
+        let scaled_to = |scale| {
+            let init = IterativeOrthogonalization::recommended();
+            init.with_scale(Scale::RootMeanSquare(scale)).unwrap().weights(&batch, 2, fans, site)
+        };
+        assert!(scaled_to(1.0).unwrap().amax() > 0.0 && scaled_to(1e-5).is_ok());
+        // The second leaves numbers without all digits.
+        for scale in [1e-20, 1e-9] {
+            let error = scaled_to(scale).unwrap_err();
+            assert!(matches!(error, Error::InvalidParameter { .. }), "{error}");
+        }
+        for factor in [0.0, 1e-310] {
+            assert!(scaled(dmatrix![1.0, 2.0], factor).is_err());
+        }
+    }
 }

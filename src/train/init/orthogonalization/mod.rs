@@ -279,7 +279,7 @@ impl LayerInit for IterativeOrthogonalization {
     /// [`Error::Empty`](crate::Error::Empty), [`Error::NotFinite`](crate::Error::NotFinite),
     /// [`Error::ZeroMatrix`](crate::Error::ZeroMatrix) (all samples are zero, or the first `d` in a
     /// slice); [`Error::InvalidParameter`](crate::Error::InvalidParameter) for more than 2^40
-    /// weights; [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far
+    /// weights, or weights below the range of their type; [`Error::Overflow`](crate::Error::Overflow) if the scale of the batch is so far
     /// below that of `W H` that the weights leave the range of their type.
     fn weights<T: Scalar>(
         &self,
