@@ -164,6 +164,14 @@ impl<T: Scalar> Record<T> {
         self.steps.iter().position(normalizes).map(|index| &self.input_of(index, input).matrix)
     }
 
+    /// The columns of a sample where batch normalisation with a scale and a shift normalises it.
+    pub(crate) fn normalized_pixels(&self) -> Option<usize> {
+        self.steps.windows(2).find_map(|steps| match steps {
+            [Step::Operation { pixels, .. }, Step::Affine] => Some(*pixels),
+            _ => None,
+        })
+    }
+
     /// The input of a step, given that of the layer.
     fn input_of<'r>(&'r self, step: usize, input: &'r Scaled<T>) -> &'r Scaled<T> {
         if step == 0 { input } else { &self.outputs[step - 1] }

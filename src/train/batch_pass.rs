@@ -8,6 +8,7 @@ use super::parameters::{LayerParameters, Parameters};
 use crate::backward::{
     Gradient, Parameters as OfLayer, Record, Scaled, Statistics, Step, Units, operand,
 };
+use crate::check;
 use crate::product::{Products, fit};
 use crate::{Result, Scalar};
 
@@ -84,18 +85,18 @@ impl<T: Scalar> BatchPass<T> {
         Ok(())
     }
 
-    /// From the logits, which it uses up, to the gradient by every parameter; returns the loss.
+    /// The loss, which may be infinite; leaves its gradient where the logits were.
+    pub(super) fn loss(&mut self, labels: &[usize]) -> Result<Loss> {
+        Loss::pull_back(&mut self.logits, labels)
+    }
+
+    /// From the gradient by the logits, which [`loss`](Self::loss) leaves, to that by every parameter.
     pub(super) fn backward(
         &mut self,
         classifier: &Classifier<T>,
-        labels: &[usize],
         by: &mut Parameters<T>,
-    ) -> Result<Loss> {
+    ) -> Result<()> {
         let Self { input, records, logits, gradient, products, sums, .. } = self;
-        let loss = Loss::pull_back(logits, labels)?;
-        if !loss.mean().is_finite() {
-            return Ok(loss);
-        }
         let features = &records.last().expect("a classifier has layers").output().matrix;
         products.multiply(operand(logits), operand(features).transposed(), &mut by.head);
         let head = operand(&classifier.head).transposed();
@@ -120,7 +121,13 @@ impl<T: Scalar> BatchPass<T> {
             let record = &records[index];
             record.pull_back(input, of(layer), gradient, index > 0, products, visit)?;
         }
-        Ok(loss)
+        Ok(())
+    }
+
+    /// Refuses a number of samples that a batch normalisation in training mode refuses.
+    pub(super) fn check_size(&self, samples: usize) -> Result<()> {
+        let pixels = self.records.iter().filter_map(Record::normalized_pixels);
+        pixels.min().map_or(Ok(()), |pixels| check::batch(samples.saturating_mul(pixels), 2))
     }
 
     /// Refuses a batch whose statistics batch normalisations cannot [remember](Self::remember).
