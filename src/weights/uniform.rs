@@ -64,19 +64,33 @@ impl WeightInit for Uniform {
     fn sample_to<T: Scalar>(&self, weights: &mut DMatrix<T>, fans: Fans, stream: Stream) {
         let bound = self.gain * (3.0 / self.fan.of(fans)).sqrt();
         let mut rng = stream.rng();
-        // Midpoints of 2^53 cells: never 0, and symmetric.
-        let unit = (0.5f64).powi(52);
-        weights.apply(|w| {
-            let cell = (rng.random::<u64>() >> 11) as f64 + 0.5;
-            *w = T::of(bound * (cell * unit - 1.0));
-        });
+        weights.apply(|w| *w = T::of(bound * midpoint(rng.random())));
     }
+}
+
+/// A number between -1 and 1: the midpoint of one of 2^53 cells, never 0, and symmetric. Cells are
+/// counted from the middle, since midpoints beyond 2^52 are no floats.
+fn midpoint(bits: u64) -> f64 {
+    let cell = (bits >> 11) as i64 - (1 << 52);
+    (cell as f64 + 0.5) * 0.5f64.powi(52)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Purpose, Seed};
+
+    #[test]
+    fn midpoints_are_symmetric() {
+        let cell = 1 << 11;
+        for bits in [0, 1, cell, 12345 * cell, (1 << 63) - 1, 1 << 63, 0x9abc_def0_1234_5678] {
+            assert_eq!(midpoint(bits), -midpoint(!bits));
+            assert!((0.5f64.powi(53)..1.0).contains(&midpoint(bits).abs()));
+        }
+        assert_eq!(midpoint(1 << 63), 0.5f64.powi(53));
+        assert_eq!(midpoint((1 << 63) + cell), 3.0 * 0.5f64.powi(53));
+        assert_eq!(midpoint(u64::MAX), 1.0 - 0.5f64.powi(53));
+    }
 
     /// Variance and fourth moment over 120,000 entries; five standard errors, 6e-7 each.
     #[test]
