@@ -74,9 +74,10 @@ pub(crate) fn exponent(value: f64) -> i32 {
     if value == 0.0 { 0 } else { value.abs().log2().floor().clamp(-1022.0, 1023.0) as i32 }
 }
 
-/// The largest absolute value of numbers.
+/// The largest absolute value of numbers, NaN if one of them is.
 pub(crate) fn largest<T: Scalar>(numbers: &[T]) -> f64 {
-    numbers.iter().map(|&x| x.into().abs()).fold(0.0, f64::max)
+    let sizes = numbers.iter().map(|&x| x.into().abs());
+    sizes.fold(0.0, |largest, x| if x > largest || x.is_nan() { x } else { largest })
 }
 
 /// Replaces numbers in units of exp(`log_unit`) by `weight` times themselves plus others, in the
@@ -200,6 +201,15 @@ mod tests {
             let product: f64 = exp_factors(log).iter().product();
             prop_assert!((product / log.exp() - 1.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn nan_is_the_largest() {
+        for numbers in [[f64::NAN, 1.0, 2.0], [3.0, f64::NAN, 5.0], [f64::INFINITY, 1.0, f64::NAN]]
+        {
+            assert!(largest(&numbers).is_nan() && norm(&numbers).is_nan());
+        }
+        assert_eq!((largest(&[-3.0, 2.0]), largest::<f32>(&[])), (3.0, 0.0));
     }
 
     #[test]

@@ -53,12 +53,16 @@ impl<T: Scalar> Scaled<T> {
         self.matrix.map(|x| T::of(factors.iter().fold(x.into(), |x, factor| x * factor)))
     }
 
-    /// Returns the natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros.
+    /// Returns the natural logarithm of the Frobenius norm, minus infinity for a matrix of zeros,
+    /// NaN with a NaN.
     #[must_use]
     pub fn log_norm(&self) -> f64 {
         let largest = largest(self.matrix.as_slice());
         if largest == 0.0 {
             return f64::NEG_INFINITY;
+        }
+        if !largest.is_finite() {
+            return self.log_unit + largest;
         }
         let squares: f64 = self.matrix.iter().map(|&x| (x.into() / largest).powi(2)).sum();
         self.log_unit + largest.ln() + 0.5 * squares.ln()
@@ -144,6 +148,13 @@ impl<T: Scalar> From<DMatrix<T>> for Scaled<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn norms_of_what_is_not_finite() {
+        let log_norm = |x: f64| Scaled::new(nalgebra::dmatrix![x, 1.0], 3.0).log_norm();
+        assert!(log_norm(f64::NAN).is_nan());
+        assert_eq!(log_norm(f64::NEG_INFINITY), f64::INFINITY);
+    }
 
     /// Balancing keeps units of powers of two, and giving them up loses nothing.
     #[test]

@@ -115,9 +115,9 @@ impl<T: Scalar> Classifier<T> {
     ///
     /// # Errors
     /// [`Error::Empty`] without layers or classes; [`Error::InvalidParameter`] for a layer of width
-    /// 0; [`Error::ShapeMismatch`] of weights that do not fit, or of a convolution after a dense
-    /// layer; [`Error::NotFinite`]; [`Error::Unsupported`] of a batch normalisation without running
-    /// statistics, or of pooling in a dense layer; those of convolutions and poolings.
+    /// 0; [`Error::ShapeMismatch`] of weights that do not fit; [`Error::NotFinite`];
+    /// [`Error::Unsupported`] of a batch normalisation without running statistics, of pooling in a
+    /// dense layer, or of a convolution after one; those of convolutions and poolings.
     pub fn new(
         layers: impl IntoIterator<Item = (Network<T>, DMatrix<T>)>,
         head: DMatrix<T>,
@@ -331,6 +331,17 @@ fn fits<T: Scalar>(
 mod tests {
     use super::*;
     use crate::Seed;
+    use crate::convolution::Convolution;
+
+    #[test]
+    fn a_convolution_after_a_dense_layer_is_refused() {
+        let dense = Network::<f64>::new(4);
+        let images = Images::new(1, 2, 2).unwrap();
+        let convolution = dense.clone().with_convolution(Convolution::new(1).unwrap(), images);
+        let error = Classifier::sample(&[dense, convolution], 16, 2, Seed(1)).unwrap_err();
+        let text = "a convolution needs images, which a dense layer before it does not return";
+        assert_eq!(error.to_string(), text);
+    }
 
     #[test]
     fn weights_that_fit_no_memory_are_refused() {

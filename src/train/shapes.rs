@@ -27,9 +27,8 @@ impl Shapes {
         recipe.check_layer()?;
         let Some((layer, images)) = recipe.convolution_layer().zip(self.images) else {
             if recipe.convolution_layer().is_some() {
-                let (found, expected) = ((self.features, 1), (0, 0));
-                let what = "the input of a convolution, which is no images but";
-                return Err(Error::ShapeMismatch { what, found, expected });
+                let needs = "images, which a dense layer before it does not return";
+                return Err(Error::Unsupported { what: "a convolution", needs });
             }
             let next = Self { features: recipe.width(), images: None, ..self };
             return Ok((None, self.features, next));
