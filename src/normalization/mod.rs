@@ -6,11 +6,14 @@ mod row;
 mod sample_norm;
 mod shape;
 mod trainable;
+mod units;
 
 use nalgebra::{DMatrix, DMatrixViewMut, Dyn, Matrix, RawStorage};
 
 use self::mean_only::subtract_row_means;
 use self::shape::{owned, same_shape};
+use self::units::InUnits;
+use crate::check;
 use crate::{Error, Result, Scalar};
 
 pub use batch_norm::{BatchNorm, Centering, RowScale};
@@ -156,15 +159,28 @@ impl Normalization {
         }
     }
 
-    /// Returns the normalisation of representations that are held in units of exp(`log_unit`): its
-    /// epsilon is divided by the square of the unit.
-    pub(crate) fn in_units(self, log_unit: f64) -> Result<Self> {
-        let scale = (-2.0 * log_unit).exp();
-        let held = |epsilon: f64| if epsilon == 0.0 { 0.0 } else { epsilon * scale };
+    /// Returns the normalisation of representations that are held in units of exp(`log_unit`).
+    pub(crate) fn in_units(self, log_unit: f64) -> Result<InUnits> {
+        let expected = "a number";
+        check::parameter("log unit", log_unit, !log_unit.is_nan(), expected)?;
+        Ok(InUnits { normalization: self, log_unit })
+    }
+
+    /// The number added to variances; 0 without one.
+    fn epsilon(self) -> f64 {
+        match self {
+            Self::None | Self::MeanOnly => 0.0,
+            Self::BatchNorm(norm) => norm.epsilon(),
+            Self::SampleNorm(norm) => norm.epsilon(),
+        }
+    }
+
+    /// The same with another epsilon, if it has one.
+    fn with_epsilon(self, epsilon: f64) -> Result<Self> {
         Ok(match self {
             Self::None | Self::MeanOnly => self,
-            Self::BatchNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
-            Self::SampleNorm(norm) => norm.with_epsilon(held(norm.epsilon()))?.into(),
+            Self::BatchNorm(norm) => norm.with_epsilon(epsilon)?.into(),
+            Self::SampleNorm(norm) => norm.with_epsilon(epsilon)?.into(),
         })
     }
 
