@@ -144,7 +144,8 @@ impl BatchNorm {
     /// to five times. On an error `h` is left as it was.
     ///
     /// From half a million entries on, the threads of the current rayon pool share the rows; bits
-    /// do not depend on them.
+    /// do not depend on them. A share has at least 64 rows if rows are packed part by part (see
+    /// below), so one thread normalises up to 64 channels of large images.
     ///
     /// Any view is accepted. Blocks of rows are copied to packed memory first, which is fastest
     /// where the entries of a column are adjacent, as they are in a matrix and its parts. Rows of
