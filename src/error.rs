@@ -438,7 +438,7 @@ impl fmt::Display for Error {
             Self::Diverged { step, loss } => {
                 write!(
                     f,
-                    "step {step} diverged (loss {loss}) and was not taken: \
+                    "step {step} diverged (loss {loss:?}) and was not taken: \
                      a smaller learning rate may help"
                 )
             }
