@@ -39,9 +39,9 @@ impl Deref for MeanFieldLayer {
 
 /// The chain of hidden representations at infinite width, which is deterministic.
 ///
-/// The eigenvectors of the Gram matrix are constant, its eigenvalues follow [`map`]. As an iterator
-/// it yields layer 1 first and is infinite; the input, layer 0, is [`MeanFieldChain::layer`] before
-/// the first step. Near orthogonality the gap shrinks by
+/// The eigenvectors of the Gram matrix are constant, its eigenvalues follow [`map`](super::map). As
+/// an iterator it yields layer 1 first and is infinite; the input, layer 0, is
+/// [`MeanFieldChain::layer`] before the first step. Near orthogonality the gap shrinks by
 /// [`n/(n+2)`](crate::theory::stationary::decay_rate) a layer. It is exact to a relative 1e-10 in
 /// every eigenvalue, so gaps below 1e-15 are rounding: use [`Deviations`](super::Deviations) for
 /// those. Directions that are missing in the input stay missing, and the others become orthogonal.
@@ -119,7 +119,7 @@ impl MeanFieldChain {
         &self.layer
     }
 
-    /// Computes the next layer and borrows it. Cost: `O(n²)` beside [`map`].
+    /// Computes the next layer and borrows it. Cost: `O(n²)` beside [`map`](super::map).
     pub fn step(&mut self) -> &MeanFieldLayer {
         let largest = self.eigenvalues[0];
         self.eigenvalues.iter_mut().for_each(|lambda| *lambda /= largest);
