@@ -4,6 +4,8 @@ Our column-major d x n matrix is the row-major (n, d) tensor of PyTorch and a ma
 the memory is the same; products and factorisations of NumPy take either order. Each line names the fastest peer, in microseconds a call; ratio is its time over ours. What is
 compared are the fastest batches over all rounds.
 
+Normalisations of ours write into a matrix that is there; those of the peers allocate their result, in memory that
+the allocator keeps from call to call.
 The peer's pullback is the kernel that autograd calls, without the pass forward; ours includes a copy of the
 gradient. gram_gap of a batch n is that of a factor R, against the gap of R^T R that NumPy has to multiply;
 beside it stands our general product R^T R. Images come in batches of 50, as channels x side, with 64 output

@@ -11,8 +11,9 @@
 //! `PATH` holds little-endian `f64`: rows, columns, then the matrix column by column. For `bures`
 //! and `bures-general` it is a covariance, followed for the latter by another as `PATH2`; for the
 //! others samples, one a row, which go to N(0, I/n) (`sliced`: 500 directions) or N(0, 1)
-//! (`line`); `assignment` takes a second sample as `PATH2`. What does not depend on the samples,
-//! as quantiles and directions, is made once and not timed, on either side; `line-cold` times it.
+//! (`line`); `assignment` takes a second sample as `PATH2`. What does not depend on the sample,
+//! as bins and directions, is made once and not timed; `line-cold` times it. POT has no Gaussian
+//! target for `line` and `sliced`: it compares two samples, and sorts both in each call.
 
 use std::error::Error;
 use std::io::{self, Write as _};

@@ -82,7 +82,8 @@ fn threads_and_workers(options: &Options) -> std::io::Result<(usize, usize)> {
         0 => std::thread::available_parallelism()?.get(),
         threads => threads,
     };
-    Ok((threads, threads.min(jobs(options).len())))
+    let cases = options.depths.len() * options.inits.len();
+    Ok((threads, threads.min(cases.saturating_mul(options.runs as usize))))
 }
 
 /// Run by run, deep networks first: they take longest.
