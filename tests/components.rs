@@ -342,6 +342,53 @@ fn vanilla_layers_shrink_beyond_all_floats() {
     check::<f64>(1e-9);
 }
 
+/// Squares of large rows overflow in `f32`, and beyond 1e154 in `f64`: saturated samples are near
+/// one all the same, and those beside them keep their size.
+#[test]
+fn saturated_and_tiny_samples_side_by_side() {
+    fn ratio<T: Scalar>(scale: f64, n: usize) -> f64 {
+        let network =
+            Network::<T>::new(4000).with_normalization(Normalization::None).with_activation(Tanh);
+        let input = DMatrix::from_fn(n, n, |i, j| match (i == j, j) {
+            (true, 0) => scale * (n as f64).sqrt(),
+            (true, _) => 1e-3 * (n as f64).sqrt(),
+            _ => 0.0,
+        });
+        let mut chain = network.chain(&Input::from_columns(&input).unwrap(), Seed(1)).unwrap();
+        let gram = chain.step().unwrap().gram().matrix();
+        gram[(1, 1)] / gram[(0, 0)]
+    }
+
+    for n in [2, 8] {
+        for found in [ratio::<f32>(1e20, n), ratio::<f64>(1e20, n), ratio::<f64>(1e160, n)] {
+            // The mean square of a thousandth of a normal number, within seven standard errors.
+            assert!((found / 1e-6 - 1.0).abs() < 0.15, "{n}: {found:e}");
+        }
+    }
+}
+
+/// Functions without a slope at zero leave the range of floats, which is an error, not a number.
+#[test]
+fn functions_without_a_slope_at_zero() {
+    let root = Activation::custom("root", |x| x.abs().sqrt());
+    let square = Activation::custom("square", |x| x * x);
+    let step = |activation: &Activation, gain: f64| {
+        let network = Network::<f64>::new(1000)
+            .with_normalization(Normalization::None)
+            .with_activation(activation.clone())
+            .with_weights(Gaussian::new(gain).unwrap());
+        let mut chain = network.chain(&Input::orthogonal(2).unwrap(), Seed(1)).unwrap();
+        chain.step().map(Layer::log_scale)
+    };
+    let [near, far] = [1e-250, 1e-260].map(|gain| step(&root, gain).unwrap());
+    assert!((near - far - 5.0 * 10f64.ln()).abs() < 1e-9, "{near} {far}");
+    let [near, far] = [1e-60, 1e-70].map(|gain| step(&square, gain).unwrap());
+    assert!((near - far - 20.0 * 10f64.ln()).abs() < 1e-9, "{near} {far}");
+    for (activation, gain) in [(&root, 1e-270), (&square, 1e-160)] {
+        assert!(matches!(step(activation, gain), Err(Error::ScaleOutOfRange { layer: 1, .. })));
+    }
+}
+
 /// Where epsilon alone divides, a batch norm multiplies every row by the same number, whatever the
 /// range of the scalar.
 #[test]

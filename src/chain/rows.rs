@@ -86,36 +86,52 @@ struct Scaling<'a> {
 }
 
 impl<'a> Scaling<'a> {
-    /// For pre-activations whose root mean square is exp(`pre_scale`) before they are normalised.
+    /// For pre-activations whose root mean square is exp(`pre_scale`) before they are normalised, of
+    /// a type with numbers up to `largest`; none if a scale leaves the range of `f64`.
     fn new(
         batch_norm: Option<BatchNorm>,
         activation: &'a Activation,
-        n: usize,
-        pre_scale: f64,
-    ) -> Self {
+        (n, pre_scale): (usize, f64),
+        largest: f64,
+    ) -> Option<Self> {
         let log_order = 0.5 * (n as f64).ln();
-        // A unit stays outside where F lets it pass, else it goes inside.
+        // A unit stays outside where F lets it pass, else it goes inside: into the factor, or, if
+        // squares of rows would overflow, into F.
         let Some(batch_norm) = batch_norm else {
             let (weight, epsilon, log_unit) = (0.0, 1.0, log_order + pre_scale);
-            return if activation.passes_unit(log_unit) {
+            if activation.passes_unit(log_unit) {
                 let activation = activation.in_unit(log_unit);
-                Self { weight, epsilon, unit: 1.0, activation, log_outside: pre_scale }
-            } else {
-                let unit = (n as f64).sqrt() * pre_scale.exp();
-                let activation = Cow::Borrowed(activation);
-                Self { weight, epsilon, unit, activation, log_outside: -log_order }
+                return Some(Self {
+                    weight,
+                    epsilon,
+                    unit: 1.0,
+                    activation,
+                    log_outside: pre_scale,
+                });
+            }
+            let unit = (n as f64).sqrt() * pre_scale.exp();
+            if !unit.is_finite() || (log_unit < -FAR && activation.value(0.0) == 0.0) {
+                return None;
+            }
+            let (unit, activation) = match unit < largest.sqrt() * (-FAR / 2.0).exp() {
+                true => (unit, Cow::Borrowed(activation)),
+                false => (1.0, Cow::Owned(activation.after(unit, 1.0))),
             };
+            return Some(Self { weight, epsilon, unit, activation, log_outside: -log_order });
         };
         let (weight, epsilon) = batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp());
+        if !epsilon.is_finite() {
+            return None;
+        }
         let log_unit = -0.5 * epsilon.ln();
         if log_unit < -FAR && activation.passes_unit(log_unit) {
             // Rows so small that epsilon alone divides them, perhaps beyond the range of `f32`.
             let activation = activation.in_unit(log_unit);
             let (weight, log_outside) = (weight / epsilon, log_unit - log_order);
-            Self { weight, epsilon: 1.0, unit: 1.0, activation, log_outside }
+            Some(Self { weight, epsilon: 1.0, unit: 1.0, activation, log_outside })
         } else {
             let activation = Cow::Borrowed(activation);
-            Self { weight, epsilon, unit: 1.0, activation, log_outside: -log_order }
+            Some(Self { weight, epsilon, unit: 1.0, activation, log_outside: -log_order })
         }
     }
 }
@@ -139,7 +155,8 @@ impl<T: Scalar> RowStream<T> {
 
     /// Draws `pass` of the layer that follows one whose image is taken, `from`, into `to`.
     ///
-    /// Allocates nothing for a factor of full rank without centring, if `to` has its shape.
+    /// Allocates nothing for a factor of full rank without centring, if `to` has its shape and no
+    /// unit goes into the activation.
     pub(super) fn next_layer(
         &mut self,
         network: &Network<T>,
@@ -157,11 +174,10 @@ impl<T: Scalar> RowStream<T> {
         let activation =
             if does(Operation::Activate) { network.activation() } else { &Activation::Identity };
         let linear = activation.is_linear();
+        let pre_scale = from.log_scale + pass.log_gain;
+        let scaling = Scaling::new(batch_norm, activation, (n, pre_scale), T::LARGEST);
         let Scaling { weight, epsilon, unit, activation, log_outside } =
-            Scaling::new(batch_norm, activation, n, from.log_scale + pass.log_gain);
-        if !(epsilon.is_finite() && unit.is_finite()) {
-            return Err(breakdown());
-        }
+            scaling.ok_or_else(breakdown)?;
         let draw = Draw { key: pass.key, scale: RowScale::new(weight, epsilon), team, proceed };
         let Some(drawn) = RowFactor::new(network, pass.operations, pass.shared, &from.gram)? else {
             return Err(Error::AllSamplesZero { layer: depth, batch_size: n });

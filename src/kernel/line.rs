@@ -15,7 +15,7 @@ use fearless_simd::{f32x16, f64x8, prelude::*};
 pub trait Lanes: SimdFloatElement + Send + Sync + 'static {
     /// Numbers in a [`Line`].
     const LANES: usize;
-    /// The smallest squared norm a row is divided by; only exactly collapsed rows are below it.
+    /// The smallest squared divisor of a row; only exactly collapsed rows are below it.
     const TINY: Self;
     /// The content of a [`Line`].
     type Array: AsRef<[Self]> + AsMut<[Self]> + Copy + Send + Sync + core::fmt::Debug + PartialEq;

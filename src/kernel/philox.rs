@@ -40,7 +40,7 @@ pub fn philox_lanes<S: Simd>(
 ) -> [u64x8<S>; 2] {
     let splat = |word: u32| u64x8::splat(simd, u64::from(word));
     let low = |x: u64x8<S>| x & u64x8::splat(simd, LOW);
-    // The high halves of c1 and c3 may hold rubbish; c0 and c2 stay below 2^32.
+    // High halves may hold rubbish, which `low` removes where it counts.
     let (mut c0, mut c1, mut c2, mut c3) = (first, splat(rest[0]), splat(rest[1]), splat(rest[2]));
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {

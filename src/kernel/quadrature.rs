@@ -6,8 +6,8 @@ use crate::kernel::triangular::vectorized;
 /// $`\prod_i (b + x_i)^{-1/2}`$; `base` is `b` and `scale` is `s`.
 ///
 /// All $`b + x_i`$ must be positive, finite and normal. Exponents are added as integers, so the
-/// product neither overflows nor loses digits however long it is; a weight beneath the smallest
-/// normal float is 0.
+/// product neither overflows nor loses digits however long it is; a weight below the normal range
+/// is 0 or subnormal.
 pub fn node(base: f64, scale: f64, values: &[f64], fractions: &mut [f64]) -> f64 {
     vectorized(
         values.len(),

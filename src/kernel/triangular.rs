@@ -34,7 +34,7 @@ fn cholesky_loops(a: &mut DMatrix<f64>) -> f64 {
         }
         let column = &mut done[k * n + k..];
         let pivot = column[0];
-        if pivot.is_nan() || pivot <= 0.0 {
+        if !(pivot > 0.0 && pivot < f64::INFINITY) {
             return 0.0;
         }
         smallest = f64::min(smallest, pivot / (pivot + explained));
