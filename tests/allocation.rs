@@ -16,15 +16,20 @@ use orthogap::{Input, Network, Order, Scalar, Seed};
 fn steps_allocate_nothing<T: Scalar>() {
     for (width, batch_size) in [(64, 4), (512, 16), (1000, 40)] {
         let input = Input::near_collinear(batch_size, 1e-3).unwrap();
-        let mut chain = Network::<T>::new(width).chain(&input, Seed(6)).unwrap();
-        chain.advance(2).unwrap();
-        let seen = measure(|| {
-            for _ in 0..20 {
-                chain.step().unwrap();
-            }
-        });
-        assert_eq!(seen.count_total, 0, "{width} x {batch_size}: {seen:?}");
-        assert_eq!(chain.layer().rank(), batch_size);
+        let linear = Network::<T>::new(width);
+        let rectified = linear.clone().with_activation(Relu);
+        let other = rectified.clone().with_order(Order::ActivationLinearNorm);
+        for network in [linear, rectified, other] {
+            let mut chain = network.chain(&input, Seed(6)).unwrap();
+            chain.advance(2).unwrap();
+            let seen = measure(|| {
+                for _ in 0..20 {
+                    chain.step().unwrap();
+                }
+            });
+            assert_eq!(seen.count_total, 0, "{network:?}, {batch_size} samples: {seen:?}");
+            assert_eq!(chain.layer().rank(), batch_size);
+        }
     }
 }
 
@@ -97,29 +102,47 @@ fn normalizations_allocate_nothing<T: Scalar>() {
     let standard = BatchNorm::standard(1e-5).unwrap();
     for (d, n) in [(70, 5), (600, 40), (20, 5000)] {
         let h = Input::gaussian(d.max(n), d.min(n), Seed(6)).unwrap().columns().map(T::of);
-        let mut h = if d < n { h.transpose() } else { h };
-        h[(3, 1)] = T::of(1e300); // infinite in f32: an error, which allocates nothing either
-        let (mut output, mut gradient) = (h.clone(), h.map(|_| T::of(0.5)));
-        let mut layer = TrainableBatchNorm::<T>::new(d, 1e-5, 0.1).unwrap();
-        let mut every = || {
-            let _ = BatchNorm::paper().normalize_to(&h, &mut output);
-            let _ = standard.normalize_to(&h.rows(1, 17), &mut output.rows_mut(0, 17));
-            output.copy_from(&h);
-            let _ = standard.normalize_mut(&mut output);
-            let _ = standard.pullback_mut(&h, &mut gradient);
-            let _ = layer.train_to(&h, &mut output);
-            output.copy_from(&h);
-            let _ = layer.train_mut(&mut output);
-            let _ = layer.remember(&h);
-            let _ = layer.infer_to(&h, &mut output);
-            let _ = layer.infer_mut(&mut output);
-            gradient.fill(T::of(0.5));
-        };
-        every();
-        let seen = measure(every);
-        assert_eq!(seen.count_total, 0, "{d} x {n}: {seen:?}");
-        let mut output = h.map(|x| if x.is_finite() { x } else { T::of(1.0) });
-        let finite = output.clone();
+        let finite = if d < n { h.transpose() } else { h };
+        let mut infinite = finite.clone();
+        infinite[(3, 1)] = T::of(f64::INFINITY);
+        // Errors allocate nothing either.
+        for h in [&finite, &infinite] {
+            let (mut output, mut gradient) = (h.clone(), h.map(|_| T::of(0.5)));
+            let mut layer = TrainableBatchNorm::<T>::new(d, 1e-5, 0.1).unwrap();
+            let mut every = || {
+                let (rows, mut part) = (h.rows(1, 17), output.rows_mut(0, 17));
+                let of_rows = standard.normalize_to(&rows, &mut part);
+                let paper = BatchNorm::paper().normalize_to(h, &mut output);
+                output.copy_from(h);
+                let in_place = standard.normalize_mut(&mut output);
+                let pullback = standard.pullback_mut(h, &mut gradient);
+                gradient.fill(T::of(0.5));
+                let trained = layer.train_to(h, &mut output);
+                output.copy_from(h);
+                let trained_in_place = layer.train_mut(&mut output);
+                let remembered = layer.remember(h);
+                let inferred = layer.infer_to(h, &mut output);
+                output.copy_from(h);
+                let inferred_in_place = layer.infer_mut(&mut output);
+                for result in [
+                    of_rows,
+                    paper,
+                    in_place,
+                    pullback,
+                    trained,
+                    trained_in_place,
+                    remembered,
+                    inferred,
+                    inferred_in_place,
+                ] {
+                    assert_eq!(result.is_ok(), std::ptr::eq(h, &finite));
+                }
+            };
+            every();
+            let seen = measure(every);
+            assert_eq!(seen.count_total, 0, "{d} x {n}: {seen:?}");
+        }
+        let (mut output, mut gradient) = (finite.clone(), finite.map(|_| T::of(0.5)));
         let mut every = || {
             let norm = SampleNorm::layer(1e-5).unwrap();
             gradient.copy_from(&finite);

@@ -15,8 +15,9 @@ pub fn golden_integers(seed: u64, rows: usize, columns: usize) -> DMatrix<f64> {
     })
 }
 
-/// The rows of a golden file without its header.
-pub fn golden_rows(csv: &str) -> impl Iterator<Item = Vec<&str>> {
+/// The rows of a golden file without its header, which are `count`.
+pub fn golden_rows(csv: &str, count: usize) -> impl Iterator<Item = Vec<&str>> {
+    assert_eq!(csv.lines().count(), 1 + count, "rows of a golden file");
     csv.lines().skip(1).map(|line| line.split(',').collect())
 }
 

@@ -42,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn gap_is_largest_for_rank_one_and_only_there(h in representations()) {
+    fn gap_is_largest_for_rank_one(h in representations()) {
         let n = h.ncols() as f64;
         let largest = (1.0 - 1.0 / n).sqrt();
         prop_assert!(metric::orthogonality_gap(&h).unwrap() <= largest + 1e-15);
@@ -110,7 +110,7 @@ proptest! {
 
 #[test]
 fn golden_coupling_bounds() {
-    for row in golden_rows(include_str!("golden/coupling_bound.csv")) {
+    for row in golden_rows(include_str!("golden/coupling_bound.csv"), 3) {
         let (d, n) = (number(row[0]) as usize, number(row[1]) as usize);
         let seed = row[2].split_once("i8(").and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
         let h = golden_integers(number(seed) as u64, d, n);
@@ -129,8 +129,10 @@ fn golden_coupling_bounds() {
     }
 }
 
-/// Singular values far beneath epsilon survive layers, to full relative accuracy: the product of
-/// all of them is the product of the determinants of the steps, which the widths alone decide.
+/// Singular values far below the precision of floats survive a layer with nine digits: rows are
+/// divided by small numbers, so their sums of products lose the others. The singular values of the
+/// input are one and three times `epsilon`. Halving `epsilon` halves the smallest one of the layer,
+/// up to a relative change of the order of `epsilon`.
 #[test]
 fn tiny_singular_values_survive() {
     for epsilon in [1e-6, 1e-12, 1e-30, 1e-100] {
@@ -139,9 +141,8 @@ fn tiny_singular_values_survive() {
             let mut chain = network.chain(&Input::spiked(4, epsilon).unwrap(), Seed(3)).unwrap();
             chain.step().unwrap().clone()
         };
-        // Scaling the last three samples by 1/2 scales three singular values by about 1/2.
         let ratio =
             layer_of(epsilon).min_singular_value() / layer_of(epsilon / 2.0).min_singular_value();
-        assert!((ratio - 2.0).abs() < 1e-2 + 1e3 * epsilon, "{epsilon}: {ratio}");
+        assert!((ratio - 2.0).abs() < 1e-9 + 10.0 * epsilon, "{epsilon}: {ratio}");
     }
 }

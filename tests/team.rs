@@ -151,7 +151,7 @@ fn shapes_agree<T: Scalar>() {
     );
 }
 
-/// Reverse passes, forward passes and all, of teams of 1 to 4.
+/// Reverse passes, forward passes and all, of teams of 2 and 4.
 #[test]
 fn gradients() {
     let input = Input::gaussian(20, 16, Seed(8)).unwrap();

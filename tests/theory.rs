@@ -20,7 +20,7 @@ use crate::{golden_rows, number};
 
 #[test]
 fn the_map_has_its_golden_values() {
-    let rows: Vec<_> = golden_rows(include_str!("golden/mean_field.csv")).collect();
+    let rows: Vec<_> = golden_rows(include_str!("golden/mean_field.csv"), 13).collect();
     for rows in rows.chunk_by(|a, b| a[0] == b[0]) {
         let (mut spectrum, mut expected) = (Vec::new(), Vec::new());
         for row in rows {
@@ -32,7 +32,6 @@ fn the_map_has_its_golden_values() {
             assert!((p / expected - 1.0).abs() < 2e-15, "{}: {p} {expected}", rows[0][0]);
         }
     }
-    assert_eq!(rows.len(), 13);
 }
 
 /// A gap, squared eigenvalues and all, of `n - k` eigenvalues `s0` and `k` others.
@@ -378,9 +377,10 @@ fn bounds_on_many_layers_hold_at_finite_width() {
 }
 
 /// The stationary Lyapunov function, smallest and largest singular value, coupling bound and lower
-/// bound on W2² against simulation at (4, 4096): every fiftieth layer of 64 chains. Corrections are of
-/// relative order 1/sqrt(d) here only in the skew of singular values: 1 % allowed beside 4 standard
-/// errors; 4 comparisons, false alarm rate below 0.03 %, seed 5.
+/// bound on W2² against simulation at (4, 4096): every 25th layer of 64 chains, 20 layers of each.
+/// Corrections are of relative order 1/sqrt(d) here only in the skew of singular values: 1.5 % allowed
+/// beside 4 standard errors. 4 means of 64 chains and a comparison of laws at 1e-4: false alarm rate
+/// below 0.1 %, seed 5.
 #[test]
 fn the_stationary_law_is_that_of_wide_networks() {
     let (n, d) = (4, 4096);
@@ -492,19 +492,23 @@ fn activated_layers_average_to_the_infinite_one() {
     check(Tanh, &input, &tanh.gram.matrix(), &tanh.standard_error);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
-
-    /// Formula against quasi-Monte Carlo, within its own error (Student, 11 degrees of freedom).
-    #[test]
-    fn rectified_layers_agree_with_quasi_monte_carlo(n in 1usize..6, seed in any::<u64>()) {
+/// Formula against quasi-Monte Carlo at 8 of its own standard errors (Student, 11 degrees of freedom).
+/// 74 different entries: false alarm rate 0.05 %.
+#[test]
+fn rectified_layers_agree_with_quasi_monte_carlo() {
+    for seed in 0..12 {
+        let n = 1 + seed as usize % 5;
         let input = Input::gaussian(n + 1, n, Seed(seed)).unwrap();
         let exact = relu(input.gram()).unwrap().matrix();
         let estimate = quasi_monte_carlo(input.gram(), &Relu, 3.0, 2000, Seed(seed)).unwrap();
         let error = (estimate.gram.matrix() - exact).abs();
         let allowed = estimate.standard_error.map(|error| 8.0 * error + 1e-14);
-        prop_assert!((error - allowed).max() < 0.0);
+        assert!((error - allowed).max() < 0.0, "n = {n}, seed {seed}");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Kernels of pairs against the two-dimensional integral, by the trapezoidal rule.
     #[test]

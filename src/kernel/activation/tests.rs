@@ -73,6 +73,7 @@ fn canonical(x: f64) -> u64 {
 /// The columns of the golden file.
 fn golden() -> Vec<Vec<f64>> {
     let csv = include_str!("../../../tests/golden/activations.csv");
+    assert_eq!(csv.lines().count(), 1 + 82);
     let rows = csv.lines().skip(1);
     rows.map(|row| row.split(',').map(|number| number.parse().unwrap()).collect()).collect()
 }
