@@ -187,7 +187,7 @@ fn check_network(network: &Network<f64>, input: &Input, images: Option<Images>) 
         shape = layer.images();
     }
     let depth = layers.len();
-    assert!(depth > 0);
+    assert!(if images.is_some() { depth > 0 } else { depth == 3 }, "{network:?}: {depth} layers");
 
     let direction = normals(h.shape(), 21);
     let norms = network.gradient_norms_of(input, Seed(4), depth, |output| {
@@ -321,7 +321,8 @@ fn rates(network: Network<f64>, runs: u32) -> Moments {
 
 /// Under batch normalisation gradients explode (Yang et al. 2019): in linear networks the squared
 /// norm by (n-1)/(n-2) a layer, centred (n-2)/(n-3), up to O(1/d), which two widths extrapolate away.
-/// Two comparisons at 3.5 standard errors of 24 runs: false alarm rate 0.1 %.
+/// Two comparisons at 3.5 standard errors of 24 runs, 23 degrees of freedom or more: false alarm rate
+/// at most 0.4 %.
 #[test]
 fn batch_norm_makes_gradients_explode() {
     let centered = BatchNorm::paper().with_centering(Centering::Batch);

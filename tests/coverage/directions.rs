@@ -74,10 +74,12 @@ fn sliced() {
     }
 }
 
-/// Covariances: directions of a quadratic form, whole bases of which agree, and single ones.
+/// Covariances: directions of a quadratic form, whole bases of which agree, and single ones. With one
+/// basis nearly all intervals contain the truth, so only the lower side is checked.
 #[test]
 fn sliced_covariances() {
-    for (n, count, samples) in [(3, 3, 2000), (8, 8, 2000), (8, 40, 1000)] {
+    for (n, count, samples, excess) in [(3, 3, 2000, 0.32), (8, 8, 2000, 0.32), (8, 40, 1000, 0.02)]
+    {
         let variances: Vec<f64> = (0..n).map(|i| if i == 0 { 9.0 } else { 1.0 }).collect();
         let law = Gaussian::diagonal(&variances).unwrap();
         let truth = law.sliced_to_isotropic(1.0).unwrap();
@@ -86,7 +88,7 @@ fn sliced_covariances() {
             law: &format!("N(0, diag(9, 1, ..)), n = {n}, L = {count}, N = {samples}"),
             repetitions: 200,
             shortfall: 0.02,
-            excess: 0.32,
+            excess,
         }
         .check(|run| {
             let sample = Sample::from_rows(&law.sample(samples, Seed(run), 0)).unwrap();
@@ -162,24 +164,26 @@ fn radial() {
     }
 }
 
-/// Whether a lower end is lower, and an upper end upper, as often as the level says.
+/// Whether a lower end is lower, and an upper end upper, as often as the level says. It is so more often,
+/// since bounds are not sharp: in up to .92 of all cases instead of .68, and nearly always for the
+/// mixture.
 #[test]
 fn brackets_of_samples() {
     let narrow: Rows = |count, n, run| normal(count, n, run) * 0.5;
     // A shift by 3 and the rest of a distance add up.
-    for (name, rows, n, shift, truth) in [
-        ("normal", normal as Rows, 2, 3.0, 9.0),
-        ("normal", normal, 7, 3.0, 9.0),
-        ("mixture", mixture, 8, 3.0, 9.0 + MIXTURE_8),
-        ("half a normal", narrow, 8, 0.0, 2.0),
+    for (name, rows, n, shift, truth, excess) in [
+        ("normal", normal as Rows, 2, 3.0, 9.0, 0.24),
+        ("normal", normal, 7, 3.0, 9.0, 0.24),
+        ("mixture", mixture, 8, 3.0, 9.0 + MIXTURE_8, 0.32),
+        ("half a normal", narrow, 8, 0.0, 2.0, 0.24),
     ] {
-        for (samples, repetitions) in [(50, 200), (2000, 25)] {
+        for (samples, repetitions) in [(50, 1000), (2000, 100)] {
             Case {
                 function: "Sample::bracket",
                 law: &format!("{name}, n = {n}, N = {samples}"),
                 repetitions,
                 shortfall: 0.0,
-                excess: 0.32,
+                excess,
             }
             .check(|run| {
                 let sample = shifted(rows(samples, n, run), shift);
@@ -244,7 +248,7 @@ fn brackets_of_the_matrix_law() {
                 law: &format!("normal {rows} x 3, {runs} runs"),
                 repetitions: 500,
                 shortfall: 0.0,
-                excess: 0.32,
+                excess: 0.15,
             }
             .check(|run| {
                 let bracket = law(run);

@@ -61,8 +61,8 @@ fn inside(w2: &W2, truth: f64) -> [bool; 2] {
     })
 }
 
-/// The stated bias over the mean excess of the distance, to four standard errors of the excess: by
-/// chance one of these checks fails with probability 6e-5.
+/// The stated bias over the mean excess of the distance, to the error of the mean excess. By Student's
+/// law one of these checks fails by chance with probability 6e-5.
 fn check_bias(law: &str, truth: f64, ratio: [f64; 2], distances: impl Iterator<Item = W2>) {
     let (mut excess, mut bias) = (Moments::new(), Moments::new());
     for w2 in distances {
@@ -70,13 +70,12 @@ fn check_bias(law: &str, truth: f64, ratio: [f64; 2], distances: impl Iterator<I
         bias.push(w2.bias.unwrap());
     }
     let error = excess.standard_error();
+    let interval = excess.confidence_interval(1.0 - 6e-5).unwrap();
+    let noise = (interval.high - interval.low) / 2.0;
     println!("{law}: excess {:.5} ± {error:.5}, bias {:.5}", excess.mean(), bias.mean());
     let allowed = ratio.map(|ratio| ratio * excess.mean());
     assert!(error < 0.2 * excess.mean(), "{law}");
-    assert!(
-        allowed[0] - 4.0 * error < bias.mean() && bias.mean() < allowed[1] + 4.0 * error,
-        "{law}"
-    );
+    assert!(allowed[0] - noise < bias.mean() && bias.mean() < allowed[1] + noise, "{law}");
 }
 
 /// For normal numbers exactly; at N = 10 for uniform ones 1.05 of it, for coins .96, for exponential
