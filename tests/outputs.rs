@@ -263,6 +263,7 @@ fn two_at_once_do_not_disturb_each_other() {
 }
 
 /// Training is killed again and again, while it saves among other times, and resumes to the same bytes.
+/// At least one kill finds a checkpoint from which the next process resumes.
 #[test]
 fn killed_training_resumes() {
     let folder = Folder::new("killed");
@@ -270,7 +271,7 @@ fn killed_training_resumes() {
     assert_done(&folder.run(&words));
     let expected = fs::read(folder.path("a.csv")).expect("a file");
     fs::remove_dir_all(folder.path("kept")).expect("checkpoints");
-    let mut kills = 0;
+    let (mut kills, mut saved) = (0, 0);
     loop {
         let mut child = folder.program(&words).spawn().expect("a program");
         std::thread::sleep(Duration::from_millis(20 + 7 * kills));
@@ -281,8 +282,11 @@ fn killed_training_resumes() {
         child.kill().expect("SIGKILL");
         child.wait().expect("a child");
         kills += 1;
+        let mut kept = fs::read_dir(folder.path("kept")).into_iter().flatten();
+        saved += usize::from(kept.next().is_some());
         assert!(kills < 60, "training makes no progress");
     }
+    assert!(saved > 0, "none of {kills} kills found a checkpoint");
     assert_eq!(fs::read(folder.path("a.csv")).expect("a file"), expected);
     let leftovers = fs::read_dir(folder.path("kept")).expect("checkpoints").count();
     assert_eq!(leftovers, 1, "one checkpoint, and nothing else");

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mpi::traits::Communicator;
 use orthogap::Activation::Relu;
@@ -260,15 +260,25 @@ fn takers_that_stop_or_fail(ranks: &mut Ranks) {
     assert_eq!(outcome(true), Err(Error::Rank { rank: 0, reason: "disk full".into() }));
 }
 
-/// Three ranks: while one is at the first cell, the others do the rest.
+/// Three ranks: while one is at the first cell, the others do the rest. The first cell ends once the
+/// last one is done.
 fn a_slow_cell(ranks: &mut Ranks, folder: &Path) {
     let sweep = Sweep::open(folder, &"slow");
     let sweep = ranks.agree(sweep).unwrap();
     let cells: Vec<usize> = (0..30).collect();
     let mut done = Vec::new();
+    let (pause, last) = (Duration::from_millis(20), folder.with_extension("last"));
     let results = ranks.sweep(&sweep, &cells, |&cell| {
         done.push(cell);
-        std::thread::sleep(Duration::from_millis(if cell == 0 { 1500 } else { 20 }));
+        std::thread::sleep(pause);
+        if cell == 29 {
+            fs::write(&last, "").unwrap();
+        }
+        let start = Instant::now();
+        while cell == 0 && !last.exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the others are not at work");
+            std::thread::sleep(pause);
+        }
         Ok::<_, orthogap::Error>(cell * cell)
     });
     assert_eq!(results.unwrap(), cells.iter().map(|cell| cell * cell).collect::<Vec<_>>());
