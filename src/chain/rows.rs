@@ -85,7 +85,11 @@ struct Scaling<'a> {
     log_outside: f64,
 }
 
+/// About exp(2 FAR).
+const FAR_SQUARED: f64 = 2.6e30;
+
 impl<'a> Scaling<'a> {
+    #[inline]
     /// For pre-activations whose root mean square is exp(`pre_scale`) before they are normalised, of
     /// a type with numbers up to `largest`; none if a scale leaves the range of `f64`.
     fn new(
@@ -123,9 +127,9 @@ impl<'a> Scaling<'a> {
         if !epsilon.is_finite() {
             return None;
         }
-        let log_unit = -0.5 * epsilon.ln();
-        if log_unit < -FAR && activation.passes_unit(log_unit) {
-            // Rows so small that epsilon alone divides them, perhaps beyond the range of `f32`.
+        // Rows so small that epsilon alone divides them, perhaps beyond the range of `f32`.
+        if epsilon > FAR_SQUARED && activation.passes_unit(-0.5 * epsilon.ln()) {
+            let log_unit = -0.5 * epsilon.ln();
             let activation = activation.in_unit(log_unit);
             let (weight, log_outside) = (weight / epsilon, log_unit - log_order);
             Some(Self { weight, epsilon: 1.0, unit: 1.0, activation, log_outside })
