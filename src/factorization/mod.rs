@@ -5,7 +5,8 @@
 //! | [`symmetric_eigenvalues`] | Householder and QL, from order 256 faer; checked, else Jacobi | n roundings of the largest |
 //! | [`symmetric_eigen`] | faer, checked, else Jacobi | n roundings of the largest |
 //! | [`drawn_eigenvalues`] | Householder and QL, same bits on every instruction set | n roundings of the largest |
-//! | [`singular_values`], [`singular_vectors`] | faer, checked, else Jacobi | n roundings of the largest |
+//! | [`singular_values`] | faer, checked, else Jacobi | n roundings of the largest |
+//! | [`singular_vectors`] | faer, checked, else none | the same |
 //! | [`graded_singular_values`], [`principal_axes`] | Jacobi | relative, for graded rows |
 //! | [`triangle`], [`pivoted_triangle`] | nalgebra's reflections | each column by itself |
 //! | [`orthonormal`] | Gram-Schmidt by blocks, twice; nalgebra's reflections if small or dependent | orthonormal to roundings |

@@ -60,11 +60,24 @@ fn check_singular(matrix: &DMatrix<f64>) -> Vec<f64> {
     for (value, rotated) in values.iter().zip(&rotated) {
         assert!((value / unit - rotated).abs() <= bound, "{value} {rotated}");
     }
-    let SingularVectors { left, right } = singular_vectors(matrix.clone()).unwrap().unwrap();
+    let Some(SingularVectors { left, right }) = singular_vectors(matrix.clone()).unwrap() else {
+        // Of a few matrices of low rank faer's vectors have an error of 1e-13, and are refused.
+        assert!(values.last() <= Some(&(1e-10 * values[0])), "{values:?}");
+        return values;
+    };
     let scaled = DMatrix::from_fn(m, left.ncols(), |i, j| left[(i, j)] * (values[j] / unit));
     let residual = (scaled * right.transpose() - small).norm();
     assert!(residual <= 4.0 * bound, "{residual:e} {bound:e} {values:?}");
     values
+}
+
+/// A product of 5 x 2 and 2 x 11 normals whose singular vectors faer finds to 1e-13 only.
+#[test]
+fn inaccurate_vectors_are_refused() {
+    let seed = 2690799734845320148;
+    let matrix = normals(5, 2, seed) * normals(2, 11, seed ^ 1);
+    let values = check_singular(&matrix);
+    assert!(values[1] > 1.0 && values[2] < 1e-14);
 }
 
 /// nalgebra's `symmetric_eigen` is not finite on 41 of 60 such matrices of order 256.
