@@ -334,7 +334,7 @@ fn batch_norm_makes_gradients_explode() {
         let error = (2.0 * wide.standard_error()).hypot(narrow.standard_error());
         let expected = 0.5 * f64::ln(squared);
         assert!((limit - expected).abs() < 3.5 * error, "{limit} +- {error} is not {expected}");
-        assert!(error < 0.05 * expected, "{error} is too coarse to tell");
+        assert!(error < 0.05 * expected, "{error} is too large an error for this bound");
     }
 }
 

@@ -48,7 +48,7 @@ fn deviation(width: usize, activation: Activation, expected: f64) {
     let scatter = (deviations.sample_variance() * (1.0 + 1.0 / f64::from(RUNS))).sqrt();
     let z = (deviations.mean() - expected) / scatter;
     assert!(z.abs() < 3.5, "width {width}: {} is {z} from {expected}", deviations.mean());
-    assert!(scatter < 0.02 * expected, "scatter {scatter} is too coarse to tell");
+    assert!(scatter < 0.02 * expected, "scatter {scatter} is too large an error for this bound");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn stationary_angles_at_infinite_width() {
         let limit = 4.0 * (2.0 * wide.mean() - narrow.mean());
         let error = 4.0 * (2.0 * wide.standard_error()).hypot(narrow.standard_error());
         assert!((limit - expected).abs() < 3.5 * error + 5e-5, "{limit} +- {error}: {expected}");
-        assert!(error < 0.005, "{error} is too coarse to tell");
+        assert!(error < 0.005, "{error} is too large an error for this bound");
     }
 }
 

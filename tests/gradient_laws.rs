@@ -19,7 +19,10 @@ fn agree(name: &str, moments: &Moments, expected: f64, bias: f64) {
     let error = moments.mean() - expected;
     println!("{name}: {error:.5} off, {bias} and {noise:.5} allowed");
     assert!(error.abs() < noise + bias, "{name}: {} is not {expected}", moments.mean());
-    assert!(noise + bias < 0.25 * expected.abs(), "{name}: {noise} is too coarse to tell");
+    assert!(
+        noise + bias < 0.25 * expected.abs(),
+        "{name}: {noise} is too large an error for this bound"
+    );
 }
 
 /// Layers of a pass, from the input to the output.

@@ -9,6 +9,7 @@ mod product;
 mod reduction;
 mod row_factor;
 mod rows;
+mod scaling;
 mod stream;
 
 use std::ops::{ControlFlow, Deref};

@@ -10,10 +10,10 @@ use super::bartlett::draw_wishart_root;
 use super::communicator::Communicator;
 use super::reduction::{Drawn, Reduction, agree};
 use super::row_factor::{RowFactor, triangle_of_same_norms};
+use super::scaling::Scaling;
 use super::{Layer, Proceed};
 use crate::activation::Activation;
 use crate::factorization::triangle;
-use crate::kernel::activation::FAR;
 use crate::kernel::block::{Rows, Scratch, Summand};
 use crate::kernel::factor::{Factor, Form};
 use crate::kernel::generator::StreamKey;
@@ -21,7 +21,6 @@ use crate::kernel::plan::Plan;
 use crate::kernel::row_scale::RowScale;
 use crate::kernel::triangular::{cholesky, is_upper_triangular, transposed_times_upper};
 use crate::network::Operation;
-use crate::normalization::BatchNorm;
 use crate::{Error, Gram, Network, Result, Scalar, Stream};
 
 /// Draws the rows of a layer, given the Gram matrix of the layer before.
@@ -71,73 +70,6 @@ struct Draw<'a, T> {
     scale: RowScale<T>,
     team: &'a mut dyn Communicator,
     proceed: Proceed<'a>,
-}
-
-/// What makes the rows of a layer of rows that are drawn with a factor of norm one.
-struct Scaling<'a> {
-    /// Those of a [`RowScale`].
-    weight: f64,
-    epsilon: f64,
-    /// What the rows are multiplied by before the activation.
-    unit: f64,
-    activation: Cow<'a, Activation>,
-    /// The logarithm of what they are multiplied by after it, over that of root mean square one.
-    log_outside: f64,
-}
-
-/// About exp(2 FAR).
-const FAR_SQUARED: f64 = 2.6e30;
-
-impl<'a> Scaling<'a> {
-    #[inline]
-    /// For pre-activations whose root mean square is exp(`pre_scale`) before they are normalised, of
-    /// a type with numbers up to `largest`; none if a scale leaves the range of `f64`.
-    fn new(
-        batch_norm: Option<BatchNorm>,
-        activation: &'a Activation,
-        (n, pre_scale): (usize, f64),
-        largest: f64,
-    ) -> Option<Self> {
-        let log_order = 0.5 * (n as f64).ln();
-        // A unit stays outside where F lets it pass, else it goes inside: into the factor, or, if
-        // squares of rows would overflow, into F.
-        let Some(batch_norm) = batch_norm else {
-            let (weight, epsilon, log_unit) = (0.0, 1.0, log_order + pre_scale);
-            if activation.passes_unit(log_unit) {
-                let activation = activation.in_unit(log_unit);
-                return Some(Self {
-                    weight,
-                    epsilon,
-                    unit: 1.0,
-                    activation,
-                    log_outside: pre_scale,
-                });
-            }
-            let unit = (n as f64).sqrt() * pre_scale.exp();
-            if !unit.is_finite() || (log_unit < -FAR && activation.value(0.0) == 0.0) {
-                return None;
-            }
-            let (unit, activation) = match unit < largest.sqrt() * (-FAR / 2.0).exp() {
-                true => (unit, Cow::Borrowed(activation)),
-                false => (1.0, Cow::Owned(activation.after(unit, 1.0))),
-            };
-            return Some(Self { weight, epsilon, unit, activation, log_outside: -log_order });
-        };
-        let (weight, epsilon) = batch_norm.squared_factor(n, n as f64 * (2.0 * pre_scale).exp());
-        if !epsilon.is_finite() {
-            return None;
-        }
-        // Rows so small that epsilon alone divides them, perhaps beyond the range of `f32`.
-        if epsilon > FAR_SQUARED && activation.passes_unit(-0.5 * epsilon.ln()) {
-            let log_unit = -0.5 * epsilon.ln();
-            let activation = activation.in_unit(log_unit);
-            let (weight, log_outside) = (weight / epsilon, log_unit - log_order);
-            Some(Self { weight, epsilon: 1.0, unit: 1.0, activation, log_outside })
-        } else {
-            let activation = Cow::Borrowed(activation);
-            Some(Self { weight, epsilon, unit: 1.0, activation, log_outside: -log_order })
-        }
-    }
 }
 
 impl<T: Scalar> RowStream<T> {

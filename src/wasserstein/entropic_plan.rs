@@ -548,7 +548,7 @@ mod tests {
         assert!((naive - second).abs() > 1e-6 * naive);
     }
 
-    /// One entry, one row, one column, equal costs: nothing is to be sought.
+    /// One entry, one row, one column, equal costs: there is nothing to choose.
     #[test]
     fn plans_without_choice() {
         for (rows, columns) in [(1, 1), (1, 6), (3, 5)] {
