@@ -180,3 +180,83 @@ pub(super) fn share(team: &dyn Communicator, blocks: usize) -> Range<usize> {
     let bound = |rank: u128| (blocks as u128 * rank / size) as usize;
     bound(rank)..bound(rank + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of several members, of which tests add up the messages themselves.
+    struct Member(usize, usize);
+
+    impl Communicator for Member {
+        fn size(&self) -> usize {
+            self.1
+        }
+
+        fn rank(&self) -> usize {
+            self.0
+        }
+
+        fn all_reduce_sum(&mut self, _: &mut [i64]) -> Result<()> {
+            Ok(())
+        }
+
+        fn broadcast(&mut self, _: usize, _: &mut [i64]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn read(reports: &[Report]) -> Result<Joint> {
+        let mut sum = [0; Report::LENGTH];
+        for (rank, report) in reports.iter().enumerate() {
+            let mut message = [0; Report::LENGTH];
+            report.write(&Member(rank, reports.len()), &mut message);
+            sum.iter_mut().zip(message).for_each(|(sum, number)| *sum += number);
+        }
+        Joint::read(&Member(0, reports.len()), &sum)
+    }
+
+    fn reason(reports: &[Report]) -> String {
+        read(reports).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_sum_of_reports_has_what_any_member_reports() {
+        let first_block = 0xFEDC_BA98_7654_3210;
+        let good = Report { first_block, done: 3, ..Report::default() };
+        let joint = read(&[good; 3]).unwrap();
+        assert_eq!((joint.not_finite, joint.out_of_range, joint.done), (false, false, 9));
+        let joint = read(&[good, Report { not_finite: true, ..good }, good]).unwrap();
+        assert_eq!((joint.not_finite, joint.out_of_range), (true, false));
+        let joint = read(&[good, good, Report { out_of_range: true, ..good }]).unwrap();
+        assert_eq!((joint.not_finite, joint.out_of_range), (false, true));
+    }
+
+    #[test]
+    fn members_that_fail_or_differ_are_named() {
+        let good = Report::default();
+        let (failed, differs) = (Report { failed: true, ..good }, Report { differs: true, ..good });
+        assert!(reason(&[good, good, failed]).contains("member 2 failed"));
+        assert!(reason(&[good, failed, failed]).contains("2 members failed"));
+        assert!(reason(&[good, differs, failed]).contains("member 1 draws another layer"));
+        assert!(reason(&[good, differs, differs]).contains("2 members draw other layers"));
+        // The first and the last bit of the hash.
+        for bit in [0, HASH_BITS - 1] {
+            let other = Report { first_block: 1 << bit, ..good };
+            assert!(reason(&[good, good, other]).contains("other numbers from the same seed"));
+            assert!(read(&[other; 3]).is_ok());
+        }
+        let short = Joint::read(&SingleProcess, &[0; 3]).unwrap_err();
+        assert!(short.to_string().contains("only 3 numbers"), "{short}");
+    }
+
+    #[test]
+    fn shares_are_all_blocks_in_turn() {
+        for (blocks, size) in [(0, 2), (1, 3), (10, 3), (usize::MAX, 7)] {
+            let shares: Vec<_> = (0..size).map(|rank| share(&Member(rank, size), blocks)).collect();
+            assert_eq!((shares[0].start, shares[size - 1].end), (0, blocks));
+            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+            assert!(shares.iter().all(|share| share.len().abs_diff(blocks / size) <= 1));
+        }
+    }
+}

@@ -129,3 +129,63 @@ fn visible_rank(layer: &Layer) -> usize {
         .filter(|&i| factor.row(i).iter().map(|x| x * x).sum::<f64>() > visible)
         .count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gram;
+    use nalgebra::{DMatrix, dmatrix};
+
+    fn layer(depth: usize, factor: DMatrix<f64>) -> Layer {
+        let gram = Gram::from_factor(factor).unwrap();
+        Layer { depth, gram, log_scale: 0.0, events: Vec::new() }
+    }
+
+    /// The layers are followed in turn, and the last one twice.
+    #[test]
+    fn losses_are_reported_once() {
+        let alive = || DMatrix::identity(3, 3);
+        let one_dead = || dmatrix![1.0, 0.5, 0.0; 0.0, 1.0, 0.0; 0.0, 0.0, 0.0];
+        let two_dead = || dmatrix![1.0, 0.0, 0.0; 0.0, 0.0, 0.0; 0.0, 0.0, 0.0];
+        let died = |layer, samples: &[usize]| Event::DeadSamples { layer, samples: samples.into() };
+        let lost = |layer, rank| Event::RankLoss { layer, rank };
+        let mut tracker = EventTracker::new(&layer(0, alive()));
+        for (depth, factor, expected) in [
+            (1, alive(), vec![]),
+            (2, one_dead(), vec![died(2, &[2]), lost(2, 2)]),
+            (3, one_dead(), vec![]),
+            (4, two_dead(), vec![died(4, &[1]), lost(4, 1)]),
+            // A residual branch may bring samples back.
+            (5, alive(), vec![]),
+            (6, one_dead(), vec![died(6, &[2])]),
+        ] {
+            let mut layer = layer(depth, factor);
+            tracker.update(&mut layer);
+            assert_eq!(layer.events(), expected);
+            assert!(expected.iter().all(|event| event.layer() == depth));
+        }
+        assert_eq!(tracker.events().len(), 5);
+        let mut last = layer(7, two_dead());
+        tracker.update(&mut last);
+        assert_eq!((last.events().len(), tracker.events().len()), (1, 6));
+        tracker.update(&mut last);
+        assert_eq!((last.events().len(), tracker.events().len()), (0, 6));
+    }
+
+    #[test]
+    fn directions_below_the_precision_are_lost() {
+        let rank = |row: [f64; 3]| {
+            let mut factor = dmatrix![1.0, 0.0, 0.0; 0.0, 1.0, 0.0; 0.0, 0.0, 0.0];
+            factor.row_mut(2).copy_from_slice(&row);
+            visible_rank(&layer(1, factor))
+        };
+        assert_eq!(rank([0.0, 0.0, 1e-12]), 3);
+        assert_eq!(rank([0.0, 0.0, 3.2e-16]), 3); // 2.3e-16 of the norm, which is √2
+        assert_eq!(rank([0.0, 0.0, 3e-16]), 2);
+        assert_eq!(rank([0.0, -1e-3, 1e-4]), 3);
+        // A sample may be zero where the diagonal is not all there is.
+        let wide = layer(1, dmatrix![1.0, 0.0, 0.0; 0.0, 1.0, 0.0]);
+        assert!(!has_large_diagonal(&wide));
+        assert_eq!((visible_rank(&wide), dead_samples(&wide)), (2, vec![2]));
+    }
+}
