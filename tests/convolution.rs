@@ -1,8 +1,11 @@
-//! Convolution and pooling, and their gradients, against the values of `golden/convolution.csv`.
+//! Convolution and pooling, and their gradients, against the values of `golden/convolution.csv`; layers of a chain
+//! against these operators.
 
+use approx::assert_relative_eq;
 use nalgebra::DMatrix;
-use orthogap::Scalar;
 use orthogap::convolution::{Convolution, Images, Padding, Pooling};
+use orthogap::normalization::Normalization;
+use orthogap::{Activation, Error, Input, Network, Scalar, Seed};
 
 use crate::{golden_integers, golden_rows, number};
 
@@ -95,4 +98,47 @@ fn agree_with_pytorch() {
         case.check::<f64>();
         case.check::<f32>();
     }
+}
+
+/// Images to pooled images, to columns, to images again; in between, recipes that do not fit.
+#[test]
+fn layers_are_made_by_operators_when_recipes_change() {
+    // A vanilla representation is held at root mean square 1.
+    let held = |h: DMatrix<f64>| &h * ((h.len() as f64).sqrt() / h.norm());
+    let relu = |h: DMatrix<f64>| h.map(|x| x.max(0.0));
+    let network = |width| {
+        let network = Network::<f64>::new(width).with_normalization(Normalization::None);
+        network.with_activation(Activation::Relu)
+    };
+    let images = |channels, side| Images::new(channels, side, side).unwrap();
+    let (convolution, pooling) = (Convolution::new(3).unwrap(), Pooling::max(2).unwrap());
+
+    let body = network(5).with_convolution(convolution, images(2, 6)).with_pooling(pooling);
+    let input = Input::gaussian(2 * 36, 4, Seed(1)).unwrap();
+    let mut chain = body.explicit_chain(&input, Seed(2)).unwrap();
+    let mut h = images(2, 6).batch_from_nchw(input.columns()).unwrap();
+    for [from, to] in [[images(2, 6), images(5, 6)], [images(5, 3), images(5, 3)]] {
+        let layer = chain.step().unwrap();
+        let wide = relu(convolution.apply(from, layer.weights(), &h).unwrap());
+        h = held(pooling.apply(to, &wide).unwrap());
+        assert_relative_eq!(*layer.representation(), h, epsilon = 1e-13);
+        assert_eq!(layer.images(), pooling.output(to).ok());
+    }
+
+    // One pixel is left: no window fits.
+    assert!(chain.next().is_some_and(|layer| layer.is_err()) && chain.next().is_none());
+    let refused = chain.then(body).map(|_| ());
+    assert!(matches!(refused, Err(Error::ShapeMismatch { found: (5, 1), expected: (2, 36), .. })));
+    assert!(chain.next().is_none());
+
+    let layer = chain.then(network(4)).unwrap().step().unwrap();
+    h = held(relu(layer.weights() * images(5, 1).flatten(&h).unwrap()));
+    assert_relative_eq!(*layer.representation(), h, epsilon = 1e-13);
+    assert_eq!(layer.images(), None);
+
+    let convolutional = |width, from| network(width).with_convolution(convolution, from);
+    let next = chain.then(convolutional(7, images(1, 2))).unwrap().next();
+    assert!(next.is_some_and(|layer| layer.is_ok_and(|layer| layer.depth() == 4)));
+    let layer = chain.then(convolutional(3, images(7, 2))).unwrap().step().unwrap();
+    assert_eq!((layer.images(), layer.weights().shape()), (Some(images(3, 2)), (3, 63)));
 }
