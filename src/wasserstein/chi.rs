@@ -265,7 +265,10 @@ mod tests {
             );
             assert!(chi.remainder > 0.0 && chi.remainder < 0.02 * variance, "{n}");
             assert!(chi.null_bias > chi.remainder && chi.null_bias < 0.05 * variance, "{n}");
-            assert_relative_eq!(ChiBins::new(n, 1).null_bias, 2.0 * variance);
+            let one = ChiBins::new(n, 1);
+            assert_relative_eq!(one.null_bias, 2.0 * variance);
+            assert_relative_eq!(one.means[0], mean, max_relative = 1e-14);
+            assert_relative_eq!(one.remainder, variance, max_relative = 1e-14);
         }
     }
 }
