@@ -219,3 +219,35 @@ impl Stages {
         Self { before, after, last: if post_norm { &[Normalize] } else { &[] } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_what_was_asked_for() {
+        let plain = Residual::new(0.3).unwrap();
+        assert_eq!(Residual::depth_scaled(1.2, 16).unwrap(), plain);
+        assert_ne!(Residual::new(0.4).unwrap(), plain);
+        assert!(!plain.is_post_norm() && plain.clone().with_post_norm().is_post_norm());
+        assert_ne!(plain.clone().with_post_norm(), plain);
+        let [one, other] = [0.3, 0.3].map(|weight| Residual::by_layer(move |_| weight));
+        assert_eq!(one, one.clone());
+        assert!(one != other && one != plain && !one.is_post_norm());
+    }
+
+    /// Only weights far from one have a unit, and it restores them.
+    #[test]
+    fn weights_are_moderate_numbers_in_a_unit() {
+        for weight in [0.0, 0.3, -1.0, 1e18, -1e-18] {
+            let scaled = Residual::new(weight).unwrap().scaled_weight(1).unwrap();
+            assert_eq!(scaled, (weight, 0.0));
+        }
+        for weight in [1e19, -1e19, 3e-19, -1e-300, 1e300, f64::MAX] {
+            let (number, log_unit) = Residual::new(weight).unwrap().scaled_weight(1).unwrap();
+            assert!((1.0..2.0).contains(&number.abs()) && number.signum() == weight.signum());
+            let log = number.abs().ln() + log_unit;
+            assert!((log - weight.abs().ln()).abs() <= 2e-15 * log.abs(), "{weight}");
+        }
+    }
+}
