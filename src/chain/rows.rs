@@ -359,6 +359,7 @@ mod tests {
         #[test]
         fn roots_agree_with_the_naive_sum(
             n in 1usize..20, extra in 0usize..600, seed in any::<u64>(), plain in any::<bool>(),
+            activated in any::<bool>(),
         ) {
             let d = n + extra;
             let factor = Input::gaussian(n, n, Seed(seed)).unwrap().gram().factor().clone();
@@ -366,22 +367,33 @@ mod tests {
             let key = Replicate::from(Seed(seed)).stream(Purpose::Rows, 3, 0).key();
             let mut rows = RowStream::<f64>::new(d, n);
             rows.packed.pack(|i, j| factor[(i, j)]);
+            // It does not leave zeros where they are.
+            let activation = Activation::Logistic;
+            let summand =
+                if activated { Summand::Activated(&activation) } else { Summand::Product };
             let mut naive = DMatrix::zeros(n, n);
             for block in 0..rows.plan.blocks() {
                 let mut z = DMatrix::zeros(n, rows.plan.block_rows());
                 let scratch = rows.reduction.scratch();
                 let mut keep = |i, j, value| z[(j, i)] = value;
                 f64::block_normals(rows.level, &rows.plan, key, block, scratch, &mut keep);
-                for z in z.column_iter() {
-                    let squared_norm = (factor.transpose() * z).norm_squared();
+                let height = (d - block * rows.plan.block_rows()).min(z.ncols());
+                for z in z.columns(0, height).column_iter() {
+                    let y = factor.transpose() * z;
+                    let squared_norm = y.norm_squared();
                     let weight = if plain { 1.0 } else { 1.0 / (0.25 * squared_norm + 0.1) };
-                    naive += z * z.transpose() * weight;
+                    let u = if activated {
+                        y.map(|y| 1.0 / (1.0 + (-weight.sqrt() * y).exp()))
+                    } else {
+                        z * weight.sqrt()
+                    };
+                    naive += &u * u.transpose();
                 }
             }
             let draw = Draw { key, scale, team: &mut SingleProcess, proceed: &mut no_break };
-            rows.draw_root(draw, Summand::Product).unwrap();
+            rows.draw_root(draw, summand).unwrap();
             let first = &rows.moment * rows.moment.transpose();
-            rows.root_from_rows(key, scale, Summand::Product);
+            rows.root_from_rows(key, scale, summand);
             let second = &rows.moment * rows.moment.transpose();
             prop_assert!((first - &naive).amax() < 1e-12 * naive.amax());
             prop_assert!((second - &naive).amax() < 1e-12 * naive.amax());
