@@ -358,7 +358,7 @@ fn vanilla_layers_shrink_beyond_all_floats() {
 /// one all the same, and those beside them keep their size.
 #[test]
 fn saturated_and_tiny_samples_side_by_side() {
-    fn ratio<T: Scalar>(scale: f64, n: usize) -> f64 {
+    fn ratio_and_log_scale<T: Scalar>(scale: f64, n: usize) -> (f64, f64) {
         let network =
             Network::<T>::new(4000).with_normalization(Normalization::None).with_activation(Tanh);
         let input = DMatrix::from_fn(n, n, |i, j| match (i == j, j) {
@@ -367,14 +367,21 @@ fn saturated_and_tiny_samples_side_by_side() {
             _ => 0.0,
         });
         let mut chain = network.chain(&Input::from_columns(&input).unwrap(), Seed(1)).unwrap();
-        let gram = chain.step().unwrap().gram().matrix();
-        gram[(1, 1)] / gram[(0, 0)]
+        let layer = chain.step().unwrap();
+        let gram = layer.gram().matrix();
+        (gram[(1, 1)] / gram[(0, 0)], layer.log_scale())
     }
 
     for n in [2, 8] {
-        for found in [ratio::<f32>(1e20, n), ratio::<f64>(1e20, n), ratio::<f64>(1e160, n)] {
+        for (ratio, log_scale) in [
+            ratio_and_log_scale::<f32>(1e20, n),
+            ratio_and_log_scale::<f64>(1e20, n),
+            ratio_and_log_scale::<f64>(1e160, n),
+        ] {
             // The mean square of a thousandth of a normal number, within seven standard errors.
-            assert!((found / 1e-6 - 1.0).abs() < 0.15, "{n}: {found:e}");
+            assert!((ratio / 1e-6 - 1.0).abs() < 0.15, "{n}: {ratio:e}");
+            // One sample in n has entries of 1 and -1.
+            assert!((log_scale + 0.5 * (n as f64).ln()).abs() < 1e-4, "{n}: {log_scale}");
         }
     }
 }

@@ -303,6 +303,20 @@ mod tests {
         assert!((found / time - 1.0).abs() < 0.02, "{found} {time}");
     }
 
+    /// The squared error is the biased variance of the numbers times the time over n - 1. Four numbers
+    /// suffice.
+    #[test]
+    fn errors_belong_to_times() {
+        for numbers in [&[1.0, 5.0, 2.0, 4.0][..], &series(50, 0.5, 4)] {
+            let n = numbers.len() as f64;
+            let found = correlated_mean(numbers).unwrap();
+            let variance = numbers.iter().map(|x| (x - found.mean).powi(2)).sum::<f64>() / n;
+            let square = found.standard_error.powi(2);
+            let expected = variance * found.autocorrelation_time / (n - 1.0);
+            assert!((square / expected - 1.0).abs() < 1e-12, "{found:?}");
+        }
+    }
+
     #[test]
     fn series_that_tell_nothing() {
         assert_eq!(correlated_mean(&[1.0, 2.0, 3.0]), None);
@@ -310,7 +324,8 @@ mod tests {
             assert_eq!(correlated_mean(&[1.0, 2.0, bad, 3.0, 4.0]), None);
         }
         let constant = correlated_mean(&[2.0; 10]).unwrap();
-        assert_eq!((constant.mean, constant.standard_error), (2.0, 0.0));
+        let CorrelatedMean { mean, standard_error, autocorrelation_time } = constant;
+        assert_eq!((mean, standard_error, autocorrelation_time), (2.0, 0.0, 1.0));
         let alternating: Vec<f64> = (0..100).map(|k| f64::from(k % 2)).collect();
         let error = correlated_mean(&alternating).unwrap().standard_error;
         assert!((0.0..0.01).contains(&error));

@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn equal_numbers_differ_without_error() {
         let (a, b) = (Moments::from_iter([2.0, 2.0]), Moments::from_iter([1.0, 1.0, 1.0]));
-        let interval = a.difference(&b).unwrap().confidence_interval(0.5).unwrap();
+        let difference = a.difference(&b).unwrap();
+        assert_eq!(difference.degrees_of_freedom(), 3.0);
+        let interval = difference.confidence_interval(0.5).unwrap();
         assert_eq!(interval, Interval { low: 1.0, high: 1.0 });
         let error = a.difference(&Moments::from_iter([1.0])).unwrap_err();
         assert_eq!(error, Error::SampleTooSmall { count: 1, minimum: 2 });
