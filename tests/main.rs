@@ -15,6 +15,7 @@ mod gradients;
 mod invariants;
 mod normals;
 mod paper_figures;
+mod progress;
 mod rank_deficient;
 mod repeatability;
 mod significance;

@@ -94,7 +94,9 @@ impl<T: Scalar> Materialized<T> {
             return Err(Error::AllSamplesZero { layer: depth, batch_size });
         }
         let log_scale = unit + log_rms;
-        if !log_scale.is_finite() {
+        // Numbers below the normal range have lost digits.
+        let is_normal = log_rms >= (4.0 / T::LARGEST).ln();
+        if !(log_scale.is_finite() && is_normal) {
             return Err(Error::ScaleOutOfRange { layer: depth, log_scale: layer.log_scale });
         }
         let vanilla = network.normalization().passes_scale();

@@ -329,3 +329,78 @@ pub(super) fn agree(team: &mut dyn Communicator, fingerprint: u64) -> Result<()>
     team.all_reduce_sum(&mut message)?;
     Joint::read(team, &message).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::communicator::SingleProcess;
+    use super::*;
+
+    /// Member 0 of two, of which the other one has the same numbers; remembers its last message.
+    struct Twin(Vec<i64>);
+
+    impl Communicator for Twin {
+        fn size(&self) -> usize {
+            2
+        }
+
+        fn rank(&self) -> usize {
+            0
+        }
+
+        fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()> {
+            self.0 = numbers.to_vec();
+            numbers.iter_mut().for_each(|number| *number *= 2);
+            Ok(())
+        }
+
+        fn broadcast(&mut self, _: usize, _: &mut [i64]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sum(
+        plan: &Plan,
+        team: &mut dyn Communicator,
+        draw: impl Fn(usize, &mut (), &mut [f64]) -> Result<()> + Sync,
+    ) -> Result<bool> {
+        let mut reduction = Reduction::new(plan, &[2], || ());
+        let proceed: Proceed<'_> = &mut |_| ControlFlow::Continue(());
+        reduction.sum(Drawn { plan, layer: 1 }, team, || 7, draw, proceed, &mut [0.0; 4])
+    }
+
+    /// The last bit of the first super-block, and of no other, shows in the message of a member.
+    #[test]
+    fn members_report_what_they_have_drawn_first() {
+        for rows in [1, 10_000_000] {
+            let plan = Plan::new::<f64>(rows, 2);
+            assert_eq!(plan.super_blocks() > 1, rows > 1);
+            let hash = |first: f64, later: f64| {
+                let mut team = Twin(Vec::new());
+                let draw = |block: usize, (): &mut (), sum: &mut [f64]| {
+                    sum.fill(if block == 0 { first } else { later });
+                    Ok(())
+                };
+                assert!(sum(&plan, &mut team, draw).unwrap());
+                team.0[7]
+            };
+            assert_eq!(hash(1.0, 1.0), hash(1.0, 1.5));
+            assert_ne!(hash(1.0, 1.0), hash(1.0f64.next_up(), 1.0));
+        }
+    }
+
+    /// Of several super-blocks that fail, the first one is the error, on any number of threads.
+    #[test]
+    fn the_first_failure_is_the_error() {
+        let plan = Plan::new::<f64>(10_000_000, 2);
+        let blocks = plan.super_blocks();
+        for first in [0, 1, blocks - 1] {
+            let draw = |block: usize, (): &mut (), _: &mut [f64]| {
+                let reason = block.to_string();
+                if block >= first { Err(Error::Communicator { reason }) } else { Ok(()) }
+            };
+            let reason = first.to_string();
+            let found = sum(&plan, &mut SingleProcess, draw);
+            assert_eq!(found, Err(Error::Communicator { reason }));
+        }
+    }
+}
