@@ -1,5 +1,6 @@
 //! The streamed chain and the explicit one have the same law.
 
+use nalgebra::DMatrix;
 use orthogap::Activation::{Relu, Sin, Tanh};
 use orthogap::convolution::{Convolution, Images};
 use orthogap::metric::gap_floor;
@@ -432,4 +433,32 @@ fn iterators_end_after_an_error() {
     assert!(chain.next().is_some_and(|layer| layer.is_err()) && chain.next().is_none());
     let mut chain = network.explicit_chain(&input, Seed(1)).unwrap();
     assert!(chain.next().is_some_and(|layer| layer.is_err()) && chain.next().is_none());
+}
+
+/// A network so narrow that rectified samples die, with its weights; a row of zeros in a normalisation by
+/// blocks of rows.
+#[test]
+fn chains_with_weights_report_what_is_lost() {
+    let network = Network::<f64>::new(3)
+        .with_normalization(Normalization::None)
+        .with_activation(Activation::Relu);
+    let mut died = 0;
+    for seed in 0..20 {
+        let mut chain = network.explicit_chain(&Input::orthogonal(3).unwrap(), Seed(seed)).unwrap();
+        let mut events = Vec::new();
+        // Until all samples are dead.
+        while let Some(Ok(layer)) = chain.next() {
+            events.extend_from_slice(layer.events());
+        }
+        assert_eq!(chain.events(), events);
+        died += events.iter().filter(|event| matches!(event, Event::DeadSamples { .. })).count();
+    }
+    assert!(died > 0);
+
+    let network = Network::<f64>::new(3000)
+        .with_activation(Activation::Relu)
+        .with_order(Order::ActivationLinearNorm);
+    let negative = Input::from_columns(&DMatrix::from_fn(5, 2, |i, j| -1.0 - (i * j) as f64));
+    let mut chain = network.explicit_chain(&negative.unwrap(), Seed(1)).unwrap();
+    assert_eq!(chain.step().unwrap_err(), Error::DegenerateRow { row: 0, value: 0.0 });
 }

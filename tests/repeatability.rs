@@ -75,6 +75,7 @@ fn values_are_pinned() {
         let input = Input::gaussian(100, n, Seed(1)).unwrap();
         let network = match name {
             "paper" | "several super-blocks" => network,
+            "no normalisation" => network.with_normalization(Normalization::None),
             "relu" => network.with_activation(Activation::Relu),
             "centred tanh" => network
                 .with_normalization(BatchNorm::standard(1e-5).unwrap())
@@ -111,6 +112,7 @@ fn values_are_pinned() {
         ("paper", 4, 0.078311766282, 0.149254265367),
         ("paper", 40, 0.182454888041, 0.179048378720),
         ("several super-blocks", 9, 0.060792252440, 0.062159275579),
+        ("no normalisation", 5, 0.186354839839, 0.186354839839),
         ("relu", 5, 0.508140747796, 0.389017972246),
         ("relu", 12, 0.479055988344, 0.434826195256),
         ("relu", 40, 0.516390157594, 0.511260340331),

@@ -262,6 +262,21 @@ mod tests {
         assert_eq!(interval.low, -interval.high);
     }
 
+    /// Student's quantiles for 9 degrees of freedom, by tables; the ends belong to the interval.
+    #[test]
+    fn intervals_are_students() {
+        let moments: Moments = (1..=10).map(f64::from).collect();
+        for (level, quantile) in [(0.9, 1.833_112_932_7), (0.95, 2.262_157_162_8)] {
+            let interval = moments.confidence_interval(level).unwrap();
+            let half = quantile * moments.standard_error();
+            assert!((interval.high - 5.5 - half).abs() < 1e-9);
+            assert!((5.5 - interval.low - half).abs() < 1e-9);
+            assert!(interval.contains(interval.low) && interval.contains(interval.high));
+            assert!(!interval.contains(interval.low - 1e-9));
+            assert!(!interval.contains(interval.high + 1e-9));
+        }
+    }
+
     #[test]
     fn no_numbers_have_no_mean() {
         assert!(Moments::new().mean().is_nan());

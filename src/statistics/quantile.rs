@@ -106,6 +106,12 @@ mod tests {
         assert_eq!(quantile_interval(&[1.0], 0.5, 0.1), None);
         assert_eq!(quantile_interval(&[1.0, 2.0], f64::NAN, 0.95), None);
         assert_eq!(quantile_interval(&[1.0, 2.0], 0.5, f64::NAN), None);
+        let many = [0.0; 100];
+        assert!(quantile_interval(&many, 0.5, 0.9).is_some());
+        for outside in [-0.5, 0.0, 1.0, 1.5] {
+            assert_eq!(quantile_interval(&many, 0.5, outside), None);
+            assert_eq!(quantile_interval(&many, outside, 0.9), None);
+        }
     }
 
     #[test]
