@@ -313,6 +313,10 @@ fn members_that_differ() {
     );
     differ((network, 0.1, 5), (&Network::<f32>::new(100), 0.1, 5), 0);
     differ((network, 0.1, 5), (&network.clone().with_activation(Relu), 0.1, 5), 0);
+    // Layers that each member draws alone.
+    let plain = &network.clone().with_normalization(Normalization::None);
+    differ((plain, 0.1, 5), (plain, 0.1, 6), 0);
+    differ((plain, 0.1, 5), (plain, 0.1 + 1e-9, 5), 0);
 }
 
 /// Another loss is noticed before its gradients are drawn.

@@ -114,6 +114,14 @@ mod tests {
         }
     }
 
+    /// The median of twenty numbers lies between the 6th and the 15th with probability 0.9586.
+    #[test]
+    fn ends_are_numbers_of_the_sample() {
+        let ascending: Vec<f64> = (1..=20).map(f64::from).collect();
+        let interval = quantile_interval(&ascending, 0.5, 0.95);
+        assert_eq!(interval, Some(Interval { low: 6.0, high: 15.0 }));
+    }
+
     #[test]
     fn quantiles_of_the_largest_numbers() {
         let (inf, most) = (f64::INFINITY, f64::MAX);
