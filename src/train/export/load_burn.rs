@@ -1,3 +1,5 @@
+//! Loads exported weights into a network of burn.
+
 use std::path::PathBuf;
 
 use burn::module::Module;

@@ -1,3 +1,5 @@
+//! Loads exported weights into a network of candle.
+
 use std::path::Path;
 
 use candle_core::{DType, Device, Result};
