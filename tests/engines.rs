@@ -354,7 +354,7 @@ fn successive_layers_depend_on_each_other() {
 
 /// Xavier's gain is that of a layer's own inputs: the first layer sees 4 of them, the next ones the width.
 /// Given the layer before, the logarithm of a root mean square has a standard deviation of 1/sqrt(2 d) at
-/// most; 6 of them in two comparisons: one seed in 2e8 fails by chance (the seed is fixed).
+/// most; 6 of them in three comparisons: one seed in 1e8 fails by chance (the seed is fixed).
 #[test]
 fn gains_are_those_of_the_inputs_of_a_layer() {
     let width = 200_000.0_f64;
@@ -406,7 +406,8 @@ fn columns_are_normalised_whole() {
     }
 }
 
-/// 2304 weights of a convolution, whose variance has a relative standard error of 0.03.
+/// 2304 weights of a convolution, whose variance has a relative standard error of 0.03; 6 of them: one
+/// seed in 5e8 fails by chance (the seed is fixed).
 #[test]
 fn xavier_counts_the_window_of_a_convolution() {
     let network = Network::<f64>::new(64)
@@ -429,10 +430,13 @@ fn iterators_end_after_an_error() {
         .with_activation(square)
         .with_weights(Gaussian::new(1e-160).unwrap());
     let input = Input::orthogonal(2).unwrap();
+    let is_refused = |layers: [Option<Result<Layer, Error>>; 2]| {
+        matches!(layers, [Some(Err(Error::ScaleOutOfRange { layer: 1, .. })), None])
+    };
     let mut chain = network.chain(&input, Seed(1)).unwrap();
-    assert!(chain.next().is_some_and(|layer| layer.is_err()) && chain.next().is_none());
+    assert!(is_refused([chain.next(), chain.next()]));
     let mut chain = network.explicit_chain(&input, Seed(1)).unwrap();
-    assert!(chain.next().is_some_and(|layer| layer.is_err()) && chain.next().is_none());
+    assert!(is_refused([chain.next(), chain.next()]));
 }
 
 /// A network so narrow that rectified samples die, with its weights; a row of zeros in a normalisation by

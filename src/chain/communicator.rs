@@ -182,22 +182,34 @@ pub(super) fn share(team: &dyn Communicator, blocks: usize) -> Range<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// One of several members, of which tests add up the messages themselves.
-    struct Member(usize, usize);
+    /// One of several members, of which all others have the same numbers. Remembers its last message.
+    pub struct Member {
+        rank: usize,
+        size: usize,
+        pub message: Vec<i64>,
+    }
+
+    impl Member {
+        pub fn new(rank: usize, size: usize) -> Self {
+            Self { rank, size, message: Vec::new() }
+        }
+    }
 
     impl Communicator for Member {
         fn size(&self) -> usize {
-            self.1
+            self.size
         }
 
         fn rank(&self) -> usize {
-            self.0
+            self.rank
         }
 
-        fn all_reduce_sum(&mut self, _: &mut [i64]) -> Result<()> {
+        fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()> {
+            self.message = numbers.to_vec();
+            numbers.iter_mut().for_each(|number| *number *= self.size as i64);
             Ok(())
         }
 
@@ -210,10 +222,10 @@ mod tests {
         let mut sum = [0; Report::LENGTH];
         for (rank, report) in reports.iter().enumerate() {
             let mut message = [0; Report::LENGTH];
-            report.write(&Member(rank, reports.len()), &mut message);
+            report.write(&Member::new(rank, reports.len()), &mut message);
             sum.iter_mut().zip(message).for_each(|(sum, number)| *sum += number);
         }
-        Joint::read(&Member(0, reports.len()), &sum)
+        Joint::read(&Member::new(0, reports.len()), &sum)
     }
 
     fn reason(reports: &[Report]) -> String {
@@ -253,7 +265,8 @@ mod tests {
     #[test]
     fn shares_are_all_blocks_in_turn() {
         for (blocks, size) in [(0, 2), (1, 3), (10, 3), (usize::MAX, 7)] {
-            let shares: Vec<_> = (0..size).map(|rank| share(&Member(rank, size), blocks)).collect();
+            let shares: Vec<_> =
+                (0..size).map(|rank| share(&Member::new(rank, size), blocks)).collect();
             assert_eq!((shares[0].start, shares[size - 1].end), (0, blocks));
             assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
             assert!(shares.iter().all(|share| share.len().abs_diff(blocks / size) <= 1));

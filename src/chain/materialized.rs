@@ -94,9 +94,8 @@ impl<T: Scalar> Materialized<T> {
             return Err(Error::AllSamplesZero { layer: depth, batch_size });
         }
         let log_scale = unit + log_rms;
-        // Numbers below the normal range have lost digits.
-        let is_normal = log_rms >= (4.0 / T::LARGEST).ln();
-        if !(log_scale.is_finite() && is_normal) {
+        let smallest_normal = 4.0 / T::LARGEST; // numbers below it have lost digits
+        if !log_scale.is_finite() || log_rms < smallest_normal.ln() {
             return Err(Error::ScaleOutOfRange { layer: depth, log_scale: layer.log_scale });
         }
         let vanilla = network.normalization().passes_scale();

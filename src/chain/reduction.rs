@@ -333,30 +333,8 @@ pub(super) fn agree(team: &mut dyn Communicator, fingerprint: u64) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::super::communicator::SingleProcess;
+    use super::super::communicator::tests::Member;
     use super::*;
-
-    /// Member 0 of two, of which the other one has the same numbers; remembers its last message.
-    struct Twin(Vec<i64>);
-
-    impl Communicator for Twin {
-        fn size(&self) -> usize {
-            2
-        }
-
-        fn rank(&self) -> usize {
-            0
-        }
-
-        fn all_reduce_sum(&mut self, numbers: &mut [i64]) -> Result<()> {
-            self.0 = numbers.to_vec();
-            numbers.iter_mut().for_each(|number| *number *= 2);
-            Ok(())
-        }
-
-        fn broadcast(&mut self, _: usize, _: &mut [i64]) -> Result<()> {
-            Ok(())
-        }
-    }
 
     fn sum(
         plan: &Plan,
@@ -375,13 +353,13 @@ mod tests {
             let plan = Plan::new::<f64>(rows, 2);
             assert_eq!(plan.super_blocks() > 1, rows > 1);
             let hash = |first: f64, later: f64| {
-                let mut team = Twin(Vec::new());
+                let mut team = Member::new(0, 2);
                 let draw = |block: usize, (): &mut (), sum: &mut [f64]| {
                     sum.fill(if block == 0 { first } else { later });
                     Ok(())
                 };
                 assert!(sum(&plan, &mut team, draw).unwrap());
-                team.0[7]
+                team.message[7]
             };
             assert_eq!(hash(1.0, 1.0), hash(1.0, 1.5));
             assert_ne!(hash(1.0, 1.0), hash(1.0f64.next_up(), 1.0));
